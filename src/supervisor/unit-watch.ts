@@ -8,7 +8,7 @@
 // - A listener hears of facts that differ from the last it heard, in order, and nothing after it left.
 
 import { createInterface } from 'node:readline';
-import { execa, type ResultPromise } from 'execa';
+import { execa } from 'execa';
 import type { Systemctl, UnitFacts } from './systemctl.js';
 
 export type UnitListener = (facts: UnitFacts) => void;
@@ -42,7 +42,7 @@ const MATCH =
 export function createUnitWatch(options: UnitWatchOptions): UnitWatch {
   const { systemctl, logger, program = 'busctl', restartDelayMs = 1000 } = options;
   const watchedByPath = new Map<string, Set<WatchedUnit>>();
-  let monitor: ResultPromise | undefined;
+  let endMonitor: (() => Promise<void>) | undefined;
   let restartTimer: NodeJS.Timeout | undefined;
   let isClosed = false;
 
@@ -80,17 +80,20 @@ export function createUnitWatch(options: UnitWatchOptions): UnitWatch {
       stdin: 'ignore',
       buffer: false,
     });
-    monitor = child;
     createInterface({ input: child.stdout }).on('line', line => {
       for (const watched of watchedByPath.get(signalPath(line) ?? '') ?? []) void read(watched);
     });
     // "Monitoring bus message stream." is the only thing it says before a failure.
     child.stderr.once('data', readAll);
-    void child.then(() => {
+    const ended = child.then(() => {
       if (isClosed) return;
       logger?.warn({}, `${program} monitor ended: states of units may come late until it is back`);
       restartTimer = setTimeout(startMonitor, restartDelayMs).unref();
     });
+    endMonitor = () => {
+      child.kill('SIGTERM');
+      return ended;
+    };
   }
 
   return {
@@ -99,7 +102,7 @@ export function createUnitWatch(options: UnitWatchOptions): UnitWatch {
       const path = unitObjectPath(unit);
       const sameUnit = watchedByPath.get(path) ?? new Set();
       watchedByPath.set(path, sameUnit.add(watched));
-      if (monitor === undefined) startMonitor();
+      if (endMonitor === undefined) startMonitor();
       void read(watched);
       return () => {
         sameUnit.delete(watched);
@@ -110,8 +113,7 @@ export function createUnitWatch(options: UnitWatchOptions): UnitWatch {
       isClosed = true;
       watchedByPath.clear();
       clearTimeout(restartTimer);
-      monitor?.kill('SIGTERM');
-      await monitor;
+      await endMonitor?.();
     },
   };
 }
