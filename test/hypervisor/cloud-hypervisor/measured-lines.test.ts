@@ -24,8 +24,8 @@ function judgeRefusal(argv: readonly string[], reason: string): string | undefin
     if (!(error instanceof VmsecretdError)) throw error;
     const flag = /--[a-z-]+/.exec(reason)?.[0];
     if (error.code !== 'command_invalid') return `code ${error.code}`;
-    if (flag !== undefined && error.details.flag !== flag) return `names ${error.details.flag}, not ${flag}`;
-    return error.message.includes(String(error.details.flag)) ? undefined : 'the message lacks the flag';
+    if (!error.message.includes(String(error.details.flag))) return 'the message lacks the flag';
+    return flag === undefined || error.message.includes(flag) ? undefined : `does not name ${flag}`;
   }
   return `accepted, but the program says: ${reason}`;
 }

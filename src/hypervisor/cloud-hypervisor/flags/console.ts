@@ -26,9 +26,12 @@ export const debugConsole: OptionTable = {
   build: buildConsole,
 };
 
+const MISSING_MODE =
+  'a mode is missing: off, null, pty, tty or file=PATH. (The program itself says --console here, whichever it is.)';
+
 function buildConsole({ fields, values, given, fail }: ReadOption): JsonObject {
   const mode = (Object.keys(MODES) as Mode[]).find(name => given.has(name));
-  if (mode === undefined) return fail('a mode is missing: off, null, pty, tty or file=PATH.');
+  if (mode === undefined) return fail(MISSING_MODE);
   const place = mode === 'file' || mode === 'socket' ? mode : undefined;
   if (place !== undefined && values[place] === undefined) fail(`"${place}=" lacks its path.`, place);
   return { mode: MODES[mode], ...(place && { [place]: values[place] }), ...fields };
