@@ -219,7 +219,7 @@ export const cpuTopology: ValueKind = {
 export const portInHex: ValueKind = {
   expected: 'a port in hexadecimal, from 0x0 to 0xffff',
   parse: raw => {
-    const digits = /^0x\+?([0-9a-f]+)$/i.exec(removeQuotes(raw))?.[1];
+    const digits = /^0x\+?([0-9a-fA-F]+)$/.exec(removeQuotes(raw))?.[1];
     const port = Number(`0x${digits}`);
     return port <= 0xffff ? port : undefined;
   },

@@ -43,16 +43,11 @@ export function readArguments(argv: readonly string[]): ReadArguments {
   return { given, verbosity };
 }
 
-/** A command may begin with the program that it would run; which one runs is not its choice. */
+/** A command may begin with the program that it would run, as a path or by its name; which one runs is not its choice. */
 export function dropProgramPath(argv: readonly string[]): readonly string[] {
-  const first = argv[0];
-  if (first === undefined || first.startsWith('-') || first === '') return argv;
-  if (/^[A-Za-z_][A-Za-z0-9_]*=/.test(first)) {
-    throw commandInvalid(`${quoteValue(first)} would set an environment variable: leave it out.`, {
-      value: first,
-    });
-  }
-  return argv.slice(1);
+  const first = argv[0] ?? '';
+  if (first.startsWith('-') || first.includes('=')) return argv;
+  return first.includes('/') || first.startsWith('cloud-hypervisor') ? argv.slice(1) : argv;
 }
 
 /** A value in `--opt=value` is the only one: words after it belong to nothing. */

@@ -59,12 +59,13 @@ function readDoubleQuotes(reader: Reader): void {
     const character = reader.text[reader.at];
     const next = reader.text[reader.at + 1];
     if (character === undefined) throw refuse({ ...reader, at: start }, 'this double quote is never closed');
-    if (character === '"') return append(reader, '', 1);
+    if (character === '"') break;
     if (character === '\\' && next === '\n') append(reader, '', 2);
     else if (character === '\\' && next !== undefined && '$`"\\'.includes(next)) append(reader, next, 2);
     else if (character === '$' || character === '`') throw refuse(reader, EXPANSION);
     else append(reader, character);
   }
+  append(reader, '', 1);
 }
 
 /** A backslash at the end of a line joins the lines, and makes no word by itself. */
