@@ -95,6 +95,9 @@ function unknownKey(flag: string, key: string, known: KnownKeys, otherBuilds: re
     return commandInvalid(`${flag}: remove the blank beside the key in ${quoteValue(key)}.`, details);
   }
   if (otherBuilds.includes(key)) return commandInvalid(`${flag}: ${key}= ${OTHER_BUILD_HINT}`, details);
-  const hint = suggestNearest(key.slice(0, 60), keys) || ` It takes ${keys.join(', ')}.`;
+  const hint = suggestNearest(key.slice(0, 60), keys) || ` It takes ${keys.filter(isShown).join(', ')}.`;
   return commandInvalid(`${flag}: there is no key ${quoteValue(key)}.${hint}`, details);
 }
+
+/** Keys that begin with an underscore are the program's, for its own tests. */
+const isShown = (key: string): boolean => !key.startsWith('_');

@@ -4,6 +4,7 @@
 import { commandInvalid } from './command-error.js';
 
 const BLANKS = ' \t';
+const REST_IS_EMPTY = /^[ \t\n]*$/;
 const OPERATORS = ';&|<>()';
 /** bash expands these where the word goes on with a comma or two dots. */
 const BRACE_EXPANSION = /^\{[^\s}]*(,|\.\.)/;
@@ -17,11 +18,7 @@ interface Reader {
 /** @throws VmsecretdError `command_invalid`, with the place and what to write instead */
 export function splitCommand(text: string): string[] {
   const words: string[] = [];
-  const reader: Reader = {
-    text: text.replace(/^[ \t\n]+/, '').replace(/[\n][ \t\n]*$/, ''),
-    at: 0,
-    word: undefined,
-  };
+  const reader: Reader = { text: text.replace(/^[ \t\n]+/, ''), at: 0, word: undefined };
   if (text.includes('\0')) throw commandInvalid('The command contains a NUL character.');
   while (reader.at < reader.text.length) {
     const character = reader.text[reader.at] as string;
@@ -29,6 +26,8 @@ export function splitCommand(text: string): string[] {
       if (reader.word !== undefined) words.push(reader.word);
       reader.word = undefined;
       reader.at++;
+    } else if (character === '\n' && REST_IS_EMPTY.test(reader.text.slice(reader.at))) {
+      break;
     } else if (character === "'") readSingleQuotes(reader);
     else if (character === '"') readDoubleQuotes(reader);
     else if (character === '\\') readBackslash(reader);
