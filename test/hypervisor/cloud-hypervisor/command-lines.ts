@@ -11,6 +11,7 @@ export interface MeasuredLine {
   readonly error?: string;
   readonly vmmRejects?: string;
   readonly needsFds?: boolean;
+  readonly randomMac?: boolean;
 }
 
 export function readCommandLines(file: 'command-lines' | 'microvm-nix-command-lines'): MeasuredLine[] {
