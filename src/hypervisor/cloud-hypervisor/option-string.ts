@@ -46,10 +46,11 @@ export function removeQuotes(text: string): string {
 
 /** The inverse of removeQuotes, for a value that splits at no comma: quotes only where they are needed. */
 export function addQuotes(text: string): string {
-  return /^[^"[\],\s]+$/.test(text) ? text : `"${text.replaceAll('"', '""')}"`;
+  return PLAIN_VALUE.test(text) ? text : `"${text.replaceAll('"', '""')}"`;
 }
 
 const BLANKS = '\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
+const PLAIN_VALUE = new RegExp(`^[^"[\\],${BLANKS}]+$`);
 const LEADING_BLANKS = new RegExp(`^[${BLANKS}]+`);
 const TRAILING_BLANKS = new RegExp(`(?<![${BLANKS}])[${BLANKS}]+$`);
 

@@ -1,8 +1,8 @@
 // The options that belong to the program rather than the VM: read from a command line, and written back.
 
 import { commandInvalid, quoteValue } from './command-error.js';
+import { signed32 } from './option-numbers.js';
 import { addQuotes, parseOptionString, removeQuotes, splitAtCommas } from './option-string.js';
-import { signed32 } from './option-values.js';
 import type { ReadArguments } from './read-arguments.js';
 
 export interface ProgramOptions {

@@ -2,8 +2,8 @@
 // command. What a command line would not carry unchanged is refused, and named without its value: it is a secret.
 
 import { commandInvalid } from './command-error.js';
+import { readTextList } from './option-lists.js';
 import { splitAtCommas, trimBlanks } from './option-string.js';
-import { readTextList } from './option-values.js';
 import { dropProgramPath, readArguments } from './read-arguments.js';
 
 /** The kernel's MAX_ARG_STRLEN: 32 pages of 4 KiB for one argument, its NUL included. */

@@ -1,7 +1,8 @@
 // --console, --serial and --debug-console: where a console goes.
 
+import { portInHex } from '../option-numbers.js';
 import type { KeyRule, OptionTable, ReadOption } from '../option-table.js';
-import { portInHex, text } from '../option-values.js';
+import { text } from '../option-values.js';
 import type { JsonObject } from '../vm-config.js';
 import { PCI_KEYS_WITH_IOMMU } from './pci-device.js';
 

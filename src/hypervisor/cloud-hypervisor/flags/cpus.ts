@@ -1,7 +1,9 @@
 // --cpus
 
+import { affinity, textList } from '../option-lists.js';
+import { cpuTopology, unsigned } from '../option-numbers.js';
 import type { OptionTable, ReadOption } from '../option-table.js';
-import { affinity, cpuTopology, oneOf, oneOfExactly, textList, toggle, unsigned } from '../option-values.js';
+import { oneOf, oneOfExactly, toggle } from '../option-values.js';
 import type { JsonObject } from '../vm-config.js';
 
 const FEATURES = ['amx'];

@@ -1,7 +1,9 @@
 // The options that are little more than a list of keys.
 
+import { integerList } from '../option-lists.js';
+import { signed32, size, unsigned } from '../option-numbers.js';
 import type { OptionTable } from '../option-table.js';
-import { integerList, signed32, size, text, toggle, unsigned } from '../option-values.js';
+import { text, toggle } from '../option-values.js';
 import { PCI_KEYS, PCI_KEYS_WITH_IOMMU } from './pci-device.js';
 
 /** The virtio specification's limit. */

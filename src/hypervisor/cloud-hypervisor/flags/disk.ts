@@ -1,7 +1,9 @@
 // --disk
 
+import { affinity } from '../option-lists.js';
+import { unsigned } from '../option-numbers.js';
 import type { OptionTable } from '../option-table.js';
-import { affinity, oneOf, oneOfExactly, text, toggle, unsigned } from '../option-values.js';
+import { oneOf, oneOfExactly, text, toggle } from '../option-values.js';
 import { PCI_KEYS_WITH_IOMMU } from './pci-device.js';
 import { RATE_LIMITER_KEYS, withRateLimiter } from './rate-limiter.js';
 

@@ -1,8 +1,10 @@
 // --generic-vhost-user: a virtio device by its type's name or number.
 
 import { quoteValue } from '../command-error.js';
+import { integerList } from '../option-lists.js';
+import { unsigned } from '../option-numbers.js';
 import type { OptionTable, ReadOption } from '../option-table.js';
-import { integerList, nameTable, text, unsigned } from '../option-values.js';
+import { nameTable, text } from '../option-values.js';
 import type { JsonObject, JsonValue } from '../vm-config.js';
 import { PCI_KEYS } from './pci-device.js';
 

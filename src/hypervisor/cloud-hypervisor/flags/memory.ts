@@ -1,7 +1,8 @@
 // --memory and --memory-zone: the zones become part of the memory, and take `mergeable` over from it.
 
+import { size, unsigned } from '../option-numbers.js';
 import type { KeyRule, OptionTable } from '../option-table.js';
-import { oneOf, size, text, toggle, unsigned } from '../option-values.js';
+import { oneOf, text, toggle } from '../option-values.js';
 
 const DEFAULT_SIZE_BYTES = 512 * 1024 * 1024;
 

@@ -1,8 +1,10 @@
 // --net. A MAC address that is not given is drawn at random by the program, so it stays out of the VM config.
 
 import { ipAddress } from '../ip-address.js';
+import { integerList } from '../option-lists.js';
+import { unsigned } from '../option-numbers.js';
 import type { OptionTable } from '../option-table.js';
-import { integerList, macAddress, oneOf, text, toggle, unsigned } from '../option-values.js';
+import { macAddress, oneOf, text, toggle } from '../option-values.js';
 import { PCI_KEYS_WITH_IOMMU } from './pci-device.js';
 import { RATE_LIMITER_KEYS, withRateLimiter } from './rate-limiter.js';
 

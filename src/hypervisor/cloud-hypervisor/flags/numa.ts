@@ -1,7 +1,9 @@
 // --numa
 
+import { distances, integerList, textList } from '../option-lists.js';
+import { unsigned } from '../option-numbers.js';
 import type { OptionTable } from '../option-table.js';
-import { distances, integerList, text, textList, unsigned } from '../option-values.js';
+import { text } from '../option-values.js';
 
 export const numa: OptionTable = {
   keys: {

@@ -1,7 +1,8 @@
 // The keys that every PCI device has.
 
+import { unsigned } from '../option-numbers.js';
 import type { KeyRule } from '../option-table.js';
-import { text, toggle, unsigned } from '../option-values.js';
+import { text, toggle } from '../option-values.js';
 
 /** For devices that cannot sit behind the virtual IOMMU. */
 export const PCI_KEYS = {

@@ -1,7 +1,9 @@
 // --platform
 
+import { integerList, textList } from '../option-lists.js';
+import { signed32, unsigned } from '../option-numbers.js';
 import type { OptionTable } from '../option-table.js';
-import { integerList, signed32, text, textList, toggle, unsigned } from '../option-values.js';
+import { text, toggle } from '../option-values.js';
 
 export const platform: OptionTable = {
   keys: {

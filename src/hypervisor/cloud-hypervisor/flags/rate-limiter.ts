@@ -1,7 +1,8 @@
 // Rate limits: six keys that become two token buckets, and the groups that disks share.
 
+import { unsigned } from '../option-numbers.js';
 import type { KeyRule, OptionTable } from '../option-table.js';
-import { text, unsigned } from '../option-values.js';
+import { text } from '../option-values.js';
 import type { JsonObject } from '../vm-config.js';
 
 const count: KeyRule = { value: unsigned(64), field: null };
