@@ -3,6 +3,7 @@
 
 import { commandInvalid } from './command-error.js';
 import { FLAGS, type Flag } from './flags/flags.js';
+import { memory as memoryTable } from './flags/memory.js';
 import { convertOption } from './option-table.js';
 import { type ProgramOptions, readProgramOptions } from './program-options.js';
 import { type ReadArguments, readArguments } from './read-arguments.js';
@@ -59,7 +60,7 @@ function convertFlag(name: string, flag: Flag, values: readonly string[]): JsonO
 function joinMemoryZones(vmConfig: VmConfig): void {
   const { zones, ...rest } = vmConfig;
   if (zones === undefined) return;
-  const memory = (rest.memory ?? convertFlag('--memory', FLAGS.get('--memory') as Flag, [])) as JsonObject;
+  const memory = (rest.memory ?? convertOption('--memory', '', memoryTable)) as JsonObject;
   const inherited = memory.mergeable === true ? { mergeable: true } : {};
   delete vmConfig.zones;
   vmConfig.memory = { ...memory, zones: (zones as JsonObject[]).map(zone => ({ ...inherited, ...zone })) };

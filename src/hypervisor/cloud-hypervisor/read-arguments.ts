@@ -24,8 +24,7 @@ export function readArguments(argv: readonly string[]): ReadArguments {
   let open: OpenFlag | undefined;
   const words = dropProgramPath(argv);
   for (const [index, word] of words.entries()) {
-    if (word.includes('\0'))
-      throw commandInvalid('An argument contains a NUL, which no command line can hold.');
+    if (word.includes('\0')) throw commandInvalid('An argument contains a NUL: no command line holds one.');
     if (word === '--' && index === words.length - 1) break;
     if (word.startsWith('--')) {
       close(open, given);

@@ -2,8 +2,10 @@
 // command. What a command line would not carry unchanged is refused, and named without its value: it is a secret.
 
 import { commandInvalid } from './command-error.js';
+import { platform } from './flags/platform.js';
 import { readTextList } from './option-lists.js';
 import { splitAtCommas, trimBlanks } from './option-string.js';
+import { convertOption } from './option-table.js';
 import { dropProgramPath, readArguments } from './read-arguments.js';
 
 /** The kernel's MAX_ARG_STRLEN: 32 pages of 4 KiB for one argument, its NUL included. */
@@ -21,10 +23,7 @@ export function buildCommandLine(argv: readonly string[], oemStrings: readonly s
     if (reason === undefined) return;
     throw commandInvalid(
       `${nameOf(oemString, index)} cannot travel on the command line: ${reason}. ${USE_API}`,
-      {
-        flag: '--platform',
-        key: 'oem_strings',
-      },
+      PLACE,
     );
   });
   const commandLine = mergeOemStrings(argv, oemStrings);
@@ -32,12 +31,13 @@ export function buildCommandLine(argv: readonly string[], oemStrings: readonly s
   if (longest > LONGEST_ARGUMENT_BYTES) {
     throw commandInvalid(
       `An argument of ${longest} bytes is too long: the kernel allows ${LONGEST_ARGUMENT_BYTES}. ${USE_API}`,
-      { flag: '--platform', key: 'oem_strings' },
+      PLACE,
     );
   }
   return commandLine;
 }
 
+const PLACE = { flag: '--platform', key: 'oem_strings' };
 const USE_API = 'The delivery "api" has no such limit.';
 
 /**
@@ -57,13 +57,11 @@ export function mergeOemStrings(argv: readonly string[], oemStrings: readonly st
 }
 
 /** Of several `oem_strings=` the program takes the last. */
-function mergeIntoPlatform(platform: string, oemStrings: readonly string[]): string {
-  const key = 'oem_strings=';
-  const parts = trimBlanks(platform) === '' ? [] : (splitAtCommas(platform) ?? []);
-  const at = parts.findLastIndex(part => part.startsWith(key));
-  const present = at < 0 ? '' : trimBlanks((parts[at] as string).slice(key.length));
-  const first = present === '' ? [] : (readTextList(present) ?? []);
-  const merged = `${key}[${[...first, ...oemStrings].join(',')}]`;
+function mergeIntoPlatform(optionString: string, oemStrings: readonly string[]): string {
+  const { oem_strings: present = [] } = convertOption('--platform', optionString, platform);
+  const parts = trimBlanks(optionString) === '' ? [] : (splitAtCommas(optionString) ?? []);
+  const at = parts.findLastIndex(part => part.startsWith('oem_strings='));
+  const merged = `oem_strings=[${[...(present as string[]), ...oemStrings].join(',')}]`;
   if (at < 0) parts.push(merged);
   else parts[at] = merged;
   return parts.join(',');
