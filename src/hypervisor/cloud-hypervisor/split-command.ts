@@ -6,8 +6,8 @@ import { commandInvalid } from './command-error.js';
 const BLANKS = ' \t';
 const REST_IS_EMPTY = /^[ \t\n]*$/;
 const OPERATORS = ';&|<>()';
-/** bash expands these where the word goes on with a comma or two dots. */
-const BRACE_EXPANSION = /^\{[^\s}]*(,|\.\.)/;
+/** The tokens of --log-format; of other braces bash makes several words, where commas or dots are in them. */
+const PLAIN_BRACES = /^\{[a-z]*\}/;
 
 interface Reader {
   readonly text: string;
@@ -87,8 +87,9 @@ function refuseSpecial(reader: Reader, character: string): void {
   if (character === '\r') throw refuse(reader, 'lines must end with a line feed alone');
   if (OPERATORS.includes(character) || '*?'.includes(character)) throw refuse(reader, QUOTE_IT);
   if (character === '#' && isWordStart) throw refuse(reader, 'a comment would start: put quotes around it');
-  if (character === '~' && (isWordStart || previous === '=')) throw refuse(reader, EXPANSION);
-  if (character === '{' && BRACE_EXPANSION.test(reader.text.slice(reader.at))) throw refuse(reader, QUOTE_IT);
+  if (character === '~' && (isWordStart || previous === '=' || previous === ':'))
+    throw refuse(reader, EXPANSION);
+  if (character === '{' && !PLAIN_BRACES.test(reader.text.slice(reader.at))) throw refuse(reader, QUOTE_IT);
 }
 
 const SHOWN_BEFORE = 20;
