@@ -90,8 +90,7 @@ export function parseOptionString(
 function unknownKey(flag: string, key: string, known: KnownKeys, otherBuilds: readonly string[]): Error {
   const details = { flag, key: key.slice(0, 60) };
   const keys = Object.keys(known);
-  if (key === '')
-    return commandInvalid(`${flag}: there is a comma too many, or nothing before an "=".`, details);
+  if (key === '') return commandInvalid(`${flag}: a comma too many, or nothing before an "=".`, details);
   if (keys.includes(trimBlanks(key))) {
     return commandInvalid(`${flag}: remove the blank beside the key in ${quoteValue(key)}.`, details);
   }

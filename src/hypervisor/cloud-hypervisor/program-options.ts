@@ -2,7 +2,7 @@
 
 import { commandInvalid, quoteValue } from './command-error.js';
 import { signed32 } from './option-numbers.js';
-import { addQuotes, parseOptionString, removeQuotes, splitAtCommas } from './option-string.js';
+import { addQuotes, parseOptionString, removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
 import type { ReadArguments } from './read-arguments.js';
 
 export interface ProgramOptions {
@@ -70,7 +70,7 @@ function readApiSocket(value: string | undefined): { path?: string; isDescriptor
   for (const part of splitAtCommas(value) ?? []) {
     const [, key, raw] = /^(path|fd)=(.*)$/su.exec(part) ?? [];
     if (key === undefined || raw === undefined) break;
-    keys.set(key, raw.trim());
+    keys.set(key, trimBlanks(raw));
   }
   const descriptor = keys.get('fd');
   if (descriptor) {

@@ -7,7 +7,7 @@ const BLANKS = ' \t';
 const REST_IS_EMPTY = /^[ \t\n]*$/;
 const OPERATORS = ';&|<>()';
 /** The tokens of --log-format; of other braces bash makes several words, where commas or dots are in them. */
-const PLAIN_BRACES = /^\{[a-z]*\}/;
+const PLAIN_BRACES = /^\{[a-z]+\}/;
 
 interface Reader {
   readonly text: string;
@@ -82,13 +82,11 @@ function refuseSpecial(reader: Reader, character: string): void {
   const isWordStart = reader.word === undefined;
   const previous = reader.text[reader.at - 1];
   if (character === '$' || character === '`') throw refuse(reader, EXPANSION);
-  if (character === '\n')
-    throw refuse(reader, 'a new line ends the command: end the line before with a backslash');
+  if (character === '\n') throw refuse(reader, 'a new line ends the command: end this one with a backslash');
   if (character === '\r') throw refuse(reader, 'lines must end with a line feed alone');
   if (OPERATORS.includes(character) || '*?'.includes(character)) throw refuse(reader, QUOTE_IT);
   if (character === '#' && isWordStart) throw refuse(reader, 'a comment would start: put quotes around it');
-  if (character === '~' && (isWordStart || previous === '=' || previous === ':'))
-    throw refuse(reader, EXPANSION);
+  if (character === '~' && (isWordStart || /[=:]/.test(previous ?? ''))) throw refuse(reader, EXPANSION);
   if (character === '{' && !PLAIN_BRACES.test(reader.text.slice(reader.at))) throw refuse(reader, QUOTE_IT);
 }
 

@@ -23,7 +23,7 @@ const accepted: [rule: string, text: string, words: string[]][] = [
   ['ignores new lines before and after the command', '\n a\n\n', ['a']],
   ['keeps brackets, which match no file', 'oem_strings=[a,b] fd=[3]', ['oem_strings=[a,b]', 'fd=[3]']],
   ['keeps # and ~ inside a word', 'a#b a~b', ['a#b', 'a~b']],
-  ['keeps braces that do not expand', '{msg} {}', ['{msg}', '{}']],
+  ['keeps braces that do not expand', '{msg}: {level}', ['{msg}:', '{level}']],
 ];
 
 for (const [rule, text, words] of accepted) {
