@@ -3,7 +3,7 @@ import { checkBudget } from '../credentials/limits.js';
 import { VmsecretdError } from '../errors.js';
 import { createVm } from '../hypervisor/cloud-hypervisor/api-client.js';
 import { buildCreateBody, type EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
-import { writeFifo } from '../hypervisor/qemu/fifo.js';
+import { writeFifo } from '../hypervisor/qemu/fifo-delivery.js';
 import type { Destination, Packing } from './protocol.js';
 
 export interface Packed {
@@ -22,11 +22,11 @@ export function packOemStrings(
   credentials: readonly EncodedCredential[],
 ): Packed {
   if (packing.kind === 'api') {
-    const body = buildCreateBody(vm, packing.vmConfig, credentials, packing.limitBytes);
+    const body = buildCreateBody(vm, packing.vmConfigText, credentials, packing.limitBytes);
     return {
       deliver: async destination => {
         if (destination.kind !== 'api') throw mismatch(vm);
-        const withoutSecrets = Buffer.from(JSON.stringify(packing.vmConfig));
+        const withoutSecrets = Buffer.from(packing.vmConfigText);
         await createVm(vm, destination.socketPath, body, destination.timeoutMs, withoutSecrets);
       },
       wipe: () => body.fill(0),

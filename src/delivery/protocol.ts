@@ -1,7 +1,6 @@
 // What the daemon and a deliverer say to each other over IPC. No message carries a value of a secret.
 import type { CredentialSource } from '../definition/definition.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
-import type { VmConfig } from '../hypervisor/cloud-hypervisor/vm-config.js';
 
 /** Everything needed to read, decrypt, check and encode the credentials of one VM. */
 export interface Preparation {
@@ -18,7 +17,7 @@ export interface Preparation {
 
 /** What the OEM strings are packed into, checked against its limit before a VMM exists. */
 export type Packing =
-  | { kind: 'api'; vmConfig: VmConfig; limitBytes: number }
+  | { kind: 'api'; vmConfigText: string; limitBytes: number }
   | { kind: 'fifo'; limitBytes: number }
   | { kind: 'cmdline'; platform: string | undefined };
 
@@ -42,7 +41,7 @@ export interface PreparedCredential {
 export interface PreparationResult {
   credentials: PreparedCredential[];
   /** What an operator should know although it went well, such as an identity file that is not there. */
-  notes: string[];
+  notes: readonly string[];
 }
 
 export type DelivererRequest =

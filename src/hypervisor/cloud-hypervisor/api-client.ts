@@ -34,8 +34,14 @@ export async function createVm(
 }
 
 /** @throws VmsecretdError vmm_refused, vmm_timeout */
-export async function callVmm(vm: string, socketPath: string, verb: VmmVerb, timeoutMs: number): Promise<void> {
-  const { status, body } = await put(vm, socketPath, verb, timeoutMs);
+export async function callVmm(
+  vm: string,
+  socketPath: string,
+  verb: VmmVerb,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { status, body } = await put(vm, socketPath, verb, timeoutMs, undefined, signal);
   if (status < 200 || status > 299) throw refused(vm, verb, status, `: ${readMessages(body)}`);
 }
 
@@ -69,6 +75,7 @@ async function put(
   verb: string,
   timeoutMs: number,
   body?: Buffer,
+  signal?: AbortSignal,
 ): Promise<UnixResponse> {
   try {
     return await requestUnix({
@@ -78,8 +85,10 @@ async function put(
       body,
       headers: body === undefined ? {} : { 'content-type': 'application/json' },
       timeoutMs,
+      signal,
     });
   } catch (error) {
+    signal?.throwIfAborted();
     throw notAnswered(vm, verb, error);
   }
 }

@@ -1,6 +1,6 @@
 // The body of vm.create: the one place where plaintext meets the VM config, as bytes.
 import { type BudgetPart, checkBudget, SMBIOS_AREA_BYTES } from '../../credentials/limits.js';
-import type { VmConfig } from './vm-config.js';
+import { stringifyVmConfig, type VmConfig } from './vm-config.js';
 
 export interface EncodedCredential {
   name: string;
@@ -8,51 +8,66 @@ export interface EncodedCredential {
   oemString: Buffer;
 }
 
+/** A VM config as JSON text that ends with its static OEM strings, so that `buildCreateBody` can add to them. */
+export function writeVmConfig({ platform, ...rest }: VmConfig): string {
+  const { oem_strings: staticStrings = [], ...others } = platform ?? {};
+  return stringifyVmConfig({ ...rest, platform: { ...others, oem_strings: staticStrings } });
+}
+
+const TEXT_END = ']}}';
+
 /**
- * Builds `vmConfig` as JSON with `platform.oem_strings` = its static strings, then the credentials.
- * The caller wipes the result.
+ * The VM config with the credentials behind its static OEM strings. The caller wipes the result.
+ * @param vmConfigText from `writeVmConfig`
  * @param limitBytes what the VMM takes as a body
  * @throws VmsecretdError credentials_too_large
  */
 export function buildCreateBody(
   vm: string,
-  vmConfig: VmConfig,
+  vmConfigText: string,
   credentials: readonly EncodedCredential[],
   limitBytes: number,
 ): Buffer {
-  const staticStrings = vmConfig.platform?.oem_strings ?? [];
-  if (credentials.length === 0 && staticStrings.length === 0) return Buffer.from(JSON.stringify(vmConfig));
-  const { platform, ...rest } = vmConfig;
-  // platform comes last, and oem_strings last in it, so that the text ends where the credentials go.
-  const text = JSON.stringify({ ...rest, platform: { ...platform, oem_strings: staticStrings } });
-  const end = ']}}';
-  const head = Buffer.from(text.slice(0, -end.length));
+  const hasStaticStrings = !vmConfigText.endsWith(`[${TEXT_END}`);
   const strings = credentials.flatMap(({ oemString }, index) => [
-    Buffer.from(index === 0 && staticStrings.length === 0 ? '"' : ',"'),
-    ...jsonSafe(oemString),
+    Buffer.from(index === 0 && !hasStaticStrings ? '"' : ',"'),
+    ...escapeJson(oemString),
     Buffer.from('"'),
   ]);
-  const staticBytes = staticStrings.reduce((sum, string) => sum + Buffer.byteLength(string) + 1, 0);
+  const body = Buffer.concat([
+    Buffer.from(vmConfigText.slice(0, -TEXT_END.length)),
+    ...strings,
+    Buffer.from(TEXT_END),
+  ]);
+  try {
+    checkBody(vm, body.length, credentials, limitBytes);
+  } catch (error) {
+    body.fill(0);
+    throw error;
+  }
+  return body;
+}
+
+function checkBody(
+  vm: string,
+  bodyBytes: number,
+  credentials: readonly EncodedCredential[],
+  limitBytes: number,
+): void {
   const parts: BudgetPart[] = credentials.map(({ name, oemString }) => ({
     label: name,
     sizeBytes: oemString.length + 1,
   }));
-  checkBudget(vm, [{ label: 'static OEM strings', sizeBytes: staticBytes }, ...parts], {
-    of: 'the SMBIOS area of the guest',
-    sizeBytes: SMBIOS_AREA_BYTES,
-  });
-  const body = Buffer.concat([head, ...strings, Buffer.from(end)]);
   const credentialBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
-  const configPart = { label: 'VM config and static OEM strings', sizeBytes: body.length - credentialBytes };
-  checkBudget(vm, [configPart, ...parts], {
+  checkBudget(vm, parts, { of: 'the SMBIOS area of the guest', sizeBytes: SMBIOS_AREA_BYTES });
+  checkBudget(vm, [{ label: 'VM config', sizeBytes: bodyBytes - credentialBytes }, ...parts], {
     of: 'the body of vm.create that cloud-hypervisor takes',
     sizeBytes: limitBytes,
   });
-  return body;
 }
 
 /** Escapes the two characters of a credential's name that JSON does not take; a base64 value has neither. */
-function jsonSafe(oemString: Buffer): Buffer[] {
+function escapeJson(oemString: Buffer): Buffer[] {
   const escaped: Buffer[] = [];
   let from = 0;
   for (let at = 0; at < oemString.length; at += 1) {

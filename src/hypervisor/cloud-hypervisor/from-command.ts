@@ -1,7 +1,7 @@
 // A complete cloud-hypervisor command line, converted to the VM config it means and the program's own options.
 // Only what the command line says is in the result, so that a VMM one version older or newer takes it, too.
 
-import { commandInvalid } from './command-error.js';
+import { commandInvalid } from '../../definition/command-error.js';
 import { FLAGS, type Flag } from './flags/flags.js';
 import { memory as memoryTable } from './flags/memory.js';
 import { convertOption } from './option-table.js';

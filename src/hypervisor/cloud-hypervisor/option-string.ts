@@ -2,7 +2,7 @@
 // split, keys are taken as they are, values are trimmed, the last of two equal keys counts.
 
 import { suggestNearest } from '../../nearest-name.js';
-import { commandInvalid, OTHER_BUILD_HINT, quoteValue } from './command-error.js';
+import { commandInvalid, OTHER_BUILD_HINT, quoteValue } from '../../definition/command-error.js';
 
 /** For each key whether it takes a value (`path=/x`) or stands alone (`tty`). */
 export type KnownKeys = Readonly<Record<string, { readonly valueless?: boolean }>>;

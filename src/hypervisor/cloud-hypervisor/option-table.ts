@@ -1,6 +1,6 @@
 // What a flag's option string means, as a table of its keys: the tables are in flags/, one for each option.
 
-import { commandInvalid, quoteValue } from './command-error.js';
+import { commandInvalid, quoteValue } from '../../definition/command-error.js';
 import { parseOptionString } from './option-string.js';
 import type { ValueKind } from './option-values.js';
 import type { JsonObject, JsonValue } from './vm-config.js';

@@ -1,6 +1,6 @@
 // The options that belong to the program rather than the VM: read from a command line, and written back.
 
-import { commandInvalid, quoteValue } from './command-error.js';
+import { commandInvalid, quoteValue } from '../../definition/command-error.js';
 import { signed32 } from './option-numbers.js';
 import { addQuotes, parseOptionString, removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
 import type { ReadArguments } from './read-arguments.js';

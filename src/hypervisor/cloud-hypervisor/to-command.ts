@@ -1,7 +1,7 @@
 // A command line with OEM strings in its --platform. For `delivery: cmdline`, the exception, and to show a VM's
 // command. What a command line would not carry unchanged is refused, and named without its value: it is a secret.
 
-import { commandInvalid } from './command-error.js';
+import { commandInvalid } from '../../definition/command-error.js';
 import { platform } from './flags/platform.js';
 import { readTextList } from './option-lists.js';
 import { splitAtCommas, trimBlanks } from './option-string.js';

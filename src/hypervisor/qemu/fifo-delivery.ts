@@ -15,6 +15,10 @@ const READER_POLL_MS = 2;
 
 const OPEN_FLAGS = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
+export function fifoPaths(directory: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => join(directory, `oem-string-${index}`));
+}
+
 /**
  * Makes `count` FIFOs of mode 0600 in a private folder and gives their paths; those that a killed start left behind are
  * replaced. `owner` is who QEMU runs as, where that is not this process's user.
@@ -24,7 +28,7 @@ export async function makeFifos(
   count: number,
   owner?: { uid: number; gid: number },
 ): Promise<string[]> {
-  const paths = Array.from({ length: count }, (_, index) => join(directory, `oem-string-${index}`));
+  const paths = fifoPaths(directory, count);
   if (count === 0) return paths;
   await Promise.all(paths.map(path => rm(path, { force: true })));
   const { failed } = await execa('mkfifo', ['-m', '600', '--', ...paths], { reject: false, stdio: 'ignore' });

@@ -1,6 +1,6 @@
 // --generic-vhost-user: a virtio device by its type's name or number.
 
-import { quoteValue } from '../command-error.js';
+import { quoteValue } from '../../../definition/command-error.js';
 import { integerList } from '../option-lists.js';
 import { unsigned } from '../option-numbers.js';
 import type { OptionTable, ReadOption } from '../option-table.js';

@@ -1,6 +1,6 @@
 // The error of a command line that cannot be converted: which option, which key, which value, what would be right.
 
-import { VmsecretdError } from '../../errors.js';
+import { VmsecretdError } from '../errors.js';
 
 export interface CommandErrorDetails {
   flag?: string;
