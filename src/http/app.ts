@@ -6,6 +6,7 @@ import Fastify, {
   type FastifyError,
   type FastifyInstance,
   type FastifyRequest,
+  LogController,
 } from 'fastify';
 import { VmsecretdError } from '../errors.js';
 import type { VmEvents } from '../vm/events.js';
@@ -40,7 +41,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: tools.logger,
     // Requests are told by what they change (events.ts); bodies and URLs stay out of the log.
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: 30_000,
     ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strict: false } },
