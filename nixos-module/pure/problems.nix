@@ -26,6 +26,7 @@ let
     "file"
     "text"
   ];
+  orEmpty = list: if list == null then [ ] else list;
   kindsOf = source: filter (kind: source.${kind} or null != null) kinds;
 
   isCredentialName =
@@ -95,9 +96,9 @@ let
       attrNames (definition.credentials or { })
     )
     ++ map (identityProblem "${option}.identities") (
-      if definition.identities or null == null then [ ] else definition.identities
+      orEmpty (definition.identities or null)
     )
-    ++ duplicateProblems option definition (definition.oemStrings or [ ]);
+    ++ duplicateProblems option definition (orEmpty (definition.oemStrings or null));
 
   # `vm`: { hypervisor, system, oemStrings, extraArgs, launcherFor } of the VM's own evaluation, or null where there is none.
   microvmProblems =
