@@ -4,8 +4,8 @@ set -eu
 here=${0%/*}
 root=${1:-}
 install -d "$root/usr/lib/vmsecretd-guest" "$root/usr/lib/systemd/system"
-for program in place receipt ready send kubernetes-secret; do
+for program in import place receipt ready send kubernetes-secret; do
   install -m 0755 "$here/vmsecretd-$program" "$root/usr/lib/vmsecretd-guest/"
 done
 install -m 0644 "$here"/*.service "$root/usr/lib/systemd/system/"
-systemctl ${root:+--root="$root"} enable vmsecretd-place vmsecretd-receipt vmsecretd-ready
+systemctl ${root:+--root="$root"} enable vmsecretd-import vmsecretd-place vmsecretd-receipt vmsecretd-ready

@@ -13,7 +13,7 @@ import {
   verifyReceipt,
 } from '../../../src/vm/receipt.js';
 import { ByteSink } from './byte-sink.js';
-import type { BootGuest, GuestRequest } from './guest.js';
+import { type BootGuest, deliveredBytes, type GuestRequest } from './guest.js';
 import { DONE_LINE, portableGuestFiles, testGuestFiles } from './guest-files.js';
 import { GUEST_KERNEL_PARAMETERS, type GuestImage, writeInitramfs } from './guest-image.js';
 
@@ -31,7 +31,7 @@ export function createQemuBooter(options: QemuOptions): BootGuest {
   return async request => {
     const folder = options.makeFolder();
     const nonce = randomBytes(32);
-    const credentials = presentCredentials(request);
+    const credentials = deliverableValues(request);
     const strings = [
       ...(request.oemStrings ?? []),
       toOemString('vmsecretd.nonce', nonce),
@@ -65,14 +65,11 @@ export function createQemuBooter(options: QemuOptions): BootGuest {
   };
 }
 
-function presentCredentials({ vm, credentials }: GuestRequest): Map<string, Buffer> {
-  return new Map(
-    [...credentials].map(([name, value]) => {
-      if (value === null)
-        throw new Error(`VM ${vm}: credential ${name} has no value; only the daemon can tell`);
-      return [name, value];
-    }),
-  );
+function deliverableValues({ vm, secrets }: GuestRequest): Map<string, Buffer> {
+  const absent = [...secrets].find(([, { bytes }]) => bytes === null);
+  if (absent !== undefined)
+    throw new Error(`VM ${vm}: no file for ${absent[0]}; only the daemon can refuse that`);
+  return new Map([...secrets].map(([name, secret]) => [name, deliveredBytes(secret)]));
 }
 
 function toOemString(name: string, value: Buffer): string {

@@ -12,6 +12,12 @@ fail() {
   exit 1
 }
 
+# The packages with the cloud kernel, its modules and kubectl: one each in Debian 12, more behind meta packages later.
+needed_packages() {
+  chroot "$1" apt-cache depends --recurse --no-recommends --no-suggests linux-image-cloud-amd64 kubernetes-client |
+    grep -x 'linux-\(image\|binary\|modules\)-[0-9].*-cloud-amd64\|kubernetes-client\|kubectl' | sort -u
+}
+
 # Debian's mirror as this machine's apt has it; empty: debootstrap's own.
 mirror() {
   apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 'Created-By: Packages' |
@@ -44,12 +50,12 @@ configure() {
 # The few drivers of the cloud kernel that the guest's devices need; the rest are 90 MB.
 copy_modules() {
   local version module
-  version=$(basename "$1"/lib/modules/*)
+  version=$(basename "$1"/usr/lib/modules/*)
   for module in virtio virtio_ring virtio_pci virtio_pci_modern_dev virtio_pci_legacy_dev virtio_console virtio_net net_failover failover \
     vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport; do
-    (cd "$1" && find "lib/modules/$version" -name "$module.ko*" -exec cp --parents -t "$2/usr" {} +)
+    (cd "$1" && find "usr/lib/modules/$version" -name "$module.ko*" -exec cp --parents -t "$2" {} +)
   done
-  cp "$1/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$2/usr/lib/modules/$version/"
+  cp "$1/usr/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$2/usr/lib/modules/$version/"
   chroot "$2" depmod "$version"
 }
 
@@ -67,18 +73,17 @@ work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 {
   debootstrap --variant=minbase --include=systemd-sysv,udev,kmod "$suite" "$work/root" $(mirror)
-  packages=$(chroot "$work/root" apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" { print $2 }')
-  (cd "$work/root/tmp" && chroot "$work/root" sh -c "cd /tmp && apt-get -q download $packages kubernetes-client")
+  chroot "$work/root" sh -c "cd /tmp && apt-get -q download $(needed_packages "$work/root" | tr '\n' ' ')"
 } >"$cache/build-$suite.log" 2>&1 || fail "see $cache/build-$suite.log"
-dpkg-deb -x "$work"/root/tmp/linux-image-*.deb "$work/kernel"
-dpkg-deb -x "$work"/root/tmp/kubernetes-client_*.deb "$work/kubernetes"
+for package in "$work"/root/tmp/*.deb; do dpkg-deb -x "$package" "$work/packages"; done
+[ ! -d "$work/packages/lib" ] || cp -r "$work/packages/lib" "$work/packages/usr/"
 prune "$work/root"
 configure "$work/root"
-copy_modules "$work/kernel" "$work/root"
+copy_modules "$work/packages" "$work/root"
 
 mkdir "$work/image" "$work/kubectl" "$work/kubectl/usr" "$work/kubectl/usr/bin"
-cp "$work"/kernel/boot/vmlinuz-* "$work/image/vmlinuz"
-cp "$work/kubernetes/usr/bin/kubectl" "$work/kubectl/usr/bin/"
+cp "$work"/packages/boot/vmlinuz-* "$work/image/vmlinuz"
+cp "$work/packages/usr/bin/kubectl" "$work/kubectl/usr/bin/"
 pack "$work/root" "$work/image/root.cpio.zst"
 pack "$work/kubectl" "$work/image/kubectl.cpio.zst"
 mv "$work/image" "$image"
