@@ -13,9 +13,9 @@ export interface GuestImage {
   readonly kubectlArchive: string;
 }
 
-/** Kernel parameters with which the guest prints nothing on its console but what the test's units print. */
+/** Kernel parameters with which the console shows only what the test's units print; a getty would hang it up under them. */
 export const GUEST_KERNEL_PARAMETERS =
-  'console=ttyS0 quiet loglevel=1 systemd.show_status=false systemd.log_target=kmsg';
+  'console=ttyS0 quiet loglevel=1 systemd.show_status=false systemd.log_target=kmsg systemd.getty_auto=no';
 
 /** Needs root, debootstrap, cpio and zstd the first time; rejects with the build script's own words. */
 export async function buildGuestImage(projectRoot: string, suite = 'bookworm'): Promise<GuestImage> {

@@ -15,7 +15,8 @@ import { combineScenarios } from './scenarios/scenario.js';
 const isRoot = process.getuid?.() === 0;
 const skip = isRoot ? false : 'building the guest needs root, for debootstrap';
 
-t.test('a Debian guest of QEMU', { skip, timeout: 600_000 }, async t => {
+t.setTimeout(600_000); // the first run builds the guest, and each boot takes 13 seconds on two cores
+t.test('a Debian guest of QEMU', { skip }, async t => {
   const image = await buildGuestImage(process.cwd());
   const boot = createQemuBooter({
     image,
