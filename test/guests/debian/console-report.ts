@@ -16,22 +16,29 @@ export interface ConsoleReport {
   readonly failures: readonly string[];
 }
 
-const FILE_LINE = /VMSECRETD-TEST file (\S+) (\S+) (\d+) ([0-9a-f]{64}) (\d+ \S+ \S+)/;
+const DIGEST_LINE = /VMSECRETD-TEST sha256 (\S+) ([0-9a-f]{64}) {2}\.\/(.+)/;
+const STAT_LINE = /VMSECRETD-TEST stat (\S+) (\d+) (\d+ \S+ \S+) \.\/(.+)/;
 const FAILURE_LINE = /VMSECRETD-TEST (?:failed|journal) (.*)/;
 
 export function parseConsole(text: string): ConsoleReport {
+  const lines = text.split(/\r*\n/);
+  const digests = new Map(
+    matches(lines, DIGEST_LINE).map(([label, digest, name]) => [`${label}/${name}`, digest]),
+  );
   const files: Record<string, Record<string, ReportedFile>> = {};
-  const failures: string[] = [];
-  for (const line of text.split(/\r*\n/)) {
-    const [, label, encodedName = '', size, sha256 = '', access = ''] = FILE_LINE.exec(line) ?? [];
-    const failure = FAILURE_LINE.exec(line)?.[1];
-    if (failure !== undefined) failures.push(failure);
-    if (label === undefined) continue;
-    const ofLabel = files[label] ?? {};
-    ofLabel[Buffer.from(encodedName, 'base64').toString()] = { sizeBytes: Number(size), sha256, access };
-    files[label] = ofLabel;
+  for (const [label = '', size, access = '', name = ''] of matches(lines, STAT_LINE)) {
+    const file = { sizeBytes: Number(size), sha256: digests.get(`${label}/${name}`) ?? '', access };
+    files[label] = { ...files[label], [name]: file };
   }
-  return { files, failures };
+  return { files, failures: matches(lines, FAILURE_LINE).map(([words = '']) => words) };
+}
+
+/** The groups of each line that matches. */
+function matches(lines: readonly string[], pattern: RegExp): string[][] {
+  return lines.flatMap(line => {
+    const match = pattern.exec(line);
+    return match === null ? [] : [match.slice(1)];
+  });
 }
 
 /** What a guest must report of a file with these bytes. */

@@ -11,13 +11,10 @@ const UNITS = 'usr/lib/systemd/system';
 export const DONE_LINE = 'VMSECRETD-TEST done';
 
 const PRINT_DIGESTS = `#!/bin/sh
-# print-digests LABEL FOLDER: one console line for each file: label, name as base64, size, SHA-256, mode, owner.
+# print-digests LABEL FOLDER: two console lines for each file, with its SHA-256, and its size, mode and owner.
 cd "$2" || exit 1
-find -L . -type f | sort | while read -r path; do
-  name=$(printf %s "\${path#./}" | base64 -w0)
-  digest=$(sha256sum <"$path" | cut -c 1-64)
-  printf 'VMSECRETD-TEST file %s %s %s %s %s\\n' "$1" "$name" "$(stat -L -c %s "$path")" "$digest" "$(stat -L -c '%a %U %G' "$path")"
-done
+find -L . -type f -exec sha256sum {} + | sed -u "s/^/VMSECRETD-TEST sha256 $1 /"
+find -L . -type f -exec stat -L -c '%s %a %U %G %n' {} + | sed -u "s/^/VMSECRETD-TEST stat $1 /"
 `;
 
 const DONE = `#!/bin/sh
