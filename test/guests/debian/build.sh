@@ -55,7 +55,7 @@ copy_modules() {
     vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport; do
     (cd "$1" && find "usr/lib/modules/$version" -name "$module.ko*" -exec cp --parents -t "$2" {} +)
   done
-  cp "$1/usr/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$2/usr/lib/modules/$version/"
+  find "$1/usr/lib/modules/$version" -maxdepth 1 -name 'modules.*' -exec cp -t "$2/usr/lib/modules/$version/" {} +
   chroot "$2" depmod "$version"
 }
 
