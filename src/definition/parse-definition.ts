@@ -1,0 +1,173 @@
+// Takes the JSON of a definition, gives a Definition with defaults filled in and paths absolute.
+// Refuses with definition_invalid, naming the file and every field that is wrong.
+import { isAbsolute, resolve } from 'node:path';
+import { VmsecretdError } from '../errors.js';
+import { createJsonValidator, type FieldProblem, formatFieldProblems } from '../json-validator.js';
+import type { CredentialSource, Definition, SupervisorKind } from './definition.js';
+import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
+import { splitCommand } from './split-command.js';
+
+export interface DefinitionContext {
+  name: string;
+  origin: 'file' | 'api';
+  /** The file it was read from, or will be kept in. */
+  path: string;
+  /** What relative paths are relative to; undefined refuses them (a PUT has no folder). */
+  directory: string | undefined;
+  /** The supervisor where the definition names none. */
+  defaultSupervisor: SupervisorKind;
+}
+
+const findFieldProblems = createJsonValidator(DefinitionSchema);
+
+/** systemd.unit(5): a service name, with an instance or without. */
+const UNIT_PATTERN = /^[A-Za-z0-9:_.\\@-]{1,247}\.service$/;
+
+export function isVmName(name: string): boolean {
+  return new RegExp(VM_NAME_PATTERN).test(name);
+}
+
+/** @throws VmsecretdError definition_invalid */
+export function parseDefinition(json: unknown, context: DefinitionContext): Definition {
+  const problems = isVmName(context.name)
+    ? findFieldProblems(json)
+    : [
+        {
+          field: '',
+          message: `has no valid VM name "${context.name}": 1-64 of A-Z a-z 0-9 _ . -, beginning with a letter or digit`,
+        },
+      ];
+  if (problems.length > 0) refuse(context, problems);
+  const file = json as DefinitionFile;
+  const unmet = [
+    ...findCredentialProblems(file),
+    ...findContradictions(file),
+    ...findRelativePaths(file, context),
+  ];
+  if (unmet.length > 0) refuse(context, unmet);
+  return buildDefinition(file, context);
+}
+
+function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): never {
+  throw new VmsecretdError(
+    'definition_invalid',
+    `VM ${context.name}: ${context.path} is not a valid definition: ${formatFieldProblems(problems)}`,
+    { details: { vm: context.name, path: context.path, fields: problems.map(problem => problem.field) } },
+  );
+}
+
+function findCredentialProblems(file: DefinitionFile): FieldProblem[] {
+  return Object.entries(file.credentials ?? {}).flatMap(([name, source]) => {
+    const kinds = (['age', 'file', 'text'] as const).filter(kind => source[kind] !== undefined);
+    if (kinds.length === 1) return [];
+    const found = kinds.length === 0 ? 'none' : kinds.join(' and ');
+    return [
+      { field: `credentials.${name}`, message: `must have exactly one of age, file and text, not ${found}` },
+    ];
+  });
+}
+
+/** Keys that are each valid and do not go together. */
+function findContradictions(file: DefinitionFile): FieldProblem[] {
+  const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
+  const deliveries = hypervisor === 'qemu' ? ['fifo'] : ['api', 'cmdline'];
+  const rules: [unmet: boolean, field: string, message: string][] = [
+    [
+      file.command !== undefined && file.vmConfig !== undefined,
+      'vmConfig',
+      'does not go together with command',
+    ],
+    [
+      file.delivery !== undefined && !deliveries.includes(file.delivery),
+      'delivery',
+      `must be ${deliveries.map(kind => `"${kind}"`).join(' or ')} for hypervisor "${hypervisor}"`,
+    ],
+    [file.delivery === 'cmdline' && file.vmConfig !== undefined, 'delivery', '"cmdline" needs a command'],
+    [
+      file.supervisor === 'unit' && (hypervisor === 'qemu' || file.delivery === 'cmdline'),
+      'supervisor',
+      'must be "daemon" for hypervisor "qemu" and for delivery "cmdline"',
+    ],
+    [
+      hypervisor === 'qemu' && file.vmConfig !== undefined,
+      'vmConfig',
+      'is for hypervisor "cloud-hypervisor"',
+    ],
+    [
+      file.supervisor === 'daemon' && file.command === undefined && file.vmConfig === undefined,
+      'command',
+      'is missing: a VM needs command or vmConfig (only a unit’s launcher brings its own)',
+    ],
+    [
+      file.unit !== undefined && !UNIT_PATTERN.test(file.unit),
+      'unit',
+      'must be the name of a service, such as microvm@web.service',
+    ],
+  ];
+  return rules.filter(([unmet]) => unmet).map(([, field, message]) => ({ field, message }));
+}
+
+function findRelativePaths(file: DefinitionFile, context: DefinitionContext): FieldProblem[] {
+  if (context.directory !== undefined) return [];
+  const paths: [field: string, path: string | undefined][] = [
+    ['workingDirectory', file.workingDirectory],
+    ...(file.identities ?? []).map((path, index): [string, string] => [`identities.${index}`, path]),
+    ...Object.entries(file.credentials ?? {}).flatMap(([name, source]): [string, string | undefined][] => [
+      [`credentials.${name}.age`, source.age],
+      [`credentials.${name}.file`, source.file],
+    ]),
+  ];
+  return paths
+    .filter(([, path]) => path !== undefined && !isAbsolute(path))
+    .map(([field, path]) => ({ field, message: `must be an absolute path, not "${path}"` }));
+}
+
+function buildDefinition(file: DefinitionFile, context: DefinitionContext): Definition {
+  const absolute = (path: string) => resolve(context.directory ?? '/', path);
+  const words = (command: string | string[]) =>
+    typeof command === 'string' ? splitCommand(command) : command;
+  const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
+  const delivery = file.delivery ?? (hypervisor === 'qemu' ? 'fifo' : 'api');
+  // What cannot be a unit, or has nothing a unit's default would bring, stays with the daemon.
+  const daemonOnly = hypervisor === 'qemu' || delivery === 'cmdline';
+  return {
+    name: context.name,
+    origin: context.origin,
+    path: context.path,
+    command: file.command === undefined ? undefined : words(file.command),
+    vmConfig: file.vmConfig,
+    workingDirectory: file.workingDirectory === undefined ? undefined : absolute(file.workingDirectory),
+    oemStrings: file.oemStrings ?? [],
+    credentials: absoluteSources(file.credentials ?? {}, absolute),
+    hypervisor,
+    delivery,
+    supervisor: file.supervisor ?? (daemonOnly ? 'daemon' : context.defaultSupervisor),
+    unit: file.unit ?? `microvm@${context.name}.service`,
+    user: file.user,
+    group: file.group,
+    identities: file.identities?.map(absolute),
+    preStart: (file.preStart ?? []).map(words),
+    autostart: file.autostart ?? false,
+    restart: file.restart ?? 'on-failure',
+    ready: file.ready ?? 'boot',
+    onChange: file.onChange ?? 'report',
+    startTimeoutSeconds: file.startTimeoutSeconds ?? 90,
+    stopTimeoutSeconds: file.stopTimeoutSeconds ?? 90,
+  };
+}
+
+function absoluteSources(
+  sources: Record<string, CredentialSource>,
+  absolute: (path: string) => string,
+): Record<string, CredentialSource> {
+  return Object.fromEntries(
+    Object.entries(sources).map(([name, source]) => [
+      name,
+      {
+        ...source,
+        ...(source.age === undefined ? {} : { age: absolute(source.age) }),
+        ...(source.file === undefined ? {} : { file: absolute(source.file) }),
+      },
+    ]),
+  );
+}

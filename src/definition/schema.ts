@@ -1,0 +1,111 @@
+// The shape of a definition file. docs/definitions.md is generated from the descriptions here.
+import { type Static, Type } from 'typebox';
+
+export const VM_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
+
+const Seconds = (description: string, fallback: number) =>
+  Type.Integer({ minimum: 1, maximum: 86_400, default: fallback, description });
+
+const CommandLine = Type.Union([Type.Array(Type.String()), Type.String()]);
+
+/** Exactly one of `age`, `file` and `text`; load.ts checks that, since a schema's words for it help nobody. */
+export const CredentialSchema = Type.Object(
+  {
+    age: Type.Optional(Type.String({ minLength: 1, description: 'Path of an age file, armored or binary' })),
+    file: Type.Optional(
+      Type.String({ minLength: 1, description: 'Path of a plain file, such as /run/secrets/…' }),
+    ),
+    text: Type.Optional(
+      Type.String({
+        description: 'The value itself, for values that are no secrets: shown and stored as it is',
+      }),
+    ),
+    trim: Type.Optional(
+      Type.Union([Type.Literal('none'), Type.Literal('newline')], {
+        default: 'none',
+        description: '`newline` takes exactly one trailing line ending off',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'Where a credential’s value comes from' },
+);
+
+export const DefinitionSchema = Type.Object(
+  {
+    command: Type.Optional(
+      Type.Unsafe<string[] | string>({
+        ...CommandLine,
+        description:
+          'The hypervisor’s complete command line: a list of arguments, or one string split as a POSIX shell would, expanding nothing',
+      }),
+    ),
+    vmConfig: Type.Optional(
+      Type.Unsafe<Record<string, unknown>>({
+        type: 'object',
+        description: 'cloud-hypervisor’s own VmConfig JSON, in place of `command`',
+      }),
+    ),
+    workingDirectory: Type.Optional(
+      Type.String({ minLength: 1, description: 'Where the VMM runs; RUNTIME/vms/NAME unless set' }),
+    ),
+    oemStrings: Type.Optional(
+      Type.Array(Type.String(), { description: 'SMBIOS type 11 strings that are no secrets' }),
+    ),
+    credentials: Type.Optional(
+      Type.Record(Type.String(), CredentialSchema, { description: 'Credential name → source' }),
+    ),
+    hypervisor: Type.Optional(
+      Type.Union([Type.Literal('cloud-hypervisor'), Type.Literal('qemu')], { default: 'cloud-hypervisor' }),
+    ),
+    delivery: Type.Optional(
+      Type.Union([Type.Literal('api'), Type.Literal('cmdline'), Type.Literal('fifo')], {
+        description:
+          'How OEM strings reach the VMM: `api` for cloud-hypervisor, `fifo` for qemu; `cmdline` shows them to every user',
+      }),
+    ),
+    supervisor: Type.Optional(
+      Type.Union([Type.Literal('daemon'), Type.Literal('unit')], {
+        description: 'Who runs the VMM; `unit` where systemd is PID 1 and the daemon is root, else `daemon`',
+      }),
+    ),
+    unit: Type.Optional(Type.String({ description: 'The systemd unit; microvm@NAME.service unless set' })),
+    user: Type.Optional(Type.String({ minLength: 1, description: 'User of a VMM that the daemon spawns' })),
+    group: Type.Optional(Type.String({ minLength: 1, description: 'Group of a VMM that the daemon spawns' })),
+    identities: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'Identity files for this VM, in place of the configuration’s',
+      }),
+    ),
+    preStart: Type.Optional(
+      Type.Array(CommandLine, {
+        description: 'Command lines run before the VMM, as its user, in its working directory',
+      }),
+    ),
+    autostart: Type.Optional(Type.Boolean({ default: false })),
+    restart: Type.Optional(
+      Type.Union([Type.Literal('no'), Type.Literal('on-failure'), Type.Literal('always')], {
+        default: 'on-failure',
+        description: 'For supervisor `daemon`; a unit has its own Restart=',
+      }),
+    ),
+    ready: Type.Optional(
+      Type.Union([Type.Literal('boot'), Type.Literal('notify'), Type.Literal('receipt')], {
+        default: 'boot',
+        description:
+          'When the VM counts as ready: booted, the guest’s READY=1, or its receipt of the credentials',
+      }),
+    ),
+    onChange: Type.Optional(
+      Type.Union([Type.Literal('report'), Type.Literal('restart')], {
+        default: 'report',
+        description: 'What to do when the definition or a secret changes while the VM runs',
+      }),
+    ),
+    startTimeoutSeconds: Type.Optional(Seconds('How long a start may take', 90)),
+    stopTimeoutSeconds: Type.Optional(Seconds('How long the guest has to power off', 90)),
+  },
+  { additionalProperties: false, title: 'Definition of a VM' },
+);
+
+export type DefinitionFile = Static<typeof DefinitionSchema>;
+export type CredentialSource = Static<typeof CredentialSchema>;

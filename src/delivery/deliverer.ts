@@ -1,0 +1,120 @@
+// The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
+// it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
+import { createHmac } from 'node:crypto';
+import pLimit from 'p-limit';
+import { checkOemStrings } from '../credentials/limits.js';
+import { buildCredentialString } from '../credentials/oem-string.js';
+import { VmsecretdError } from '../errors.js';
+import type { EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
+import { loadIdentities } from '../secrets/identities.js';
+import type { SecretValue } from '../secrets/secret-value.js';
+import { openSource } from '../secrets/source.js';
+import { type Packed, packOemStrings } from './pack.js';
+import type {
+  DelivererAnswer,
+  DelivererRequest,
+  Preparation,
+  PreparationResult,
+  PreparedCredential,
+} from './protocol.js';
+
+/** File reads and plugin runs at once; a definition may have 255 credentials. */
+const CONCURRENT_SOURCES = 16;
+
+const prepared = new Map<number, Packed>();
+
+async function answer(request: DelivererRequest): Promise<PreparationResult | null> {
+  if (request.verb === 'prepare') {
+    const { packed, result } = await prepare(request.preparation);
+    prepared.set(request.id, packed);
+    return result;
+  }
+  const packed = prepared.get(request.id);
+  if (request.verb === 'deliver') {
+    if (packed === undefined) throw new VmsecretdError('internal', 'nothing was prepared for this delivery');
+    await packed.deliver(request.destination);
+  }
+  packed?.wipe();
+  prepared.delete(request.id);
+  return null;
+}
+
+async function prepare(preparation: Preparation): Promise<{ packed: Packed; result: PreparationResult }> {
+  const { vm, packing } = preparation;
+  checkOemStrings(vm, preparation.staticOemStrings, Object.keys(preparation.credentials));
+  const { values, notes } = await openSources(preparation);
+  const encoded: EncodedCredential[] = [];
+  try {
+    const credentials: PreparedCredential[] = [];
+    for (const [name, value] of values) {
+      encoded.push({ name, oemString: buildCredentialString(name, value) });
+      credentials.push(describeCredential(preparation, name, value));
+    }
+    const packed = packOemStrings(vm, packing, preparation.staticOemStrings, encoded);
+    return { packed, result: { credentials, notes } };
+  } finally {
+    for (const [, value] of values) value.wipe();
+    if (packing.kind !== 'fifo') for (const { oemString } of encoded) oemString.fill(0);
+  }
+}
+
+/** All or nothing: the first error in the definition's order ends the preparation. */
+async function openSources(
+  preparation: Preparation,
+): Promise<{ values: [string, SecretValue][]; notes: readonly string[] }> {
+  const { vm, credentials } = preparation;
+  const limit = pLimit(CONCURRENT_SOURCES);
+  const identities = await loadIdentities({
+    vm,
+    paths: preparation.identities,
+    passphraseFiles: preparation.passphraseFiles,
+  });
+  try {
+    const outcomes = await Promise.allSettled(
+      Object.entries(credentials).map(([name, source]) =>
+        limit(
+          async (): Promise<[string, SecretValue]> => [name, await openSource(vm, name, source, identities)],
+        ),
+      ),
+    );
+    const failed = outcomes.find(outcome => outcome.status === 'rejected');
+    const values = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    if (failed === undefined) return { values, notes: identities.notes };
+    for (const [, value] of values) value.wipe();
+    throw failed.reason;
+  } finally {
+    identities.wipe();
+  }
+}
+
+function describeCredential(preparation: Preparation, name: string, value: SecretValue): PreparedCredential {
+  const source = preparation.credentials[name];
+  const path = source?.age ?? source?.file;
+  const key = Buffer.from(preparation.digestKey, 'hex');
+  return {
+    name,
+    source: source?.age !== undefined ? 'age' : source?.file !== undefined ? 'file' : 'text',
+    ...(path === undefined ? {} : { path }),
+    sizeBytes: value.sizeBytes,
+    digest: value.open(bytes => createHmac('sha256', key).update(bytes).digest('hex')),
+  };
+}
+
+function describeError(id: number, error: unknown): DelivererAnswer {
+  if (error instanceof VmsecretdError) {
+    return { id, ok: false, code: error.code, message: error.message, details: error.details };
+  }
+  // An unknown error's text may quote what it was given: nothing of it but its kind leaves this process.
+  const kind = error instanceof Error ? error.constructor.name : typeof error;
+  return { id, ok: false, code: 'internal', message: `the deliverer failed (${kind})`, details: {} };
+}
+
+process.on('message', (request: DelivererRequest) => {
+  void answer(request)
+    .then((result): DelivererAnswer => ({ id: request.id, ok: true, result }))
+    .catch(error => describeError(request.id, error))
+    .then(message => process.send?.(message));
+});
+// A daemon that is gone waits for nothing.
+process.on('disconnect', () => process.exit(0));
+process.send?.({ ready: true });

@@ -1,0 +1,209 @@
+// Forks deliverers ahead of time and lends them to starts.
+//
+// INVARIANTS
+// - At most one deliverer takes new work; one more, warm and never used, is the spare.
+// - A deliverer that was used is killed as soon as no start waits for it, and its memory goes with it.
+// - This process never gets a value: protocol.ts has no message that could carry one.
+import { fileURLToPath } from 'node:url';
+import { execaNode } from 'execa';
+import { VmsecretdError } from '../errors.js';
+import type {
+  DelivererAnswer,
+  DelivererReady,
+  DelivererRequest,
+  Destination,
+  Preparation,
+  PreparationResult,
+} from './protocol.js';
+
+const DELIVERER_PROGRAM = fileURLToPath(new URL('./deliverer.js', import.meta.url));
+
+/** Starts that overlap without end would keep one deliverer, and its memory, for ever. */
+const MAXIMUM_STARTS_PER_DELIVERER = 64;
+
+/** Credentials of one start that are ready to be handed over. */
+export interface Delivery extends PreparationResult {
+  deliver(destination: Destination): Promise<void>;
+  /** Ends this start's claim on the deliverer; always called, whatever happened. */
+  end(): void;
+}
+
+export interface DeliverersOptions {
+  /** What the deliverer's own children (age plugins) find programs by. */
+  path: string;
+}
+
+export class Deliverers {
+  readonly #options: DeliverersOptions;
+  #active: DelivererProcess | undefined;
+  #spare: DelivererProcess | undefined;
+  #closed = false;
+
+  constructor(options: DeliverersOptions) {
+    this.#options = options;
+  }
+
+  /** Forks the spare, so that the next start finds it warm. */
+  warmUp(): void {
+    if (!this.#closed) this.#spare ??= new DelivererProcess(this.#options);
+  }
+
+  /** Reads, decrypts and checks; all or nothing. @throws VmsecretdError with the code of what is wrong */
+  async prepare(preparation: Preparation, signal: AbortSignal): Promise<Delivery> {
+    const deliverer = this.#borrow();
+    const claim = deliverer.claim();
+    const end = () => {
+      claim.release();
+      this.#giveBack(deliverer);
+    };
+    try {
+      const result = await claim.request({ verb: 'prepare', preparation }, signal);
+      return {
+        credentials: result?.credentials ?? [],
+        notes: result?.notes ?? [],
+        deliver: async destination => {
+          await claim.request({ verb: 'deliver', destination }, signal);
+        },
+        end,
+      };
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#active?.kill();
+    this.#spare?.kill();
+    this.#active = undefined;
+    this.#spare = undefined;
+  }
+
+  #borrow(): DelivererProcess {
+    if (this.#active?.takesMore !== true) {
+      this.#active = this.#spare?.takesMore === true ? this.#spare : new DelivererProcess(this.#options);
+      this.#spare = undefined;
+    }
+    return this.#active;
+  }
+
+  #giveBack(deliverer: DelivererProcess): void {
+    if (deliverer.claims > 0) return;
+    deliverer.kill();
+    if (this.#active === deliverer) this.#active = undefined;
+    this.warmUp();
+  }
+}
+
+interface Claim {
+  request(
+    request: { verb: 'prepare'; preparation: Preparation } | { verb: 'deliver'; destination: Destination },
+    signal: AbortSignal,
+  ): Promise<PreparationResult | null>;
+  release(): void;
+}
+
+interface Waiting {
+  resolve(result: PreparationResult | null): void;
+  reject(error: unknown): void;
+}
+
+class DelivererProcess {
+  readonly #child;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 1;
+  #gone = false;
+  claims = 0;
+
+  constructor(options: DeliverersOptions) {
+    // No NODE_OPTIONS, no NOTIFY_SOCKET: nothing of our environment but the way to programs.
+    this.#child = execaNode(DELIVERER_PROGRAM, {
+      ipc: true,
+      serialization: 'json',
+      extendEnv: false,
+      env: { PATH: options.path },
+      stdin: 'ignore',
+      stdout: 'ignore',
+      stderr: 'ignore',
+      buffer: false,
+      reject: false,
+      nodeOptions: [],
+    });
+    this.#child.on('message', message => this.#receive(message as DelivererAnswer | DelivererReady));
+    void this.#child.then(() => this.#end());
+  }
+
+  get takesMore(): boolean {
+    return !this.#gone && this.#nextId <= MAXIMUM_STARTS_PER_DELIVERER;
+  }
+
+  claim(): Claim {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    this.claims += 1;
+    let released = false;
+    return {
+      request: (request, signal) => this.#request({ ...request, id }, signal),
+      release: () => {
+        if (released) return;
+        released = true;
+        this.claims -= 1;
+        if (!this.#gone && this.claims > 0) this.#send({ id, verb: 'forget' });
+      },
+    };
+  }
+
+  kill(): void {
+    this.#gone = true;
+    this.#child.kill('SIGKILL');
+  }
+
+  #request(request: DelivererRequest, signal: AbortSignal): Promise<PreparationResult | null> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason);
+      if (this.#gone) return reject(delivererGone());
+      const abort = () => {
+        this.#waiting.delete(request.id);
+        reject(signal.reason);
+      };
+      const settled = () => {
+        this.#waiting.delete(request.id);
+        signal.removeEventListener('abort', abort);
+      };
+      signal.addEventListener('abort', abort, { once: true });
+      this.#waiting.set(request.id, {
+        resolve: result => {
+          settled();
+          resolve(result);
+        },
+        reject: error => {
+          settled();
+          reject(error);
+        },
+      });
+      this.#send(request);
+    });
+  }
+
+  #send(request: DelivererRequest): void {
+    // A child that is gone answers through #end().
+    this.#child.send(request, () => {});
+  }
+
+  #receive(message: DelivererAnswer | DelivererReady): void {
+    if ('ready' in message) return;
+    const waiting = this.#waiting.get(message.id);
+    if (message.ok) waiting?.resolve(message.result);
+    else waiting?.reject(new VmsecretdError(message.code, message.message, { details: message.details }));
+  }
+
+  #end(): void {
+    this.#gone = true;
+    for (const waiting of [...this.#waiting.values()]) waiting.reject(delivererGone());
+  }
+}
+
+function delivererGone(): VmsecretdError {
+  return new VmsecretdError('internal', 'the deliverer process ended before it answered; start the VM again');
+}

@@ -1,0 +1,57 @@
+// What the daemon and a deliverer say to each other over IPC. No message carries a value of a secret.
+import type { CredentialSource } from '../definition/definition.js';
+import type { ErrorCode, ErrorDetails } from '../errors.js';
+
+/** Everything needed to read, decrypt, check and encode the credentials of one VM. */
+export interface Preparation {
+  vm: string;
+  credentials: Record<string, CredentialSource>;
+  identities: string[];
+  passphraseFiles: string[];
+  /** OEM strings of command line and definition, in order. */
+  staticOemStrings: string[];
+  packing: Packing;
+  /** Hex key of the digests that tell a changed secret without telling the secret. */
+  digestKey: string;
+}
+
+/** What the OEM strings are packed into, checked against its limit before a VMM exists. */
+export type Packing =
+  | { kind: 'api'; vmConfigText: string; limitBytes: number }
+  | { kind: 'fifo'; limitBytes: number }
+  | { kind: 'cmdline'; platform: string | undefined };
+
+/** Where the packed OEM strings go. */
+export type Destination =
+  | { kind: 'api'; socketPath: string; timeoutMs: number }
+  | { kind: 'fifo'; paths: string[]; timeoutMs: number }
+  | { kind: 'cmdline'; path: string; timeoutMs: number };
+
+/** One credential as everybody may know it. */
+export interface PreparedCredential {
+  name: string;
+  source: 'age' | 'file' | 'text';
+  /** Absent for a text. */
+  path?: string;
+  sizeBytes: number;
+  /** HMAC-SHA-256 of the value with the digest key, hex. */
+  digest: string;
+}
+
+export interface PreparationResult {
+  credentials: PreparedCredential[];
+  /** What an operator should know although it went well, such as an identity file that is not there. */
+  notes: readonly string[];
+}
+
+export type DelivererRequest =
+  | { id: number; verb: 'prepare'; preparation: Preparation }
+  | { id: number; verb: 'deliver'; destination: Destination }
+  | { id: number; verb: 'forget' };
+
+export type DelivererAnswer =
+  | { id: number; ok: true; result: PreparationResult | null }
+  | { id: number; ok: false; code: ErrorCode; message: string; details: ErrorDetails };
+
+/** Sent once, when the deliverer has loaded what it needs. */
+export type DelivererReady = { ready: true };

@@ -1,0 +1,134 @@
+// cloud-hypervisor's API socket. What it answers to a request with secrets in it quotes them, so of that
+// answer only the status is taken; everything else it says is cut and cleaned before anybody sees it.
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { requestUnix, type UnixResponse } from '../../system/unix-http.js';
+
+export type VmmVerb =
+  | 'vm.boot'
+  | 'vm.shutdown'
+  | 'vm.delete'
+  | 'vm.reboot'
+  | 'vm.pause'
+  | 'vm.resume'
+  | 'vm.power-button'
+  | 'vmm.shutdown';
+
+/**
+ * Sends a VM config that carries secrets.
+ * @param explain the same config without secrets: sent only after a refusal, because its answer can be shown
+ * @throws VmsecretdError vmm_refused, vmm_timeout
+ */
+export async function createVm(
+  vm: string,
+  socketPath: string,
+  body: Buffer,
+  timeoutMs: number,
+  explain?: Buffer,
+): Promise<void> {
+  const { status } = await put(vm, socketPath, 'vm.create', timeoutMs, body);
+  if (status === 204) return;
+  const again =
+    explain === undefined ? undefined : await put(vm, socketPath, 'vm.create', timeoutMs, explain);
+  const why = again === undefined || again.status === 204 ? '' : `: ${readMessages(again.body)}`;
+  throw refused(vm, 'vm.create', status, why);
+}
+
+/** @throws VmsecretdError vmm_refused, vmm_timeout */
+export async function callVmm(
+  vm: string,
+  socketPath: string,
+  verb: VmmVerb,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const { status, body } = await put(vm, socketPath, verb, timeoutMs, undefined, signal);
+  if (status < 200 || status > 299) throw refused(vm, verb, status, `: ${readMessages(body)}`);
+}
+
+/** Waits until the API answers. @returns the VMM's version, such as "53.0.0" @throws VmsecretdError vmm_timeout */
+export async function waitForApi(
+  vm: string,
+  socketPath: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<string> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    signal.throwIfAborted();
+    try {
+      const { body } = await requestUnix({
+        socketPath,
+        method: 'GET',
+        path: '/api/v1/vmm.ping',
+        timeoutMs,
+        signal,
+      });
+      const answer = JSON.parse(body.toString('utf8')) as { version?: unknown };
+      return typeof answer.version === 'string' ? answer.version.slice(0, 40) : 'unknown';
+    } catch (error) {
+      signal.throwIfAborted();
+      const waiting = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(systemErrorCode(error) ?? '');
+      if (!waiting || Date.now() >= deadline) throw notAnswered(vm, 'vmm.ping', error);
+      // The socket is up some 4 ms after exec: a shorter wait than any file watch costs.
+      await delay(1, undefined, { signal });
+    }
+  }
+}
+
+async function put(
+  vm: string,
+  socketPath: string,
+  verb: string,
+  timeoutMs: number,
+  body?: Buffer,
+  signal?: AbortSignal,
+): Promise<UnixResponse> {
+  try {
+    return await requestUnix({
+      socketPath,
+      method: 'PUT',
+      path: `/api/v1/${verb}`,
+      body,
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      timeoutMs,
+      signal,
+    });
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw notAnswered(vm, verb, error);
+  }
+}
+
+function notAnswered(vm: string, verb: string, cause: unknown): VmsecretdError {
+  const code = systemErrorCode(cause) ?? 'not HTTP';
+  const late = code === 'ETIMEDOUT';
+  return new VmsecretdError(
+    late ? 'vmm_timeout' : 'vmm_refused',
+    `VM ${vm}: cloud-hypervisor did not answer ${verb} (${code})`,
+    { details: { vm, request: verb } },
+  );
+}
+
+function refused(vm: string, verb: string, status: number, why: string): VmsecretdError {
+  return new VmsecretdError(
+    'vmm_refused',
+    `VM ${vm}: cloud-hypervisor refused ${verb} with status ${status}${why}`,
+    {
+      details: { vm, request: verb, status },
+    },
+  );
+}
+
+/** cloud-hypervisor answers an error with a JSON array of messages, outermost first. */
+function readMessages(body: Buffer): string {
+  let messages: unknown;
+  try {
+    messages = JSON.parse(body.toString('utf8'));
+  } catch {
+    return 'no reason given';
+  }
+  const texts = (Array.isArray(messages) ? messages : []).filter(message => typeof message === 'string');
+  const joined = texts.join(': ').replaceAll(/[^\x20-\x7e]+/g, ' ');
+  return joined === '' ? 'no reason given' : joined.slice(0, 600);
+}

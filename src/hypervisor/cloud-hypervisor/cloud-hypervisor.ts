@@ -1,0 +1,158 @@
+// cloud-hypervisor as a Hypervisor: its own options on the command line, the VM through its API socket.
+import { checkOemStrings } from '../../credentials/limits.js';
+import type { Definition } from '../../definition/definition.js';
+import type { Packing } from '../../delivery/protocol.js';
+import { VmsecretdError } from '../../errors.js';
+import type { BringUp, ConsolePlan, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
+import { callVmm, type VmmVerb, waitForApi } from './api-client.js';
+import { writeVmConfig } from './create-body.js';
+import { type ConvertedCommand, convertCommand } from './from-command.js';
+import { programArguments } from './program-options.js';
+import { readMajorVersion } from './version.js';
+import type { VmConfig } from './vm-config.js';
+
+/** micro_http's limit up to v53; 4 MiB after (cloud-hypervisor commit 247fa0c1a). */
+const CREATE_BODY_BYTES = { upTo53: 51_200, later: 4 * 1024 * 1024 };
+/** Up to v53 OEM strings are dropped without a word on other architectures than x86_64. */
+const LAST_X86_64_ONLY_VERSION = 53;
+
+const CALL_TIMEOUT_MS = 10_000;
+
+/** @param locate gives the program's absolute path, or throws vmm_missing */
+export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor {
+  return {
+    kind: 'cloud-hypervisor',
+    plan: async (definition, context) => planVm(await locate(), definition, context),
+    bringUp,
+    connect,
+  };
+}
+
+async function planVm(program: string, definition: Definition, context: PlanContext): Promise<VmPlan> {
+  const vm = definition.name;
+  const converted = convertDefinition(definition, context);
+  const { vmConfig, console } = arrangeConsole(converted.vmConfig, context);
+  const staticOemStrings = [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings];
+  const credentials = Object.keys(definition.credentials);
+  checkOemStrings(vm, staticOemStrings, credentials);
+  const version = await readMajorVersion(program);
+  if (staticOemStrings.length + credentials.length > 0) checkArchitecture(vm, version);
+  const config: VmConfig =
+    staticOemStrings.length === 0
+      ? vmConfig
+      : { ...vmConfig, platform: { ...vmConfig.platform, oem_strings: staticOemStrings } };
+  return {
+    hypervisor: 'cloud-hypervisor',
+    vm,
+    program,
+    arguments: programArguments({ ...converted.program, apiSocket: context.paths.apiSocket }),
+    fifos: [],
+    staticOemStrings,
+    packing: packingOf(config, version),
+    apiSocket: context.paths.apiSocket,
+    console,
+    vmConfig: config,
+  };
+}
+
+function convertDefinition(definition: Definition, context: PlanContext): ConvertedCommand {
+  const { name: vm } = definition;
+  const argv = context.command ?? definition.command;
+  if (argv === undefined) return fromVmConfig(definition);
+  const converted = convertCommand(argv);
+  if (Object.keys(definition.credentials).length > 0 && converted.program.verbosity > 0) {
+    throw new VmsecretdError(
+      'command_invalid',
+      `VM ${vm}: -v makes cloud-hypervisor log its whole configuration, secrets included; take it off the command line`,
+      { details: { vm, flag: '-v' } },
+    );
+  }
+  const descriptors = [...converted.needsFileDescriptors, ...converted.program.inheritedDescriptors];
+  if (descriptors.length > 0) {
+    throw new VmsecretdError(
+      'needs_file_descriptors',
+      `VM ${vm}: ${descriptors.join(' and ')} pass open file descriptors, which do not survive the API; name the tap device or the path instead`,
+      { details: { vm, flags: descriptors } },
+    );
+  }
+  return converted;
+}
+
+function fromVmConfig({ name: vm, vmConfig, path }: Definition): ConvertedCommand {
+  if (vmConfig === undefined) {
+    throw new VmsecretdError(
+      'definition_invalid',
+      `VM ${vm}: ${path} has neither command nor vmConfig, so only the launcher of its unit can start it`,
+      { details: { vm, path } },
+    );
+  }
+  return {
+    vmConfig: vmConfig as VmConfig,
+    program: { noShutdown: false, verbosity: 0, inheritedDescriptors: [] },
+    needsFileDescriptors: [],
+    fileDescriptorNets: [],
+  };
+}
+
+/**
+ * A terminal of the VMM's becomes a socket of ours, so that the console outlives this daemon: the VMM has no terminal,
+ * and a pipe would break with its reader. The virtio console has no socket mode, so its output goes nowhere.
+ */
+function arrangeConsole(
+  vmConfig: VmConfig,
+  context: PlanContext,
+): { vmConfig: VmConfig; console: ConsolePlan | undefined } {
+  if (!context.ownsConsole) return { vmConfig, console: undefined };
+  const { consoleSocket } = context.paths;
+  const console = vmConfig.console ?? { mode: 'Tty' };
+  return {
+    vmConfig: {
+      ...vmConfig,
+      ...(console.mode === 'Tty' ? { console: { ...console, mode: 'Null' } } : {}),
+      ...(vmConfig.serial?.mode === 'Tty'
+        ? { serial: { ...vmConfig.serial, mode: 'Socket', socket: consoleSocket } }
+        : {}),
+    },
+    console: vmConfig.serial?.mode === 'Tty' ? { kind: 'socket', path: consoleSocket } : undefined,
+  };
+}
+
+function checkArchitecture(vm: string, version: number): void {
+  if (process.arch === 'x64' || version > LAST_X86_64_ONLY_VERSION) return;
+  throw new VmsecretdError(
+    'architecture_unsupported',
+    `VM ${vm}: cloud-hypervisor up to v${LAST_X86_64_ONLY_VERSION} silently drops OEM strings on ${process.arch}; they arrive on x86_64 only`,
+    { details: { vm, architecture: process.arch } },
+  );
+}
+
+function packingOf(config: VmConfig, version: number): Packing {
+  const limitBytes = version > LAST_X86_64_ONLY_VERSION ? CREATE_BODY_BYTES.later : CREATE_BODY_BYTES.upTo53;
+  return { kind: 'api', vmConfigText: writeVmConfig(config), limitBytes };
+}
+
+async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: BringUp): Promise<VmmControl> {
+  const { vm, apiSocket } = plan;
+  const version = await waitForApi(vm, apiSocket, timeoutMs, signal);
+  await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS });
+  await connectConsole();
+  await callVmm(vm, apiSocket, 'vm.boot', timeoutMs, signal);
+  return control(vm, apiSocket, version);
+}
+
+async function connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl> {
+  return control(vm, apiSocket, await waitForApi(vm, apiSocket, CALL_TIMEOUT_MS, signal));
+}
+
+function control(vm: string, apiSocket: string, version: string): VmmControl {
+  const call = (verb: VmmVerb) => callVmm(vm, apiSocket, verb, CALL_TIMEOUT_MS);
+  return {
+    version,
+    powerButton: () => call('vm.power-button'),
+    shutdown: () => call('vmm.shutdown'),
+    reboot: () => call('vm.reboot'),
+    pause: () => call('vm.pause'),
+    resume: () => call('vm.resume'),
+    close: () => {},
+  };
+}

@@ -1,0 +1,23 @@
+// --numa
+
+import { distances, integerList, textList } from '../option-lists.js';
+import { unsigned } from '../option-numbers.js';
+import type { OptionTable } from '../option-table.js';
+import { text } from '../option-values.js';
+
+export const numa: OptionTable = {
+  keys: {
+    guest_numa_id: { value: unsigned(32), required: true },
+    cpus: { value: integerList(64, 32) },
+    distances: { value: distances },
+    device_id: { value: text },
+    memory_zones: { value: textList },
+    pci_segments: { value: integerList(64, 16) },
+  },
+  build: ({ fields, fail }) => {
+    if (fields.device_id !== undefined && (fields.cpus !== undefined || fields.memory_zones !== undefined)) {
+      fail('"device_id" does not go with "cpus" or "memory_zones".', 'device_id');
+    }
+    return fields;
+  },
+};

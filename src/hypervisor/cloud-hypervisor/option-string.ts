@@ -1,0 +1,103 @@
+// The program's `key=value,key=value` strings, split by its own rules: commas inside quotes or brackets do not
+// split, keys are taken as they are, values are trimmed, the last of two equal keys counts.
+
+import { commandInvalid, OTHER_BUILD_HINT, quoteValue } from '../../definition/command-error.js';
+import { suggestNearest } from '../../nearest-name.js';
+
+/** For each key whether it takes a value (`path=/x`) or stands alone (`tty`). */
+export type KnownKeys = Readonly<Record<string, { readonly valueless?: boolean }>>;
+
+/** Splits at the commas outside quotes and brackets; undefined when those are not balanced. */
+export function splitAtCommas(text: string): string[] | undefined {
+  const parts: string[] = [];
+  let openBrackets = 0;
+  let inQuotes = false;
+  let start = 0;
+  const trimmed = trimBlanks(text);
+  for (let at = 0; at < trimmed.length; at++) {
+    const character = trimmed[at];
+    if (character === '"') inQuotes = !inQuotes;
+    else if (inQuotes) continue;
+    else if (character === '[') openBrackets++;
+    else if (character === ']' && --openBrackets < 0) return undefined;
+    else if (character === ',' && openBrackets === 0) {
+      parts.push(trimmed.slice(start, at));
+      start = at + 1;
+    }
+  }
+  parts.push(trimmed.slice(start));
+  return inQuotes || openBrackets !== 0 ? undefined : parts;
+}
+
+/** Takes the quotes away; a doubled quote that follows a closing one (`"a""b"`) stands for itself. */
+export function removeQuotes(text: string): string {
+  if (!text.includes('"')) return text;
+  let inQuotes = false;
+  let result = '';
+  for (let at = 0; at < text.length; at++) {
+    if (text[at] !== '"') result += text[at];
+    else {
+      if (text[at - 1] === '"' && !inQuotes) result += '"';
+      inQuotes = !inQuotes;
+    }
+  }
+  return result;
+}
+
+/** The inverse of removeQuotes, for a value that splits at no comma: quotes only where they are needed. */
+export function addQuotes(text: string): string {
+  return PLAIN_VALUE.test(text) ? text : `"${text.replaceAll('"', '""')}"`;
+}
+
+const BLANKS = '\\t-\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
+const PLAIN_VALUE = new RegExp(`^[^"[\\],${BLANKS}]+$`);
+const LEADING_BLANKS = new RegExp(`^[${BLANKS}]+`);
+const TRAILING_BLANKS = new RegExp(`(?<![${BLANKS}])[${BLANKS}]+$`);
+
+/** Unicode's white space, as Rust trims it: with U+0085 and without U+FEFF, unlike JavaScript's trim. */
+export function trimBlanks(text: string): string {
+  return text.replace(LEADING_BLANKS, '').replace(TRAILING_BLANKS, '');
+}
+
+/** The keys that were given, each with its raw value (quotes kept); `key=` is there with an empty value. */
+export function parseOptionString(
+  flag: string,
+  text: string,
+  known: KnownKeys,
+  otherBuilds: readonly string[] = [],
+): Map<string, string> {
+  const given = new Map<string, string>();
+  if (trimBlanks(text) === '') return given;
+  const parts = splitAtCommas(text);
+  if (parts === undefined) {
+    throw commandInvalid(`${flag}: quotes or brackets are not balanced in ${quoteValue(text)}.`, {
+      flag,
+      value: text,
+    });
+  }
+  for (const part of parts) {
+    const equals = part.indexOf('=');
+    const key = equals < 0 ? part : part.slice(0, equals);
+    const rule = Object.hasOwn(known, key) ? known[key] : undefined;
+    if (rule === undefined) throw unknownKey(flag, key, known, otherBuilds);
+    if (rule.valueless) given.set(key, '');
+    else if (equals < 0) throw commandInvalid(`${flag}: "${key}" needs a value: ${key}=…`, { flag, key });
+    else given.set(key, trimBlanks(part.slice(equals + 1)));
+  }
+  return given;
+}
+
+function unknownKey(flag: string, key: string, known: KnownKeys, otherBuilds: readonly string[]): Error {
+  const details = { flag, key: key.slice(0, 60) };
+  const keys = Object.keys(known);
+  if (key === '') return commandInvalid(`${flag}: a comma too many, or nothing before an "=".`, details);
+  if (keys.includes(trimBlanks(key))) {
+    return commandInvalid(`${flag}: remove the blank beside the key in ${quoteValue(key)}.`, details);
+  }
+  if (otherBuilds.includes(key)) return commandInvalid(`${flag}: ${key}= ${OTHER_BUILD_HINT}`, details);
+  const hint = suggestNearest(key.slice(0, 60), keys) || ` It takes ${keys.filter(isShown).join(', ')}.`;
+  return commandInvalid(`${flag}: there is no key ${quoteValue(key)}.${hint}`, details);
+}
+
+/** Keys that begin with an underscore are the program's, for its own tests. */
+const isShown = (key: string): boolean => !key.startsWith('_');

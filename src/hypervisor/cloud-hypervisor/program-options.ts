@@ -1,0 +1,116 @@
+// The options that belong to the program rather than the VM: read from a command line, and written back.
+
+import { commandInvalid, quoteValue } from '../../definition/command-error.js';
+import { signed32 } from './option-numbers.js';
+import { addQuotes, parseOptionString, removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
+import type { ReadArguments } from './read-arguments.js';
+
+export interface ProgramOptions {
+  /** The path, without `path=`; missing where the command line has none, or passes a descriptor. */
+  readonly apiSocket?: string;
+  /** The option's value as it was given: `path=…` or `fd=…`. */
+  readonly eventMonitor?: string;
+  readonly logFile?: string;
+  readonly logFormat?: string;
+  readonly seccomp?: string;
+  readonly noShutdown: boolean;
+  /** How many times `-v` was given. */
+  readonly verbosity: number;
+  /** The program's own options that pass an open file descriptor; it must be open in the process that becomes the VMM. */
+  readonly inheritedDescriptors: readonly string[];
+}
+
+export function readProgramOptions({ given, verbosity }: ReadArguments): ProgramOptions {
+  const value = (flag: string): string | undefined => given.get(flag)?.[0];
+  const socket = readApiSocket(value('--api-socket'));
+  const logFile = value('--log-file');
+  const logFormat = checkLogFormat(value('--log-format'));
+  const monitor = readEventMonitor(value('--event-monitor'));
+  const seccomp = value('--seccomp');
+  return {
+    ...(socket.path !== undefined && { apiSocket: socket.path }),
+    ...(monitor.value !== undefined && { eventMonitor: monitor.value }),
+    ...(logFile !== undefined && { logFile }),
+    ...(logFormat !== undefined && { logFormat }),
+    ...(seccomp !== undefined && { seccomp }),
+    noShutdown: given.has('--no-shutdown'),
+    verbosity,
+    inheritedDescriptors: [
+      ...(socket.isDescriptor ? ['--api-socket'] : []),
+      ...(monitor.isDescriptor ? ['--event-monitor'] : []),
+    ],
+  };
+}
+
+/**
+ * The command line that starts the program without a VM. `--restore` is never in it: beside a VM the program
+ * ignores it, but without one it would restore.
+ */
+export function programArguments(program: ProgramOptions): string[] {
+  const argv: string[] = [];
+  const add = (flag: string, value: string | undefined): void => {
+    if (value === undefined) return;
+    if (value.startsWith('-')) argv.push(`${flag}=${value}`);
+    else argv.push(flag, value);
+  };
+  add('--api-socket', program.apiSocket === undefined ? undefined : `path=${addQuotes(program.apiSocket)}`);
+  add('--event-monitor', program.eventMonitor);
+  add('--log-file', program.logFile);
+  add('--log-format', program.logFormat);
+  add('--seccomp', program.seccomp);
+  if (program.noShutdown) argv.push('--no-shutdown');
+  if (program.verbosity > 0) argv.push(`-${'v'.repeat(program.verbosity)}`);
+  return argv;
+}
+
+/** `path=…`, `fd=…`, or the path itself: the program takes what it cannot read as keys for a path. */
+function readApiSocket(value: string | undefined): { path?: string; isDescriptor: boolean } {
+  if (value === undefined) return { isDescriptor: false };
+  const keys = new Map<string, string>();
+  for (const part of splitAtCommas(value) ?? []) {
+    const [, key, raw] = /^(path|fd)=(.*)$/su.exec(part) ?? [];
+    if (key === undefined || raw === undefined) break;
+    keys.set(key, trimBlanks(raw));
+  }
+  const descriptor = keys.get('fd');
+  if (descriptor) {
+    if (signed32.parse(descriptor) === undefined) throw badDescriptor('--api-socket', descriptor);
+    return { isDescriptor: true };
+  }
+  const path = keys.get('path');
+  return { path: path ? removeQuotes(path) : value, isDescriptor: false };
+}
+
+function readEventMonitor(value: string | undefined): { value?: string; isDescriptor: boolean } {
+  if (value === undefined) return { isDescriptor: false };
+  const flag = '--event-monitor';
+  const keys = parseOptionString(flag, value, { path: {}, fd: {} });
+  const descriptor = keys.get('fd');
+  if (descriptor !== undefined) {
+    if (signed32.parse(descriptor) === undefined) throw badDescriptor(flag, descriptor);
+    return { value, isDescriptor: true };
+  }
+  if (!keys.get('path')) throw commandInvalid(`${flag}: "path=" or "fd=" is missing.`, { flag });
+  return { value, isDescriptor: false };
+}
+
+function badDescriptor(flag: string, value: string): Error {
+  return commandInvalid(`${flag}: fd=${quoteValue(value)} is not valid: it takes a number.`, {
+    flag,
+    key: 'fd',
+    value,
+  });
+}
+
+const LOG_TOKENS =
+  '(local)?(year|month|day|hour|minute|second|micros|offset)|' +
+  'boottime|wallclock|glog|localglog|pid|tid|thread|level|levelchar|location|msg';
+const LOG_FORMAT = new RegExp(`^([^{}]|\\{\\{|\\}\\}|\\{(${LOG_TOKENS})\\})*$`);
+
+function checkLogFormat(value: string | undefined): string | undefined {
+  if (value === undefined || LOG_FORMAT.test(value)) return value;
+  throw commandInvalid(
+    `--log-format: ${quoteValue(value)} has an unknown token or an unpaired brace; a brace itself is {{ or }}.`,
+    { flag: '--log-format', value },
+  );
+}

@@ -1,0 +1,110 @@
+// How OEM strings reach QEMU: through FIFOs that `-smbios type=11,path=` reads once, so that no string is on a command
+// line or in a file. Takes paths and bytes; refuses anything that is not a FIFO.
+
+import { close, constants, fstat, open } from 'node:fs';
+import { lchown, rm, unlink } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { execa } from 'execa';
+import { systemErrorCode, VmsecretdError } from '../../errors.js';
+
+/** How long to wait before QEMU is looked for again at the other end: opening a FIFO for writing gives no event. */
+const READER_POLL_MS = 2;
+
+const OPEN_FLAGS = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+
+export function fifoPaths(directory: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => join(directory, `oem-string-${index}`));
+}
+
+/**
+ * Makes `count` FIFOs of mode 0600 in a private folder and gives their paths; those that a killed start left behind are
+ * replaced. `owner` is who QEMU runs as, where that is not this process's user.
+ */
+export async function makeFifos(
+  directory: string,
+  count: number,
+  owner?: { uid: number; gid: number },
+): Promise<string[]> {
+  const paths = fifoPaths(directory, count);
+  if (count === 0) return paths;
+  await Promise.all(paths.map(path => rm(path, { force: true })));
+  const { failed } = await execa('mkfifo', ['-m', '600', '--', ...paths], { reject: false, stdio: 'ignore' });
+  if (failed) {
+    throw new VmsecretdError('resource_conflict', `mkfifo (coreutils) cannot make FIFOs in ${directory}.`);
+  }
+  if (owner) await Promise.all(paths.map(path => lchown(path, owner.uid, owner.gid)));
+  return paths;
+}
+
+/**
+ * Hands `bytes` to the process that opens the FIFO for reading, and unlinks it as soon as that has happened. The caller
+ * wipes `bytes`. Rejects with `vmm_timeout` when nobody has read all of it in time, with `vmm_refused` when the reader
+ * closed it before the end; when `signal` aborts, with its reason. The FIFO is gone in each case.
+ */
+export async function writeFifo(
+  path: string,
+  bytes: Buffer,
+  options: { signal?: AbortSignal; timeoutMs: number },
+): Promise<void> {
+  const deadline = AbortSignal.timeout(options.timeoutMs);
+  const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+  try {
+    const fifo = await openWhenRead(path, signal);
+    await unlink(path);
+    await writeAll(fifo, bytes, signal);
+  } catch (error) {
+    await rm(path, { force: true });
+    options.signal?.throwIfAborted();
+    throw deadline.aborted
+      ? new VmsecretdError('vmm_timeout', `QEMU did not read ${path} within ${options.timeoutMs} ms.`)
+      : fifoError(path, error);
+  }
+}
+
+function fifoError(path: string, error: unknown): unknown {
+  const code = systemErrorCode(error);
+  if (code === 'EPIPE') {
+    return new VmsecretdError('vmm_refused', `QEMU closed ${path} before it had read all of it.`);
+  }
+  if (code === undefined) return error;
+  return new VmsecretdError('resource_conflict', `The FIFO ${path} cannot be written to: ${code}.`, {
+    cause: error,
+  });
+}
+
+/** Gives a file descriptor, not a FileHandle: the socket of `writeAll` takes it over and closes it. */
+async function openWhenRead(path: string, signal: AbortSignal): Promise<number> {
+  for (;;) {
+    signal.throwIfAborted();
+    const fifo = await promisify(open)(path, OPEN_FLAGS).catch(error => {
+      // ENXIO: nobody reads it yet (fifo(7)).
+      if (systemErrorCode(error) !== 'ENXIO') throw error;
+    });
+    if (fifo !== undefined) return refuseUnlessFifo(fifo, path);
+    await delay(READER_POLL_MS, undefined, { signal });
+  }
+}
+
+async function refuseUnlessFifo(file: number, path: string): Promise<number> {
+  if ((await promisify(fstat)(file)).isFIFO()) return file;
+  await promisify(close)(file);
+  throw new VmsecretdError('resource_conflict', `${path} is no FIFO any more; nothing was written to it.`);
+}
+
+/** Writes as the reader makes room (a FIFO holds 64 KiB), without a thread that blocks; closes the file. */
+async function writeAll(fifo: number, bytes: Buffer, signal: AbortSignal): Promise<void> {
+  const socket = new Socket({ fd: fifo, readable: false, writable: true });
+  const abort = () => socket.destroy(new Error('aborted'));
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject).once('close', () => resolve());
+      socket.end(bytes);
+    });
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

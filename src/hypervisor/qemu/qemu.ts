@@ -1,0 +1,107 @@
+// QEMU as a Hypervisor, for hosts without KVM, for demos and tests: credentials through FIFOs, control by QMP.
+import { checkOemStrings } from '../../credentials/limits.js';
+import type { Definition } from '../../definition/definition.js';
+import { VmsecretdError } from '../../errors.js';
+import type { BringUp, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
+import { fifoPaths } from './fifo-delivery.js';
+import { qemuArguments, staticOemStrings } from './qemu-arguments.js';
+import { connectQmp, type QmpClient } from './qmp-client.js';
+
+/** What a systemd guest takes as credentials in all (CREDENTIALS_TOTAL_SIZE_MAX); QEMU's tables themselves hold more. */
+const OEM_STRINGS_BYTES = 1024 * 1024;
+
+const CALL_TIMEOUT_MS = 10_000;
+
+/** @param locate gives the absolute path of a program by name or path, or throws vmm_missing */
+export function createQemu(locate: (program: string | undefined) => Promise<string>): Hypervisor {
+  return {
+    kind: 'qemu',
+    plan: (definition, context) => planVm(locate, definition, context),
+    bringUp,
+    connect: (vm, socket, signal) => connect(vm, socket, CALL_TIMEOUT_MS, signal),
+  };
+}
+
+async function planVm(
+  locate: (program: string | undefined) => Promise<string>,
+  definition: Definition,
+  { paths }: PlanContext,
+): Promise<VmPlan> {
+  const { name: vm, command } = definition;
+  if (command === undefined) {
+    throw new VmsecretdError('definition_invalid', `VM ${vm}: ${definition.path} has no command`, {
+      details: { vm },
+    });
+  }
+  const strings = [...staticOemStrings(command), ...definition.oemStrings];
+  const credentials = Object.keys(definition.credentials);
+  checkOemStrings(vm, strings, credentials);
+  const fifos = fifoPaths(paths.directory, credentials.length);
+  const leading = command[0]?.startsWith('-') === false ? command[0] : undefined;
+  return {
+    hypervisor: 'qemu',
+    vm,
+    program: await locate(leading),
+    arguments: qemuArguments(command, {
+      fifoPaths: fifos,
+      oemStrings: definition.oemStrings,
+      qmpSocketPath: paths.apiSocket,
+      consoleSocketPath: paths.consoleSocket,
+      consoleLogPath: paths.consoleLog,
+    }),
+    fifos,
+    staticOemStrings: strings,
+    packing: { kind: 'fifo', limitBytes: OEM_STRINGS_BYTES },
+    apiSocket: paths.apiSocket,
+    console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
+    vmConfig: undefined,
+  };
+}
+
+async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: BringUp): Promise<VmmControl> {
+  await connectConsole();
+  // QEMU reads the FIFOs before it listens for QMP.
+  if (plan.fifos.length > 0) await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs });
+  return connect(plan.vm, plan.apiSocket, timeoutMs, signal);
+}
+
+async function connect(
+  vm: string,
+  socketPath: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<VmmControl> {
+  // The signal is for connecting only: a client made with it would close when the start is over.
+  const probe = await connectQmp(socketPath, { timeoutMs, signal });
+  const version = await readVersion(probe);
+  probe.close();
+  const call = async (command: string) => {
+    // QMP serves one client at a time; a connection held open would keep the operator's own tools out.
+    const client = await connectQmp(socketPath, { timeoutMs: CALL_TIMEOUT_MS });
+    try {
+      await client.execute(command);
+    } catch (error) {
+      if (!(error instanceof VmsecretdError)) throw error;
+      throw new VmsecretdError(error.code, `VM ${vm}: ${error.message}`, { details: { vm }, cause: error });
+    } finally {
+      client.close();
+    }
+  };
+  return {
+    version,
+    powerButton: () => call('system_powerdown'),
+    shutdown: () => call('quit'),
+    reboot: () => call('system_reset'),
+    pause: () => call('stop'),
+    resume: () => call('cont'),
+    close: () => {},
+  };
+}
+
+async function readVersion(client: QmpClient): Promise<string> {
+  const answer = (await client.execute('query-version')) as {
+    qemu?: { major?: number; minor?: number; micro?: number };
+  };
+  const { major = 0, minor = 0, micro = 0 } = answer.qemu ?? {};
+  return `${major}.${minor}.${micro}`;
+}

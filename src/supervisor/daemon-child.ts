@@ -1,0 +1,117 @@
+// Supervisor `daemon`: the VMM is a child of ours, in a session of its own, and lives on when we are gone.
+import { chown, mkdir, open, rm } from 'node:fs/promises';
+import { execa } from 'execa';
+import { VmsecretdError } from '../errors.js';
+import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
+import { makeFifos } from '../hypervisor/qemu/fifo-delivery.js';
+import { readProcess } from '../system/procfs.js';
+import { readTail } from '../system/read-tail.js';
+import type { VmmExit, VmmProcess } from '../vm/vmm-process.js';
+import { resolveUser, runAs, type UserIds } from './run-as.js';
+
+export interface SpawnOptions {
+  plan: VmPlan;
+  paths: VmPaths;
+  workingDirectory: string | undefined;
+  preStart: readonly (readonly string[])[];
+  user: string | undefined;
+  group: string | undefined;
+  /** What programs are found by. */
+  path: string;
+  signal: AbortSignal;
+}
+
+/** How much of a VMM's standard error is told. */
+const LAST_WORDS_BYTES = 2_000;
+
+/** @throws VmsecretdError vmm_missing, definition_invalid, supervisor_failed */
+export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
+  const { plan, paths, signal } = options;
+  const cwd = options.workingDirectory ?? paths.directory;
+  const ids = await resolveUser(plan.vm, options.user, options.group);
+  await prepareDirectory(plan, paths, ids);
+  for (const command of options.preStart) await runPreStart(options, command, cwd, ids);
+  signal.throwIfAborted();
+  const [program, ...args] = runAs(ids, [plan.program, ...plan.arguments]);
+  // A file of its own, not a pipe through us: a pipe would break when this daemon stops, and the VMM with it.
+  const log = (await open(paths.vmmLog, 'a', 0o600)).createWriteStream();
+  const child = execa(program, args, {
+    cwd,
+    detached: true,
+    cleanup: false,
+    extendEnv: false,
+    env: vmmEnvironment(options.path),
+    stdin: 'ignore',
+    stdout: log,
+    stderr: log,
+    buffer: false,
+    reject: false,
+  });
+  log.destroy();
+  const exited = child.then(
+    async (result): Promise<VmmExit> => ({
+      status: result.exitCode ?? null,
+      signal: result.signal ?? null,
+      lastWords: await readTail(paths.vmmLog, LAST_WORDS_BYTES),
+    }),
+  );
+  const facts = child.pid === undefined ? null : await readProcess(child.pid);
+  if (facts === null) throw notRun(plan, (await exited).lastWords);
+  child.unref();
+  return {
+    pid: facts.pid,
+    startTimeTicks: facts.startTimeTicks,
+    exited,
+    kill: name => void child.kill(name),
+  };
+}
+
+function notRun(plan: VmPlan, why: string): VmsecretdError {
+  return new VmsecretdError('vmm_missing', `VM ${plan.vm}: ${plan.program} cannot be run. ${why}`, {
+    details: { vm: plan.vm, path: plan.program },
+  });
+}
+
+/** MALLOC_ARENA_MAX: without it a v53 VMM with 30 KB of OEM strings never exits (docs/decisions/0004). */
+function vmmEnvironment(path: string): Record<string, string> {
+  return { PATH: path, MALLOC_ARENA_MAX: '1' };
+}
+
+async function prepareDirectory(plan: VmPlan, paths: VmPaths, ids: UserIds | undefined): Promise<void> {
+  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
+  if (ids !== undefined) await chown(paths.directory, ids.uid, ids.gid);
+  // Left by a VMM that was killed; its console must not be taken for the new one's.
+  for (const path of [paths.apiSocket, paths.consoleSocket, paths.vmmLog, paths.consoleLog]) {
+    await rm(path, { force: true });
+  }
+  if (plan.console?.kind === 'log') await (await open(plan.console.path, 'a', 0o600)).close();
+  if (plan.console?.kind === 'log' && ids !== undefined) await chown(plan.console.path, ids.uid, ids.gid);
+  await makeFifos(paths.directory, plan.fifos.length, ids);
+}
+
+async function runPreStart(
+  options: SpawnOptions,
+  command: readonly string[],
+  cwd: string,
+  ids: UserIds | undefined,
+): Promise<void> {
+  const [program, ...args] = runAs(ids, command);
+  const result = await execa(program, args, {
+    cwd,
+    extendEnv: false,
+    env: { PATH: options.path },
+    stdin: 'ignore',
+    all: true,
+    reject: false,
+    cancelSignal: options.signal,
+  });
+  options.signal.throwIfAborted();
+  if (!result.failed) return;
+  const { vm } = options.plan;
+  const how =
+    result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
+  const said = result.all.slice(-500).replaceAll(/[^\x20-\x7e]+/g, ' ');
+  throw new VmsecretdError('supervisor_failed', `VM ${vm}: preStart ${command[0]} failed (${how}): ${said}`, {
+    details: { vm, program: command[0] ?? '' },
+  });
+}

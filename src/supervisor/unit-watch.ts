@@ -1,0 +1,132 @@
+// Follows the state of units without a poll: one `busctl monitor` listens to systemd's PropertiesChanged signals, and each
+// signal for a watched unit makes systemctl read it again. systemd sends these signals while anyone has subscribed to
+// them, as systemd-logind always has.
+//
+// INVARIANTS
+// - After the monitor says it listens, every watched unit is read once: nothing that happened before is missed.
+// - For one unit at most one read runs; a signal during it causes exactly one more.
+// - A listener hears of facts that differ from the last it heard, in order, and nothing after it left.
+
+import { createInterface } from 'node:readline';
+import { execa } from 'execa';
+import type { Systemctl, UnitFacts } from './systemctl.js';
+
+export type UnitListener = (facts: UnitFacts) => void;
+
+export interface UnitWatch {
+  /** The listener hears the present facts first, then each change. Returns what ends it. */
+  watch(unit: string, listener: UnitListener): () => void;
+  close(): Promise<void>;
+}
+
+export interface UnitWatchOptions {
+  systemctl: Pick<Systemctl, 'show'>;
+  logger?: { warn(fields: object, message: string): void };
+  program?: string;
+  /** How long after the monitor ended (the bus was restarted) it is started again. */
+  restartDelayMs?: number;
+}
+
+interface WatchedUnit {
+  unit: string;
+  listener: UnitListener;
+  lastFacts: string | undefined;
+  isReading: boolean;
+  isStale: boolean;
+}
+
+const MATCH =
+  "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties'," +
+  "member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit'";
+
+export function createUnitWatch(options: UnitWatchOptions): UnitWatch {
+  const { systemctl, logger, program = 'busctl', restartDelayMs = 1000 } = options;
+  const watchedByPath = new Map<string, Set<WatchedUnit>>();
+  let endMonitor: (() => Promise<void>) | undefined;
+  let restartTimer: NodeJS.Timeout | undefined;
+  let isClosed = false;
+
+  async function read(watched: WatchedUnit): Promise<void> {
+    watched.isStale = true;
+    if (watched.isReading) return;
+    watched.isReading = true;
+    try {
+      while (watched.isStale && isWatched(watched)) {
+        watched.isStale = false;
+        const facts = await systemctl.show(watched.unit);
+        const text = JSON.stringify(facts);
+        if (text === watched.lastFacts || !isWatched(watched)) continue;
+        watched.lastFacts = text;
+        watched.listener(facts);
+      }
+    } catch (error) {
+      logger?.warn({ err: error, unit: watched.unit }, 'the state of a unit could not be read');
+    } finally {
+      watched.isReading = false;
+    }
+  }
+
+  function isWatched(watched: WatchedUnit): boolean {
+    return watchedByPath.get(unitObjectPath(watched.unit))?.has(watched) === true;
+  }
+
+  function readAll(): void {
+    for (const watchedUnits of watchedByPath.values()) for (const watched of watchedUnits) void read(watched);
+  }
+
+  function startMonitor(): void {
+    const child = execa(program, ['--system', '--json=short', 'monitor', '--match', MATCH], {
+      reject: false,
+      stdin: 'ignore',
+      buffer: false,
+    });
+    createInterface({ input: child.stdout }).on('line', line => {
+      for (const watched of watchedByPath.get(signalPath(line) ?? '') ?? []) void read(watched);
+    });
+    // "Monitoring bus message stream." is the only thing it says before a failure.
+    child.stderr.once('data', readAll);
+    const ended = child.then(() => {
+      if (isClosed) return;
+      logger?.warn({}, `${program} monitor ended: states of units may come late until it is back`);
+      restartTimer = setTimeout(startMonitor, restartDelayMs).unref();
+    });
+    endMonitor = () => {
+      child.kill('SIGTERM');
+      return ended;
+    };
+  }
+
+  return {
+    watch(unit, listener) {
+      const watched: WatchedUnit = { unit, listener, lastFacts: undefined, isReading: false, isStale: false };
+      const path = unitObjectPath(unit);
+      const sameUnit = watchedByPath.get(path) ?? new Set();
+      watchedByPath.set(path, sameUnit.add(watched));
+      if (endMonitor === undefined) startMonitor();
+      void read(watched);
+      return () => {
+        sameUnit.delete(watched);
+        if (sameUnit.size === 0 && watchedByPath.get(path) === sameUnit) watchedByPath.delete(path);
+      };
+    },
+    async close() {
+      isClosed = true;
+      watchedByPath.clear();
+      clearTimeout(restartTimer);
+      await endMonitor?.();
+    },
+  };
+}
+
+/** systemd's D-Bus path of a unit: every byte but letters and digits as _xx, a leading digit too (sd_bus_path_encode(3)). */
+export function unitObjectPath(unit: string): string {
+  const label = unit.replaceAll(
+    /^[0-9]|[^A-Za-z0-9]/g,
+    byte => `_${byte.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+  return `/org/freedesktop/systemd1/unit/${label}`;
+}
+
+function signalPath(line: string): string | undefined {
+  return /"path":"([^"]*)"/.exec(line)?.[1];
+}

@@ -1,0 +1,119 @@
+// Facts about a process, read from /proc. Gives null for a process that is gone, was replaced while it was read,
+// or is a zombie; throws only for what /proc itself refuses.
+
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { systemErrorCode } from '../errors.js';
+
+export interface ProcessFacts {
+  pid: number;
+  /** Field 22 of /proc/PID/stat: with the pid it names one process until the host reboots. */
+  startTimeTicks: number;
+  /** Null when real, effective and saved uid differ: such a process speaks for nobody. */
+  uid: number | null;
+  gid: number | null;
+  /** As systemd counts it: the `name=systemd` line (cgroup v1 and hybrid), else the `0::` line; null without either. */
+  cgroup: string | null;
+  workingDirectory: string;
+  argv: readonly string[];
+}
+
+/** The process as it is now, or null when there is none. Others' processes need CAP_SYS_PTRACE. */
+export async function readProcess(pid: number): Promise<ProcessFacts | null> {
+  try {
+    const startTimeTicks = await readStartTime(pid);
+    if (startTimeTicks === null) return null;
+    const [status, cgroup, workingDirectory, commandLine] = await Promise.all([
+      readFile(`/proc/${pid}/status`, 'utf8'),
+      readFile(`/proc/${pid}/cgroup`, 'utf8'),
+      readlink(`/proc/${pid}/cwd`),
+      readFile(`/proc/${pid}/cmdline`, 'utf8'),
+    ]);
+    // The files are read one after another: a pid that was given away in between must not mix two processes.
+    if ((await readStartTime(pid)) !== startTimeTicks) return null;
+    return {
+      pid,
+      startTimeTicks,
+      uid: parseOneId(status, 'Uid'),
+      gid: parseOneId(status, 'Gid'),
+      cgroup: parseCgroup(cgroup),
+      workingDirectory,
+      argv: commandLine === '' ? [] : commandLine.replace(/\0$/, '').split('\0'),
+    };
+  } catch (error) {
+    if (isGone(error)) return null;
+    throw error;
+  }
+}
+
+/** Whether the process that had this pid and start time still runs; a zombie does not. */
+export async function isSameProcess(pid: number, startTimeTicks: number): Promise<boolean> {
+  return (await readStartTime(pid)) === startTimeTicks;
+}
+
+/**
+ * Whether this very process holds a listening UNIX socket bound to this path. Compared by inode, in the process's own
+ * network namespace, because a file at the path says nothing about who made it. Needs CAP_SYS_PTRACE for others.
+ */
+export async function processListensOn(pid: number, socketPath: string): Promise<boolean> {
+  try {
+    const inodes = parseListeningInodes(await readFile(`/proc/${pid}/net/unix`, 'utf8'), socketPath);
+    if (inodes.size === 0) return false;
+    for (const fd of await readdir(`/proc/${pid}/fd`)) {
+      const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(ignoreGone);
+      const inode = /^socket:\[(\d+)\]$/.exec(target ?? '')?.[1];
+      if (inode !== undefined && inodes.has(inode)) return true;
+    }
+    return false;
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+}
+
+/** Field 22 of a stat line, or null for a zombie. The name in parentheses may itself hold blanks and parentheses. */
+export function parseStartTime(stat: string): number | null {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const state = fields[0];
+  const startTimeTicks = Number(fields[19]);
+  return state === 'Z' || state === 'X' || !Number.isSafeInteger(startTimeTicks) ? null : startTimeTicks;
+}
+
+export function parseCgroup(text: string): string | null {
+  const paths = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    if (controllers !== undefined && path !== undefined) paths.set(controllers, path);
+  }
+  return paths.get('name=systemd') ?? paths.get('') ?? null;
+}
+
+/** Inodes of the stream sockets that listen at exactly this path. */
+export function parseListeningInodes(netUnix: string, socketPath: string): Set<string> {
+  const inodes = new Set<string>();
+  for (const line of netUnix.split('\n')) {
+    // Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, type 0001 SOCK_STREAM.
+    const [, inode, path] = /^\S+ \S+ \S+ 00010000 0001 \S+ +(\d+) (.*)$/.exec(line) ?? [];
+    if (inode !== undefined && path === socketPath) inodes.add(inode);
+  }
+  return inodes;
+}
+
+async function readStartTime(pid: number): Promise<number | null> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(ignoreGone);
+  return stat === undefined ? null : parseStartTime(stat);
+}
+
+function parseOneId(status: string, field: 'Uid' | 'Gid'): number | null {
+  const [, real, effective, saved] =
+    new RegExp(`^${field}:\\t(\\d+)\\t(\\d+)\\t(\\d+)\\t`, 'm').exec(status) ?? [];
+  return real !== undefined && real === effective && real === saved ? Number(real) : null;
+}
+
+function isGone(error: unknown): boolean {
+  const code = systemErrorCode(error);
+  return code === 'ENOENT' || code === 'ESRCH';
+}
+
+function ignoreGone(error: unknown): undefined {
+  if (!isGone(error)) throw error;
+}

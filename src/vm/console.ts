@@ -1,0 +1,134 @@
+// The serial console of one VM: its last 256 KiB from the first byte on, and whoever follows.
+import { once } from 'node:events';
+import { type FSWatcher, watch } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { PassThrough, type Readable } from 'node:stream';
+import type { ConsolePlan } from '../hypervisor/hypervisor.js';
+
+const KEPT_BYTES = 256 * 1024;
+
+/** A follower that is this far behind is dropped rather than buffered without end. */
+const FOLLOWER_BACKLOG_BYTES = 1024 * 1024;
+
+export class Console {
+  #kept: Buffer[] = [];
+  #keptBytes = 0;
+  readonly #followers = new Set<PassThrough>();
+  #input: Socket | undefined;
+  /** Where to connect for input at the first write. */
+  #inputPath: string | undefined;
+  #disconnect: (() => Promise<void>) | undefined;
+
+  /** Forgets what the last VMM printed and listens to a new one. */
+  async connect(plan: ConsolePlan | undefined): Promise<void> {
+    await this.disconnect();
+    this.#kept = [];
+    this.#keptBytes = 0;
+    if (plan?.kind === 'socket') await this.#connectSocket(plan.path);
+    if (plan?.kind === 'log') await this.#followLog(plan);
+  }
+
+  /** Reads what is still to be read; called when the VMM is gone. */
+  async disconnect(): Promise<void> {
+    const disconnect = this.#disconnect;
+    this.#disconnect = undefined;
+    await disconnect?.();
+    this.#input?.destroy();
+    this.#input = undefined;
+    this.#inputPath = undefined;
+  }
+
+  /** @returns false where the VMM has no console that takes input */
+  async write(bytes: Buffer): Promise<boolean> {
+    if (this.#input === undefined && this.#inputPath !== undefined) {
+      this.#input = await connectTo(this.#inputPath).catch(() => undefined);
+      // What comes back that way stands in the log, too.
+      this.#input?.resume();
+    }
+    if (this.#input?.writable !== true) return false;
+    this.#input.write(bytes);
+    return true;
+  }
+
+  recent(): Buffer {
+    return Buffer.concat(this.#kept);
+  }
+
+  /** What is kept, then everything that comes; ends when the reader goes. */
+  follow(): Readable {
+    const follower = new PassThrough({ highWaterMark: FOLLOWER_BACKLOG_BYTES });
+    follower.write(this.recent());
+    this.#followers.add(follower);
+    follower.once('close', () => this.#followers.delete(follower));
+    return follower;
+  }
+
+  #append(bytes: Buffer): void {
+    this.#kept.push(bytes);
+    this.#keptBytes += bytes.length;
+    while (this.#keptBytes > KEPT_BYTES) {
+      const oldest = this.#kept.shift() ?? Buffer.alloc(0);
+      const excess = this.#keptBytes - KEPT_BYTES;
+      if (excess < oldest.length) this.#kept.unshift(oldest.subarray(excess));
+      this.#keptBytes -= Math.min(excess, oldest.length);
+    }
+    for (const follower of this.#followers) if (!follower.write(bytes)) follower.destroy();
+  }
+
+  async #connectSocket(path: string): Promise<void> {
+    const socket = await connectTo(path);
+    const ended = new Promise<void>(resolve => socket.once('close', resolve));
+    socket.on('data', bytes => this.#append(bytes));
+    this.#input = socket;
+    this.#disconnect = () => ended;
+  }
+
+  async #followLog(plan: { path: string; inputSocket: string }): Promise<void> {
+    const file = await open(plan.path);
+    const reader = new LogReader(file, bytes => this.#append(bytes));
+    const watcher: FSWatcher = watch(plan.path, () => void reader.read());
+    await reader.read();
+    this.#inputPath = plan.inputSocket;
+    this.#disconnect = async () => {
+      watcher.close();
+      await reader.read();
+      await file.close();
+    };
+  }
+}
+
+async function connectTo(path: string): Promise<Socket> {
+  const socket = connect(path);
+  await once(socket, 'connect');
+  // What goes wrong later shows as the end of the VMM.
+  socket.on('error', () => {});
+  return socket;
+}
+
+/** Reads a growing file to its end, one read at a time. */
+class LogReader {
+  readonly #file: FileHandle;
+  readonly #onBytes: (bytes: Buffer) => void;
+  #position = 0;
+  #reading: Promise<void> = Promise.resolve();
+
+  constructor(file: FileHandle, onBytes: (bytes: Buffer) => void) {
+    this.#file = file;
+    this.#onBytes = onBytes;
+  }
+
+  read(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#readToEnd());
+    return this.#reading;
+  }
+
+  async #readToEnd(): Promise<void> {
+    for (;;) {
+      const { bytesRead, buffer } = await this.#file.read(Buffer.alloc(65_536), 0, 65_536, this.#position);
+      if (bytesRead === 0) return;
+      this.#position += bytesRead;
+      this.#onBytes(buffer.subarray(0, bytesRead));
+    }
+  }
+}

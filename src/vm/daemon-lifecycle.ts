@@ -1,0 +1,262 @@
+// The lifecycle of a VM whose VMM is a child of the daemon.
+//
+// INVARIANTS
+// - One lock a VM: requests are carried out one after the other, in the order in which they came.
+// - A start or stop that is asked for while the same is the last in line joins it.
+// - kill, and stop during a start, do not wait for the lock to act: they end what holds it.
+import pLimit from 'p-limit';
+import { VmsecretdError } from '../errors.js';
+import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { adoptVmm } from './adoption.js';
+import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
+import { readRecord, removeRecord, writeRecord } from './record.js';
+import { nextRestart } from './restart-policy.js';
+import { type RunningVm, type StartTools, startVm } from './start-vm.js';
+import { stopVm } from './stop-vm.js';
+import type { Vm } from './vm.js';
+import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
+
+export interface DaemonLifecycleTools {
+  startTools(): StartTools;
+  /** Bounds the starts that run at once, of all VMs. */
+  startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
+  spawnVmm(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess>;
+}
+
+/** How long a VMM that lives has to answer a daemon that takes it over. */
+const ADOPTION_TIMEOUT_MS = 10_000;
+
+export class DaemonLifecycle implements Lifecycle {
+  readonly #vm: Vm;
+  readonly #tools: DaemonLifecycleTools;
+  readonly #lock = pLimit(1);
+  #lastInLine: { verb: LifecycleVerb; done: Promise<void> } | undefined;
+  #startAbort: AbortController | undefined;
+  #stopAbort: AbortController | undefined;
+  #restartTimer: NodeJS.Timeout | undefined;
+  /** When the VMM broke, in ms since the epoch; a start by request forgets them. */
+  #failures: number[] = [];
+  #ending: Promise<void> = Promise.resolve();
+
+  constructor(vm: Vm, tools: DaemonLifecycleTools) {
+    this.#vm = vm;
+    this.#tools = tools;
+  }
+
+  start(): Promise<void> {
+    this.#failures = [];
+    return this.#enqueue('start', () => this.#start());
+  }
+
+  stop(): Promise<void> {
+    this.#startAbort?.abort(this.#interrupted('stop'));
+    return this.#enqueue('stop', () => this.#stop());
+  }
+
+  restart(): Promise<void> {
+    this.#failures = [];
+    return this.#enqueue('restart', async () => {
+      await this.#stop();
+      await this.#start();
+    });
+  }
+
+  kill(): Promise<void> {
+    this.#startAbort?.abort(this.#interrupted('kill'));
+    this.#stopAbort?.abort();
+    this.#vm.running?.vmm.kill('SIGKILL');
+    return this.#enqueue('kill', () => this.#stop());
+  }
+
+  reboot(): Promise<void> {
+    return this.#enqueue('reboot', async () => {
+      const { control } = this.#require('reboot', ['running']);
+      await control.reboot();
+    });
+  }
+
+  pause(): Promise<void> {
+    return this.#enqueue('pause', async () => {
+      if (this.#vm.state === 'paused') return;
+      await this.#require('pause', ['running']).control.pause();
+      this.#vm.transition('pause');
+    });
+  }
+
+  resume(): Promise<void> {
+    return this.#enqueue('resume', async () => {
+      if (this.#vm.state === 'running') return;
+      await this.#require('resume', ['paused']).control.resume();
+      this.#vm.transition('resume');
+    });
+  }
+
+  /** Takes over a VMM that outlived an earlier daemon, and forgets one that did not. */
+  adopt(): Promise<void> {
+    return this.#lock(async () => {
+      const vm = this.#vm;
+      const record = await readRecord(vm.paths.record);
+      if (record === undefined) return;
+      const { hypervisor } = this.#tools.startTools();
+      const running = await adoptVmm(vm.name, record, hypervisor, AbortSignal.timeout(ADOPTION_TIMEOUT_MS));
+      if (running === undefined) return removeRecord(vm.paths.record);
+      await vm.console.connect(running.plan.console);
+      vm.adopted(running, record.startedAt);
+      this.#watch(running);
+    });
+  }
+
+  close(): void {
+    clearTimeout(this.#restartTimer);
+    this.#startAbort?.abort(this.#interrupted('the end of the daemon'));
+  }
+
+  #enqueue(verb: LifecycleVerb, work: () => Promise<void>): Promise<void> {
+    clearTimeout(this.#restartTimer);
+    const last = this.#lastInLine;
+    if (last?.verb === verb && (verb === 'start' || verb === 'stop' || verb === 'kill')) return last.done;
+    const done = this.#lock(work);
+    const entry = { verb, done };
+    this.#lastInLine = entry;
+    const settled = () => {
+      if (this.#lastInLine === entry) this.#lastInLine = undefined;
+    };
+    done.then(settled, settled);
+    return done;
+  }
+
+  async #start(): Promise<void> {
+    const vm = this.#vm;
+    await this.#ending;
+    if (vm.state === 'running') return;
+    if (vm.state === 'paused') throw this.#conflict('start', 'resume it instead');
+    const abort = new AbortController();
+    this.#startAbort = abort;
+    vm.transition('start');
+    try {
+      const running = await this.#tools.startLimit(() => this.#bringUp(abort.signal));
+      vm.booted(running);
+      this.#watch(running);
+      await this.#keepRecord(running);
+    } catch (error) {
+      if (abort.signal.aborted) vm.transition('ended');
+      else vm.fail(error, 'start-failed');
+      throw error;
+    } finally {
+      this.#startAbort = undefined;
+    }
+  }
+
+  #bringUp(signal: AbortSignal): Promise<RunningVm> {
+    const vm = this.#vm;
+    signal.throwIfAborted();
+    return startVm(this.#tools.startTools(), {
+      definition: vm.definition,
+      paths: vm.paths,
+      console: vm.console,
+      ownsConsole: true,
+      obtainVmm: (plan, both) => this.#tools.spawnVmm(plan, both),
+      onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
+      signal,
+    });
+  }
+
+  async #stop(): Promise<void> {
+    const vm = this.#vm;
+    await this.#ending;
+    const { running } = vm;
+    if (running === undefined) {
+      vm.transition('ended');
+      vm.problem = null;
+      return;
+    }
+    vm.transition('stop');
+    const abort = new AbortController();
+    this.#stopAbort = abort;
+    try {
+      await stopVm(running, {
+        timeoutMs: vm.definition.stopTimeoutSeconds * 1000,
+        onStep: step => vm.publish('stop-step', { step }),
+        signal: abort.signal,
+      });
+    } finally {
+      this.#stopAbort = undefined;
+    }
+    await this.#ending;
+  }
+
+  /** Notices the end of a VMM, whenever it comes. */
+  #watch(running: RunningVm): void {
+    void running.vmm.exited.then(exit => {
+      this.#ending = this.#vmmGone(running, exit);
+    });
+  }
+
+  async #vmmGone(running: RunningVm, exit: VmmExit): Promise<void> {
+    const vm = this.#vm;
+    running.control.close();
+    await vm.console.disconnect();
+    await removeRecord(vm.paths.record);
+    const asked = vm.state === 'stopping';
+    const clean = asked || exit.status === 0;
+    if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
+    vm.ended(exit, clean ? 'ended' : 'broke');
+    if (!asked) this.#scheduleRestart(clean);
+  }
+
+  #keepRecord({ plan, vmm, credentials }: RunningVm): Promise<void> {
+    const { paths, startedAt } = this.#vm;
+    return writeRecord(paths.record, {
+      pid: vmm.pid,
+      startTimeTicks: vmm.startTimeTicks,
+      hypervisor: plan.hypervisor,
+      apiSocket: plan.apiSocket,
+      ...(plan.console === undefined ? {} : { console: plan.console }),
+      startedAt: startedAt ?? '',
+      credentials,
+    });
+  }
+
+  #scheduleRestart(clean: boolean): void {
+    const vm = this.#vm;
+    const now = Date.now();
+    if (!clean) this.#failures.push(now);
+    const next = nextRestart(vm.definition.restart, clean, this.#failures, now);
+    if (next.kind === 'none') return;
+    if (next.kind === 'give-up') {
+      if (vm.problem !== null) vm.problem = { ...vm.problem, detail: `${vm.problem.detail}; ${next.reason}` };
+      return;
+    }
+    this.#restartTimer = setTimeout(() => {
+      vm.restarts += 1;
+      // A start that fails is told by the VM's own problem.
+      this.#enqueue('start', () => this.#start()).catch(() => {});
+    }, next.delayMs);
+  }
+
+  #require(verb: LifecycleVerb, states: readonly string[]): RunningVm {
+    const { state, running } = this.#vm;
+    if (running !== undefined && states.includes(state)) return running;
+    throw this.#conflict(verb, `that takes a VM that is ${states.join(' or ')}`);
+  }
+
+  #conflict(verb: LifecycleVerb, what: string): VmsecretdError {
+    const { name, state } = this.#vm;
+    return new VmsecretdError('state_conflict', `VM ${name} is ${state}, so it cannot ${verb}: ${what}`, {
+      details: { vm: name, state },
+    });
+  }
+
+  #interrupted(by: string): VmsecretdError {
+    return new VmsecretdError('state_conflict', `VM ${this.#vm.name}: the start was ended by ${by}`, {
+      details: { vm: this.#vm.name },
+    });
+  }
+
+  #broken(exit: VmmExit): VmsecretdError {
+    const { name, definition } = this.#vm;
+    return new VmsecretdError('vmm_refused', `VM ${name}: ${definition.hypervisor} ${describeExit(exit)}`, {
+      details: { vm: name },
+    });
+  }
+}

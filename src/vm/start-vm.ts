@@ -1,0 +1,145 @@
+// Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
+import type { Definition } from '../definition/definition.js';
+import type { Deliverers, Delivery } from '../delivery/deliverers.js';
+import type { PreparedCredential } from '../delivery/protocol.js';
+import { VmsecretdError } from '../errors.js';
+import type { Hypervisor, VmmControl, VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
+import type { Console } from './console.js';
+import { describeExit, type VmmProcess } from './vmm-process.js';
+
+export interface StartTools {
+  hypervisor: Hypervisor;
+  deliverers: Pick<Deliverers, 'prepare'>;
+  /** Where the definition has none. */
+  identities: readonly string[];
+  passphraseFiles: readonly string[];
+  /** Hex; see Preparation. */
+  digestKey: string;
+}
+
+export interface StartOptions {
+  definition: Definition;
+  paths: VmPaths;
+  console: Console;
+  /** A launcher's command, in place of the definition's. */
+  command?: readonly string[];
+  ownsConsole: boolean;
+  /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
+  obtainVmm(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess>;
+  /** Told once the credentials are ready, before anything is started. */
+  onPrepared?(credentials: readonly PreparedCredential[], notes: readonly string[]): void;
+  signal: AbortSignal;
+}
+
+/** A VM whose guest runs. */
+export interface RunningVm {
+  plan: VmPlan;
+  vmm: VmmProcess;
+  control: VmmControl;
+  credentials: readonly PreparedCredential[];
+}
+
+export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
+  const { definition, console } = options;
+  const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
+  const signal = AbortSignal.any([options.signal, deadline]);
+  try {
+    const plan = await planVm(tools, options);
+    const delivery = await prepareCredentials(tools, definition, plan, signal);
+    try {
+      options.onPrepared?.(delivery.credentials, delivery.notes);
+      const vmm = await options.obtainVmm(plan, signal);
+      const control = await bringUp({ tools, definition, plan, delivery, vmm, console, signal });
+      return { plan, vmm, control, credentials: delivery.credentials };
+    } finally {
+      delivery.end();
+    }
+  } catch (error) {
+    if (deadline.aborted && !options.signal.aborted) throw startTimeout(definition);
+    throw error;
+  }
+}
+
+/** Steps 1 and 2: nothing is touched. */
+export function planVm(
+  tools: Pick<StartTools, 'hypervisor'>,
+  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'ownsConsole'>,
+): Promise<VmPlan> {
+  const { definition, paths, command, ownsConsole } = options;
+  return tools.hypervisor.plan(definition, {
+    paths,
+    ownsConsole,
+    ...(command === undefined ? {} : { command }),
+  });
+}
+
+/** Steps 3 and 4, in the deliverer: every secret is read and fits, or the start ends here. */
+export function prepareCredentials(
+  tools: StartTools,
+  definition: Definition,
+  plan: VmPlan,
+  signal: AbortSignal,
+): Promise<Delivery> {
+  return tools.deliverers.prepare(
+    {
+      vm: definition.name,
+      credentials: definition.credentials,
+      identities: [...(definition.identities ?? tools.identities)],
+      passphraseFiles: [...tools.passphraseFiles],
+      staticOemStrings: [...plan.staticOemStrings],
+      packing: plan.packing,
+      digestKey: tools.digestKey,
+    },
+    signal,
+  );
+}
+
+interface BringUpOptions {
+  tools: StartTools;
+  definition: Definition;
+  plan: VmPlan;
+  delivery: Delivery;
+  vmm: VmmProcess;
+  console: Console;
+  signal: AbortSignal;
+}
+
+/** Step 6. A VMM that cannot be brought up is killed: SIGTERM would look like success to systemd. */
+async function bringUp({
+  tools,
+  definition,
+  plan,
+  delivery,
+  vmm,
+  console,
+  signal,
+}: BringUpOptions): Promise<VmmControl> {
+  const gone = new AbortController();
+  void vmm.exited.then(exit => {
+    const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';
+    const message = `VM ${definition.name}: ${plan.program} ${describeExit(exit)}`;
+    gone.abort(new VmsecretdError(code, message, { details: { vm: definition.name, path: plan.program } }));
+  });
+  try {
+    return await tools.hypervisor.bringUp({
+      plan,
+      delivery,
+      timeoutMs: definition.startTimeoutSeconds * 1000,
+      connectConsole: () => console.connect(plan.console),
+      signal: AbortSignal.any([signal, gone.signal]),
+    });
+  } catch (error) {
+    vmm.kill('SIGKILL');
+    await vmm.exited;
+    await console.disconnect();
+    throw error;
+  }
+}
+
+function startTimeout({ name: vm, startTimeoutSeconds }: Definition): VmsecretdError {
+  return new VmsecretdError(
+    'vmm_timeout',
+    `VM ${vm} was not started within startTimeoutSeconds (${startTimeoutSeconds} s)`,
+    { details: { vm, startTimeoutSeconds } },
+  );
+}

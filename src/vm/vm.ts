@@ -1,0 +1,167 @@
+// What is known of one VM, whoever supervises it: its state, the reasons for it, and its console.
+//
+// INVARIANTS
+// - The state changes only through nextState, and each change is an event.
+// - `running` is set exactly while a VMM with a booted guest belongs to this VM.
+import type { Definition } from '../definition/definition.js';
+import type { PreparedCredential } from '../delivery/protocol.js';
+import { type ErrorCode, VmsecretdError } from '../errors.js';
+import type { VmPaths } from '../hypervisor/hypervisor.js';
+import { Console } from './console.js';
+import type { VmEvents } from './events.js';
+import type { RunningVm } from './start-vm.js';
+import { nextState, type VmEvent, type VmState } from './state.js';
+import type { VmmExit } from './vmm-process.js';
+
+export interface Problem {
+  at: string;
+  code: ErrorCode;
+  detail: string;
+}
+
+export interface LastExit {
+  at: string;
+  status: number | null;
+  signal: string | null;
+}
+
+export interface VmFacts {
+  definition: Definition;
+  paths: VmPaths;
+  events: VmEvents;
+  now: () => Date;
+}
+
+export class Vm {
+  readonly console = new Console();
+  readonly paths: VmPaths;
+  readonly #events: VmEvents;
+  readonly #now: () => Date;
+  definition: Definition;
+  state: VmState = 'stopped';
+  running: RunningVm | undefined;
+  ready = false;
+  guestStatus: string | null = null;
+  outdated: string[] = [];
+  receipt: string | null = null;
+  startedAt: string | null = null;
+  restarts = 0;
+  lastExit: LastExit | null = null;
+  problem: Problem | null = null;
+
+  constructor({ definition, paths, events, now }: VmFacts) {
+    this.definition = definition;
+    this.paths = paths;
+    this.#events = events;
+    this.#now = now;
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+
+  /** @returns whether the event can happen in this state; if not, nothing happened */
+  transition(event: VmEvent): boolean {
+    const to = nextState(this.state, event);
+    if (to === undefined) return false;
+    const from = this.state;
+    this.state = to;
+    if (from !== to)
+      this.publish('state', { from, state: to, ...(this.problem === null ? {} : { problem: this.problem }) });
+    return true;
+  }
+
+  publish(type: Parameters<VmEvents['publish']>[0], details: Record<string, unknown> = {}): void {
+    this.#events.publish(type, this.name, details);
+  }
+
+  credentialsPrepared(credentials: readonly PreparedCredential[], notes: readonly string[]): void {
+    const told = credentials.map(({ name, source, path, sizeBytes }) => ({ name, source, path, sizeBytes }));
+    this.publish('credentials', { credentials: told, notes });
+  }
+
+  booted(running: RunningVm): void {
+    this.running = running;
+    this.startedAt = this.#now().toISOString();
+    this.problem = null;
+    this.lastExit = null;
+    this.outdated = [];
+    this.transition('booted');
+    if (this.definition.ready === 'boot') this.becomeReady();
+  }
+
+  /** A VMM that outlived an earlier daemon is taken over. */
+  adopted(running: RunningVm, startedAt: string): void {
+    this.running = running;
+    this.startedAt = startedAt;
+    this.transition('adopted');
+    this.becomeReady();
+  }
+
+  becomeReady(): void {
+    if (this.ready) return;
+    this.ready = true;
+    this.publish('ready');
+  }
+
+  /** A start that failed, or a failure that nobody asked for. */
+  fail(error: unknown, event: 'start-failed' | 'broke'): void {
+    this.problem = this.describeProblem(error);
+    this.transition(event);
+  }
+
+  /** The VMM is gone. */
+  ended(exit: VmmExit, event: 'ended' | 'broke'): void {
+    const { status, signal } = exit;
+    this.running = undefined;
+    this.ready = false;
+    this.guestStatus = null;
+    this.startedAt = null;
+    this.lastExit = { at: this.#now().toISOString(), status, signal };
+    this.publish('exit', { status, signal });
+    this.transition(event);
+  }
+
+  describeProblem(error: unknown): Problem {
+    const known = error instanceof VmsecretdError ? error : undefined;
+    return {
+      at: this.#now().toISOString(),
+      code: known?.code ?? 'internal',
+      detail: known?.message ?? `VM ${this.name}: something went wrong inside vmsecretd; its log has more`,
+    };
+  }
+
+  /** As the API shows it: names, sources and sizes, never values. */
+  toJSON() {
+    const { definition, running } = this;
+    const sizes = new Map(running?.credentials.map(({ name, sizeBytes }) => [name, sizeBytes]));
+    return {
+      name: this.name,
+      state: this.state,
+      ready: this.ready,
+      guestStatus: this.guestStatus,
+      outdated: this.outdated,
+      exposed: definition.delivery === 'cmdline',
+      supervisor: definition.supervisor,
+      unit: definition.supervisor === 'unit' ? definition.unit : null,
+      hypervisor: definition.hypervisor,
+      hypervisorVersion: running?.control.version ?? null,
+      delivery: definition.delivery,
+      receipt: this.receipt,
+      pid: running?.vmm.pid ?? null,
+      startedAt: this.startedAt,
+      restarts: this.restarts,
+      lastExit: this.lastExit,
+      problem: this.problem,
+      origin: definition.origin,
+      credentials: Object.entries(definition.credentials).map(([name, source]) => ({
+        name,
+        source: source.age !== undefined ? 'age' : source.file !== undefined ? 'file' : 'text',
+        path: source.age ?? source.file ?? null,
+        sizeBytes: sizes.get(name) ?? null,
+      })),
+    };
+  }
+}
+
+export type VmView = ReturnType<Vm['toJSON']>;

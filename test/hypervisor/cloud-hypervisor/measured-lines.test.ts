@@ -1,0 +1,43 @@
+import t from 'tap';
+import { VmsecretdError } from '../../../src/errors.js';
+import { convertCommand } from '../../../src/hypervisor/cloud-hypervisor/from-command.js';
+import { stringifyVmConfig } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
+import { firstDifference, type MeasuredLine, readCommandLines } from './command-lines.js';
+
+/** What is wrong with our conversion of a line; undefined when it is what the program does. */
+function judge(line: MeasuredLine): string | undefined {
+  if (line.error !== undefined) return judgeRefusal(line.argv, line.error);
+  const { vmConfig, needsFileDescriptors } = convertCommand(line.argv);
+  if (line.needsFds) return needsFileDescriptors.length > 0 ? undefined : 'its descriptors were not noticed';
+  if (needsFileDescriptors.length > 0) return `it passes no descriptors, but got ${needsFileDescriptors}`;
+  const output = JSON.parse(stringifyVmConfig(vmConfig));
+  const missing = firstDifference(line.minimal, output);
+  if (missing !== undefined) return `${missing} is missing or different`;
+  const extra = firstDifference(output, line.full);
+  return extra === undefined ? undefined : `${extra} is not in the program's own configuration`;
+}
+
+function judgeRefusal(argv: readonly string[], reason: string): string | undefined {
+  try {
+    convertCommand(argv);
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    const flag = /--[a-z-]+/.exec(reason)?.[0];
+    if (error.code !== 'command_invalid') return `code ${error.code}`;
+    if (!error.message.includes(String(error.details.flag))) return 'the message lacks the flag';
+    return flag === undefined || error.message.includes(flag) ? undefined : `does not name ${flag}`;
+  }
+  return `accepted, but the program says: ${reason}`;
+}
+
+for (const [file, count] of [
+  ['command-lines', 500],
+  ['microvm-nix-command-lines', 15],
+] as const) {
+  t.test(`converts all of ${file} as the program does`, async t => {
+    const lines = readCommandLines(file);
+    t.equal(lines.length, count);
+    const wrong = lines.map(line => ({ id: line.id, problem: judge(line) })).filter(({ problem }) => problem);
+    t.same(wrong, []);
+  });
+}

@@ -1,0 +1,119 @@
+// The parts of this folder together, on the real QEMU with the PVH guest: what goes into the FIFOs comes out of the guest.
+
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { join } from 'node:path';
+import { type Test, test } from 'tap';
+import { makeFifos, writeFifo } from '../../../src/hypervisor/qemu/fifo-delivery.js';
+import { qemuArguments } from '../../../src/hypervisor/qemu/qemu-arguments.js';
+import { connectQmp } from '../../../src/hypervisor/qemu/qmp-client.js';
+import { decodeOemStrings, oemStringsOf } from '../../guests/pvh/decode-oem-strings.js';
+import { type AfterPrinting, buildPvhGuest, END_OF_OEM_STRINGS } from '../../guests/pvh/pvh-guest.js';
+import { whyNotOnPath } from '../../setup/programs.js';
+import { socketFolder } from '../../setup/socket-folder.js';
+import { untilFileHas } from '../../setup/until-file-has.js';
+
+const PROGRAM = 'qemu-system-x86_64';
+const skip = whyNotOnPath(PROGRAM);
+const TIMEOUT_MS = 30_000;
+const PRINTED = `a\n${END_OF_OEM_STRINGS}\n`;
+
+/** Starts QEMU with the guest; `secrets` go through FIFOs. Gives its exit status to come, and its folder. */
+async function startQemu(
+  t: Test,
+  vm: { secrets: readonly (string | Buffer)[]; static?: string[]; after?: AfterPrinting },
+) {
+  const folder = socketFolder(t);
+  writeFileSync(join(folder, 'kernel'), buildPvhGuest({ after: vm.after ?? 'power-off' }));
+  const fifoPaths = await makeFifos(folder, vm.secrets.length);
+  const argv = qemuArguments(
+    ['-accel', 'tcg', '-m', '64', '-nodefaults', '-kernel', join(folder, 'kernel')],
+    {
+      fifoPaths,
+      oemStrings: vm.static ?? [],
+      qmpSocketPath: join(folder, 'qmp.sock'),
+      consoleSocketPath: join(folder, 'console.sock'),
+      consoleLogPath: join(folder, 'console.log'),
+    },
+  );
+  const child = spawn(PROGRAM, argv, { stdio: ['ignore', 'ignore', 'inherit'], timeout: TIMEOUT_MS });
+  t.teardown(() => child.kill('SIGKILL'));
+  const exit = once(child, 'exit');
+  const writes = fifoPaths.map((path, at) =>
+    writeFifo(path, Buffer.from(vm.secrets[at] ?? ''), { timeoutMs: TIMEOUT_MS }),
+  );
+  await Promise.all(writes);
+  return { folder, child, exit, consoleText: () => readFileSync(join(folder, 'console.log'), 'latin1') };
+}
+
+test('brings 40 strings into the guest in their order, static ones first', { skip }, async t => {
+  const secrets = Array.from(
+    { length: 40 },
+    (_, at) => `io.systemd.credential:S${at}=${'x'.repeat(at * 20)}`,
+  );
+  const qemu = await startQemu(t, { secrets, static: ['with,comma', '-dash=equals'] });
+  t.strictSame(await qemu.exit, [0, null]);
+  t.strictSame(oemStringsOf(qemu.consoleText()), ['with,comma', '-dash=equals', ...secrets]);
+  t.strictSame(
+    readdirSync(qemu.folder).filter(name => name.startsWith('oem-string')),
+    [],
+    'no FIFO is left',
+  );
+});
+
+test('brings a value of 30,000 bytes into the guest byte for byte', { skip }, async t => {
+  const values = { BIG: randomBytes(30_000), SMALL: Buffer.from([0, 0, 0]), PEM: Buffer.from('-\nb,c]"\n') };
+  const secrets = Object.entries(values).map(
+    ([name, bytes]) => `io.systemd.credential.binary:${name}=${bytes.toString('base64')}`,
+  );
+  const qemu = await startQemu(t, { secrets });
+  t.strictSame(await qemu.exit, [0, null]);
+  t.strictSame(decodeOemStrings(qemu.consoleText()), new Map(Object.entries(values)));
+});
+
+test('takes commands by QMP and reports events: pause, resume, power button', { skip }, async t => {
+  const qemu = await startQemu(t, { secrets: ['a'], after: 'await-power-button' });
+  const events: string[] = [];
+  const qmp = await connectQmp(join(qemu.folder, 'qmp.sock'), {
+    timeoutMs: TIMEOUT_MS,
+    onEvent: ({ event }) => events.push(event),
+  });
+  await qmp.execute('stop');
+  t.match(await qmp.execute('query-status'), { status: 'paused' });
+  await qmp.execute('cont');
+  await untilFileHas(join(qemu.folder, 'console.log'), END_OF_OEM_STRINGS, { timeoutMs: TIMEOUT_MS });
+  await qmp.execute('system_powerdown');
+  t.strictSame(await qemu.exit, [0, null]);
+  await qmp.closed;
+  t.strictSame(events, ['STOP', 'RESUME', 'POWERDOWN', 'SHUTDOWN']);
+});
+
+test('shows the console to who connects, and logs it with nobody there', { skip }, async t => {
+  // A guest that prints again and again: a client that comes late still sees a whole print.
+  const qemu = await startQemu(t, { secrets: ['a'], after: 'reboot' });
+  const log = join(qemu.folder, 'console.log');
+  await connectQmp(join(qemu.folder, 'qmp.sock'), { timeoutMs: TIMEOUT_MS }).then(qmp => qmp.close());
+  await untilFileHas(log, PRINTED, { timeoutMs: TIMEOUT_MS });
+  let text = '';
+  for await (const chunk of createConnection(join(qemu.folder, 'console.sock')).setEncoding('latin1')) {
+    text += chunk;
+    if (text.includes(PRINTED)) break;
+  }
+  t.match(text, PRINTED);
+});
+
+test('quits when QMP says so, whatever the guest does', { skip }, async t => {
+  const qemu = await startQemu(t, { secrets: [], after: 'stay' });
+  const qmp = await connectQmp(join(qemu.folder, 'qmp.sock'), { timeoutMs: TIMEOUT_MS });
+  await qmp.execute('quit');
+  t.strictSame(await qemu.exit, [0, null]);
+});
+
+test('ends with an error of its own for a NUL in a string', { skip }, async t => {
+  const qemu = await startQemu(t, { secrets: ['a\0b'] });
+  const [status] = await qemu.exit;
+  t.equal(status, 1);
+});
