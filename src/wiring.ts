@@ -158,7 +158,7 @@ export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
     consoleSocket: join(directory, 'console.sock'),
     consoleLog: join(directory, 'console.log'),
     vmmLog: join(directory, 'vmm.log'),
-    record: join(directory, 'vmm.json'),
+    record: join(runtimeDirectory, 'records', `${name}.json`),
   };
 }
 

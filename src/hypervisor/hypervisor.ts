@@ -3,7 +3,7 @@ import type { Definition, HypervisorKind } from '../definition/definition.js';
 import type { Delivery } from '../delivery/deliverers.js';
 import type { Packing } from '../delivery/protocol.js';
 
-/** Where things of one VM are at run time. All below RUNTIME/vms/NAME, a folder of mode 0700. */
+/** Where things of one VM are at run time: in RUNTIME/vms/NAME, a folder of mode 0700, but for the record. */
 export interface VmPaths {
   directory: string;
   apiSocket: string;

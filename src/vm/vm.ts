@@ -91,7 +91,7 @@ export class Vm {
   }
 
   /** A VMM that outlived an earlier daemon is taken over. */
-  adopted(running: RunningVm, startedAt: string): void {
+  adopted(running: RunningVm, startedAt: string | null): void {
     this.running = running;
     this.startedAt = startedAt;
     this.transition('adopted');
