@@ -25,6 +25,8 @@ export interface VmPlan {
   staticOemStrings: readonly string[];
   packing: Packing;
   apiSocket: string;
+  /** Where the command line itself wanted the API socket; other programs may look for it there. */
+  apiSocketLink: string | undefined;
   console: ConsolePlan | undefined;
   /** The converted VM config, for people to look at; undefined for QEMU. */
   vmConfig: Readonly<Record<string, unknown>> | undefined;

@@ -110,6 +110,13 @@ export class DaemonLifecycle implements Lifecycle {
     });
   }
 
+  launch(): Promise<string> {
+    const { name } = this.#vm;
+    return Promise.reject(
+      new VmsecretdError('forbidden', `VM ${name} is supervised by the daemon; no launcher starts it`),
+    );
+  }
+
   close(): void {
     clearTimeout(this.#restartTimer);
     this.#startAbort?.abort(startInterrupted(this.#vm, 'the end of the daemon'));
@@ -205,7 +212,8 @@ export class DaemonLifecycle implements Lifecycle {
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
-    vm.ended(exit, clean ? 'ended' : 'broke');
+    vm.vmmGone(exit);
+    vm.transition(clean ? 'ended' : 'broke');
     if (!asked) this.#scheduleRestart(clean);
   }
 

@@ -110,16 +110,14 @@ export class Vm {
     this.transition(event);
   }
 
-  /** The VMM is gone. */
-  ended(exit: VmmExit, event: 'ended' | 'broke'): void {
-    const { status, signal } = exit;
+  /** The VMM is gone; what that means for the state is for its supervisor to say. */
+  vmmGone({ status, signal }: Pick<VmmExit, 'status' | 'signal'>): void {
     this.running = undefined;
     this.ready = false;
     this.guestStatus = null;
     this.startedAt = null;
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
-    this.transition(event);
   }
 
   describeProblem(error: unknown): Problem {
