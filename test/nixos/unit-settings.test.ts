@@ -8,6 +8,7 @@ const settings = (text: string, programs: Record<string, string> = {}) =>
 const UNIT = `# why
 [Unit]
 Description=The daemon
+Documentation=file:/usr/lib/x.md
 After=a.service b.socket
 After=c.target
 
