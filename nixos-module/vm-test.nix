@@ -24,9 +24,6 @@ let
   };
   kernel = "${pkgs.linuxPackages.kernel.dev}/vmlinux";
   bzImage = "${pkgs.linuxPackages.kernel}/bzImage";
-  encoded = builtins.readFile (
-    pkgs.runCommand "canary-base64" { } "printf %s ${canary} | base64 -w0 >$out"
-  );
 
   # Its own key pair: made in the test VM, never in the store.
   key = "/var/lib/test-identity";
@@ -100,8 +97,10 @@ in
   };
 
   testScript = ''
+    import base64
+
     canary = "${canary}"
-    encoded = "${encoded}"
+    encoded = base64.b64encode(canary.encode()).decode()
 
     host.wait_for_unit("vmsecretd.service")
     host.succeed("age-keygen -o ${key} && chmod 0400 ${key} && mkdir -p /var/lib/test-secrets")
