@@ -132,19 +132,21 @@ async function bringUp({
     const message = `VM ${definition.name}: ${plan.program} ${describeExit(exit)}`;
     gone.abort(new VmsecretdError(code, message, { details: { vm: definition.name, path: plan.program } }));
   });
+  const either = AbortSignal.any([signal, gone.signal]);
   try {
     return await tools.hypervisor.bringUp({
       plan,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       connectConsole: () => console.connect(plan.console),
-      signal: AbortSignal.any([signal, gone.signal]),
+      signal: either,
     });
   } catch (error) {
     vmm.kill('SIGKILL');
     await vmm.exited;
     await console.disconnect();
-    throw error;
+    // Why it was ended says more than what broke off.
+    throw either.aborted ? either.reason : error;
   }
 }
 

@@ -55,6 +55,8 @@ export class UnitLifecycle implements Lifecycle {
   readonly #listeners = new Set<(facts: UnitFacts | undefined, decision?: Decision) => void>();
   #facts: UnitFacts | undefined;
   #attempt: Attempt | undefined;
+  /** The unit's last run whose launch failed: what systemd says of that run is no news. */
+  #failedInvocation: string | null = null;
   #ending: Promise<void> = Promise.resolve();
 
   constructor(vm: Vm, tools: UnitLifecycleTools) {
@@ -188,16 +190,17 @@ export class UnitLifecycle implements Lifecycle {
       await keepRecord(vm, running, 'running');
       this.#tell({ booted: true });
     } catch (error) {
-      await this.#launchFailed(error, answered);
+      await this.#launchFailed(request, error, answered);
     }
   }
 
-  async #launchFailed(error: unknown, answered: boolean): Promise<void> {
+  async #launchFailed({ invocationId }: LaunchRequest, error: unknown, answered: boolean): Promise<void> {
     const vm = this.#vm;
     vm.fail(error, 'start-failed');
     await removeRecord(vm.paths.record);
     const { code, detail } = vm.describeProblem(error);
     this.#attempt = undefined;
+    this.#failedInvocation = invocationId;
     this.#tell({ booted: false, error: new VmsecretdError(code, detail, { details: { vm: vm.name } }) });
     // Before the answer the launcher itself prints the error; after it, it has become the VMM.
     if (!answered) throw error;
@@ -280,7 +283,8 @@ export class UnitLifecycle implements Lifecycle {
     const isOurs = vm.running !== undefined || this.#attempt !== undefined;
     if (phase === 'active' && vm.definition.ready === 'notify' && vm.running !== undefined) vm.becomeReady();
     if (phase === 'stopping') vm.transition('stop');
-    if (phase === 'starting' && !isOurs) vm.transition('start');
+    const isNews = facts.invocationId === null || facts.invocationId !== this.#failedInvocation;
+    if (phase === 'starting' && !isOurs && isNews) vm.transition('start');
     if (phase === 'failed' && !isOurs) this.#unitFailed(facts);
     if (phase === 'stopped' && !isOurs && vm.transition('ended')) vm.problem = null;
     for (const listener of this.#listeners) listener(facts);
