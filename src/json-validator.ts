@@ -41,7 +41,9 @@ function describeError(error: ErrorObject): FieldProblem {
 function describeUnion(schemas: unknown): string {
   const alternatives = (Array.isArray(schemas) ? schemas : []) as { const?: unknown; type?: string }[];
   return alternatives
-    .map(alternative => ('const' in alternative ? `"${alternative.const}"` : (describeType(alternative.type) ?? '…')))
+    .map(alternative =>
+      'const' in alternative ? `"${alternative.const}"` : (describeType(alternative.type) ?? '…'),
+    )
     .join(' or ');
 }
 

@@ -16,7 +16,11 @@ export const SMBIOS_AREA_BYTES = 65_536 - 8_192;
  * Checks count, static strings and names.
  * @throws VmsecretdError credentials_too_many, definition_invalid, credential_name_invalid, credential_duplicate
  */
-export function checkOemStrings(vm: string, staticStrings: readonly string[], credentials: readonly string[]): void {
+export function checkOemStrings(
+  vm: string,
+  staticStrings: readonly string[],
+  credentials: readonly string[],
+): void {
   const count = staticStrings.length + credentials.length;
   if (count > MAXIMUM_OEM_STRINGS) {
     throw new VmsecretdError(
@@ -32,10 +36,15 @@ export function checkOemStrings(vm: string, staticStrings: readonly string[], cr
 
 function checkStaticString(vm: string, string: string): void {
   if (string !== '' && !string.includes('\0')) return;
-  const what = string === '' ? 'an empty OEM string, which would end the table' : 'an OEM string with a NUL in it';
-  throw new VmsecretdError('definition_invalid', `VM ${vm} has ${what}; take it out of oemStrings or --platform`, {
-    details: { vm },
-  });
+  const what =
+    string === '' ? 'an empty OEM string, which would end the table' : 'an OEM string with a NUL in it';
+  throw new VmsecretdError(
+    'definition_invalid',
+    `VM ${vm} has ${what}; take it out of oemStrings or --platform`,
+    {
+      details: { vm },
+    },
+  );
 }
 
 /** Of two credentials of one name systemd takes the first and drops the second silently. */
@@ -64,12 +73,17 @@ export interface BudgetPart {
  * @param limit.of what has the limit, such as "the body of vm.create"
  * @throws VmsecretdError credentials_too_large
  */
-export function checkBudget(vm: string, parts: readonly BudgetPart[], limit: { of: string; sizeBytes: number }): void {
+export function checkBudget(
+  vm: string,
+  parts: readonly BudgetPart[],
+  limit: { of: string; sizeBytes: number },
+): void {
   const usedBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
   if (usedBytes <= limit.sizeBytes) return;
   const largestFirst = parts.toSorted((a, b) => b.sizeBytes - a.sizeBytes);
   const shown = largestFirst.slice(0, 5).map(part => `${part.label} ${part.sizeBytes}`);
-  const rest = largestFirst.length > shown.length ? `, ${largestFirst.length - shown.length} smaller ones` : '';
+  const rest =
+    largestFirst.length > shown.length ? `, ${largestFirst.length - shown.length} smaller ones` : '';
   throw new VmsecretdError(
     'credentials_too_large',
     `VM ${vm}: ${usedBytes} bytes do not fit into ${limit.of} (${limit.sizeBytes} bytes): ${shown.join(', ')}${rest}; deliver large values another way, such as an encrypted disk whose key is the credential`,

@@ -60,7 +60,10 @@ export class Definitions {
       if (definition === undefined) continue;
       const shadowed = byName.get(name);
       if (shadowed !== undefined) {
-        problems.push({ path: shadowed.path, message: `VM ${name}: ${definition.path} wins over ${shadowed.path}` });
+        problems.push({
+          path: shadowed.path,
+          message: `VM ${name}: ${definition.path} wins over ${shadowed.path}`,
+        });
       }
       byName.set(name, definition);
     }
@@ -141,7 +144,10 @@ export async function readDefinitionFile(
 ): Promise<Definition> {
   const name = basename(path, '.json');
   const refuse = (what: string, cause: unknown) =>
-    new VmsecretdError('definition_invalid', `VM ${name}: ${path} ${what}`, { details: { vm: name, path }, cause });
+    new VmsecretdError('definition_invalid', `VM ${name}: ${path} ${what}`, {
+      details: { vm: name, path },
+      cause,
+    });
   const text = await readFile(path, 'utf8').catch(error => {
     throw refuse(`cannot be read: ${systemErrorCode(error) ?? 'unknown error'}`, error);
   });

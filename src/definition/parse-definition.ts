@@ -39,7 +39,11 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
       ];
   if (problems.length > 0) refuse(context, problems);
   const file = json as DefinitionFile;
-  const unmet = [...findCredentialProblems(file), ...findContradictions(file), ...findRelativePaths(file, context)];
+  const unmet = [
+    ...findCredentialProblems(file),
+    ...findContradictions(file),
+    ...findRelativePaths(file, context),
+  ];
   if (unmet.length > 0) refuse(context, unmet);
   return buildDefinition(file, context);
 }
@@ -57,7 +61,9 @@ function findCredentialProblems(file: DefinitionFile): FieldProblem[] {
     const kinds = (['age', 'file', 'text'] as const).filter(kind => source[kind] !== undefined);
     if (kinds.length === 1) return [];
     const found = kinds.length === 0 ? 'none' : kinds.join(' and ');
-    return [{ field: `credentials.${name}`, message: `must have exactly one of age, file and text, not ${found}` }];
+    return [
+      { field: `credentials.${name}`, message: `must have exactly one of age, file and text, not ${found}` },
+    ];
   });
 }
 
@@ -66,7 +72,11 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
   const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
   const deliveries = hypervisor === 'qemu' ? ['fifo'] : ['api', 'cmdline'];
   const rules: [unmet: boolean, field: string, message: string][] = [
-    [file.command !== undefined && file.vmConfig !== undefined, 'vmConfig', 'does not go together with command'],
+    [
+      file.command !== undefined && file.vmConfig !== undefined,
+      'vmConfig',
+      'does not go together with command',
+    ],
     [
       file.delivery !== undefined && !deliveries.includes(file.delivery),
       'delivery',
@@ -78,7 +88,11 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
       'supervisor',
       'must be "daemon" for hypervisor "qemu" and for delivery "cmdline"',
     ],
-    [hypervisor === 'qemu' && file.vmConfig !== undefined, 'vmConfig', 'is for hypervisor "cloud-hypervisor"'],
+    [
+      hypervisor === 'qemu' && file.vmConfig !== undefined,
+      'vmConfig',
+      'is for hypervisor "cloud-hypervisor"',
+    ],
     [
       file.supervisor === 'daemon' && file.command === undefined && file.vmConfig === undefined,
       'command',
@@ -110,7 +124,8 @@ function findRelativePaths(file: DefinitionFile, context: DefinitionContext): Fi
 
 function buildDefinition(file: DefinitionFile, context: DefinitionContext): Definition {
   const absolute = (path: string) => resolve(context.directory ?? '/', path);
-  const words = (command: string | string[]) => (typeof command === 'string' ? splitCommand(command) : command);
+  const words = (command: string | string[]) =>
+    typeof command === 'string' ? splitCommand(command) : command;
   const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
   const delivery = file.delivery ?? (hypervisor === 'qemu' ? 'fifo' : 'api');
   // What cannot be a unit, or has nothing a unit's default would bring, stays with the daemon.

@@ -16,7 +16,9 @@ export const CredentialSchema = Type.Object(
       Type.String({ minLength: 1, description: 'Path of a plain file, such as /run/secrets/…' }),
     ),
     text: Type.Optional(
-      Type.String({ description: 'The value itself, for values that are no secrets: shown and stored as it is' }),
+      Type.String({
+        description: 'The value itself, for values that are no secrets: shown and stored as it is',
+      }),
     ),
     trim: Type.Optional(
       Type.Union([Type.Literal('none'), Type.Literal('newline')], {
@@ -89,7 +91,8 @@ export const DefinitionSchema = Type.Object(
     ready: Type.Optional(
       Type.Union([Type.Literal('boot'), Type.Literal('notify'), Type.Literal('receipt')], {
         default: 'boot',
-        description: 'When the VM counts as ready: booted, the guest’s READY=1, or its receipt of the credentials',
+        description:
+          'When the VM counts as ready: booted, the guest’s READY=1, or its receipt of the credentials',
       }),
     ),
     onChange: Type.Optional(

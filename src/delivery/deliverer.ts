@@ -72,7 +72,9 @@ async function openSources(
   try {
     const outcomes = await Promise.allSettled(
       Object.entries(credentials).map(([name, source]) =>
-        limit(async (): Promise<[string, SecretValue]> => [name, await openSource(vm, name, source, identities)]),
+        limit(
+          async (): Promise<[string, SecretValue]> => [name, await openSource(vm, name, source, identities)],
+        ),
       ),
     );
     const failed = outcomes.find(outcome => outcome.status === 'rejected');

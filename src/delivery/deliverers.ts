@@ -194,8 +194,8 @@ class DelivererProcess {
   #receive(message: DelivererAnswer | DelivererReady): void {
     if ('ready' in message) return;
     const waiting = this.#waiting.get(message.id);
-    if (message.ok) return waiting?.resolve(message.result);
-    waiting?.reject(new VmsecretdError(message.code, message.message, { details: message.details }));
+    if (message.ok) waiting?.resolve(message.result);
+    else waiting?.reject(new VmsecretdError(message.code, message.message, { details: message.details }));
   }
 
   #end(): void {

@@ -33,7 +33,10 @@ export function packOemStrings(
     };
   }
   if (packing.kind === 'fifo') {
-    const parts = credentials.map(({ name, oemString }) => ({ label: name, sizeBytes: oemString.length + 1 }));
+    const parts = credentials.map(({ name, oemString }) => ({
+      label: name,
+      sizeBytes: oemString.length + 1,
+    }));
     const staticBytes = staticOemStrings.reduce((sum, string) => sum + Buffer.byteLength(string) + 1, 0);
     checkBudget(vm, [{ label: 'static OEM strings', sizeBytes: staticBytes }, ...parts], {
       of: 'the SMBIOS tables of QEMU',

@@ -34,18 +34,20 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   signal.throwIfAborted();
   const [program, ...args] = runAs(ids, [plan.program, ...plan.arguments]);
   // A file of its own, not a pipe through us: a pipe would break when this daemon stops, and the VMM with it.
-  const log = await open(paths.vmmLog, 'a', 0o600);
-  const child = execa(program as string, args, {
+  const log = (await open(paths.vmmLog, 'a', 0o600)).createWriteStream();
+  const child = execa(program, args, {
     cwd,
     detached: true,
     cleanup: false,
     extendEnv: false,
     env: vmmEnvironment(options.path),
-    stdio: ['ignore', log.fd, log.fd],
+    stdin: 'ignore',
+    stdout: log,
+    stderr: log,
     buffer: false,
     reject: false,
   });
-  await log.close();
+  log.destroy();
   const exited = child.then(
     async (result): Promise<VmmExit> => ({
       status: result.exitCode ?? null,
@@ -56,7 +58,12 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   const facts = child.pid === undefined ? null : await readProcess(child.pid);
   if (facts === null) throw notRun(plan, (await exited).lastWords);
   child.unref();
-  return { pid: facts.pid, startTimeTicks: facts.startTimeTicks, exited, kill: name => void child.kill(name) };
+  return {
+    pid: facts.pid,
+    startTimeTicks: facts.startTimeTicks,
+    exited,
+    kill: name => void child.kill(name),
+  };
 }
 
 function notRun(plan: VmPlan, why: string): VmsecretdError {
@@ -101,7 +108,8 @@ async function runPreStart(
   options.signal.throwIfAborted();
   if (!result.failed) return;
   const { vm } = options.plan;
-  const how = result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
+  const how =
+    result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
   const said = result.all.slice(-500).replaceAll(/[^\x20-\x7e]+/g, ' ');
   throw new VmsecretdError('supervisor_failed', `VM ${vm}: preStart ${command[0]} failed (${how}): ${said}`, {
     details: { vm, program: command[0] ?? '' },

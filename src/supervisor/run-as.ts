@@ -14,25 +14,47 @@ export async function resolveUser(
   group: string | undefined,
 ): Promise<UserIds | undefined> {
   if (user === undefined) return undefined;
-  const ids = await Promise.all([
-    execa('id', ['-u', '--', user], { reject: false }),
-    group === undefined
-      ? execa('id', ['-g', '--', user], { reject: false })
-      : execa('getent', ['group', '--', group], { reject: false }),
+  const [uid, gid] = await Promise.all([
+    readId('id', ['-u', '--', user], 0),
+    group === undefined ? readId('id', ['-g', '--', user], 0) : resolveGroup(group),
   ]);
-  const [uid, gid] = [ids[0].stdout, ids[1].stdout.split(':')[group === undefined ? 0 : 2]].map(Number);
-  if (!ids[0].failed && !ids[1].failed && uid !== undefined && gid !== undefined) return { uid, gid };
-  const missing = ids[0].failed ? `user ${user}` : `group ${group}`;
+  if (uid !== undefined && gid !== undefined) return { uid, gid };
+  const missing = uid === undefined ? `user ${user}` : `group ${group}`;
   throw new VmsecretdError('definition_invalid', `VM ${vm}: there is no ${missing} on this host`, {
     details: { vm, user, ...(group === undefined ? {} : { group }) },
   });
+}
+
+/** @returns undefined for a group that does not exist */
+export function resolveGroup(group: string): Promise<number | undefined> {
+  return readId('getent', ['group', '--', group], 2);
+}
+
+/** By the system's own programs, so that every name service counts. */
+async function readId(program: string, args: readonly string[], field: number): Promise<number | undefined> {
+  const { failed, stdout } = await execa(program, args, { reject: false, stdin: 'ignore' });
+  const id = Number(stdout.split(':')[field]);
+  return failed || !Number.isInteger(id) ? undefined : id;
 }
 
 /**
  * By setpriv, since Node's own uid and gid options drop the supplementary groups (kvm!) and know no no-new-privs;
  * by prlimit, since a core dump of a VMM has the guest's secrets in it.
  */
-export function runAs(ids: UserIds | undefined, command: readonly string[]): [program: string, ...args: string[]] {
+export function runAs(
+  ids: UserIds | undefined,
+  command: readonly string[],
+): [program: string, ...args: string[]] {
   const identity = ids === undefined ? [] : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--init-groups'];
-  return ['prlimit', '--core=0:0', '--', 'setpriv', ...identity, '--no-new-privs', '--inh-caps=-all', '--', ...command];
+  return [
+    'prlimit',
+    '--core=0:0',
+    '--',
+    'setpriv',
+    ...identity,
+    '--no-new-privs',
+    '--inh-caps=-all',
+    '--',
+    ...command,
+  ];
 }

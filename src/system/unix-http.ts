@@ -41,7 +41,8 @@ export function requestUnix(options: UnixRequest): Promise<UnixResponse> {
         response.on('data', (chunk: Buffer) => {
           sizeBytes += chunk.length;
           chunks.push(chunk);
-          if (sizeBytes > MAXIMUM_ANSWER_BYTES) request.destroy(systemError('EMSGSIZE', 'the answer is too long'));
+          if (sizeBytes > MAXIMUM_ANSWER_BYTES)
+            request.destroy(systemError('EMSGSIZE', 'the answer is too long'));
         });
         response.on('error', reject);
         response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));

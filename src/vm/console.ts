@@ -1,4 +1,5 @@
 // The serial console of one VM: its last 256 KiB from the first byte on, and whoever follows.
+import { once } from 'node:events';
 import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -15,6 +16,8 @@ export class Console {
   #keptBytes = 0;
   readonly #followers = new Set<PassThrough>();
   #input: Socket | undefined;
+  /** Where to connect for input at the first write. */
+  #inputPath: string | undefined;
   #disconnect: (() => Promise<void>) | undefined;
 
   /** Forgets what the last VMM printed and listens to a new one. */
@@ -33,16 +36,18 @@ export class Console {
     await disconnect?.();
     this.#input?.destroy();
     this.#input = undefined;
-  }
-
-  get isInteractive(): boolean {
-    return this.#input?.writable === true;
+    this.#inputPath = undefined;
   }
 
   /** @returns false where the VMM has no console that takes input */
-  write(bytes: Buffer): boolean {
-    if (!this.isInteractive) return false;
-    this.#input?.write(bytes);
+  async write(bytes: Buffer): Promise<boolean> {
+    if (this.#input === undefined && this.#inputPath !== undefined) {
+      this.#input = await connectTo(this.#inputPath).catch(() => undefined);
+      // What comes back that way stands in the log, too.
+      this.#input?.resume();
+    }
+    if (this.#input?.writable !== true) return false;
+    this.#input.write(bytes);
     return true;
   }
 
@@ -72,12 +77,9 @@ export class Console {
   }
 
   async #connectSocket(path: string): Promise<void> {
-    const socket = connect(path);
+    const socket = await connectTo(path);
     const ended = new Promise<void>(resolve => socket.once('close', resolve));
     socket.on('data', bytes => this.#append(bytes));
-    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-    // What goes wrong later shows as the end of the VMM.
-    socket.on('error', () => {});
     this.#input = socket;
     this.#disconnect = () => ended;
   }
@@ -87,12 +89,21 @@ export class Console {
     const reader = new LogReader(file, bytes => this.#append(bytes));
     const watcher: FSWatcher = watch(plan.path, () => void reader.read());
     await reader.read();
+    this.#inputPath = plan.inputSocket;
     this.#disconnect = async () => {
       watcher.close();
       await reader.read();
       await file.close();
     };
   }
+}
+
+async function connectTo(path: string): Promise<Socket> {
+  const socket = connect(path);
+  await once(socket, 'connect');
+  // What goes wrong later shows as the end of the VMM.
+  socket.on('error', () => {});
+  return socket;
 }
 
 /** Reads a growing file to its end, one read at a time. */

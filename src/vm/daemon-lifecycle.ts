@@ -7,7 +7,9 @@
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { adoptVmm } from './adoption.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
+import { readRecord, removeRecord, writeRecord } from './record.js';
 import { nextRestart } from './restart-policy.js';
 import { type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
@@ -15,13 +17,14 @@ import type { Vm } from './vm.js';
 import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export interface DaemonLifecycleTools {
-  start: StartTools;
+  startTools(): StartTools;
   /** Bounds the starts that run at once, of all VMs. */
   startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
-  spawnVmm(vm: Vm, plan: VmPlan, signal: AbortSignal): Promise<VmmProcess>;
-  /** Keeps what adoption needs; called with undefined when the VMM is gone. */
-  keepRecord(vm: Vm, running: RunningVm | undefined): Promise<void>;
+  spawnVmm(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess>;
 }
+
+/** How long a VMM that lives has to answer a daemon that takes it over. */
+const ADOPTION_TIMEOUT_MS = 10_000;
 
 export class DaemonLifecycle implements Lifecycle {
   readonly #vm: Vm;
@@ -88,10 +91,19 @@ export class DaemonLifecycle implements Lifecycle {
     });
   }
 
-  /** Takes over a VMM that outlived an earlier daemon. */
-  adopt(running: RunningVm, startedAt: string): void {
-    this.#vm.adopted(running, startedAt);
-    this.#watch(running);
+  /** Takes over a VMM that outlived an earlier daemon, and forgets one that did not. */
+  adopt(): Promise<void> {
+    return this.#lock(async () => {
+      const vm = this.#vm;
+      const record = await readRecord(vm.paths.record);
+      if (record === undefined) return;
+      const { hypervisor } = this.#tools.startTools();
+      const running = await adoptVmm(vm.name, record, hypervisor, AbortSignal.timeout(ADOPTION_TIMEOUT_MS));
+      if (running === undefined) return removeRecord(vm.paths.record);
+      await vm.console.connect(running.plan.console);
+      vm.adopted(running, record.startedAt);
+      this.#watch(running);
+    });
   }
 
   close(): void {
@@ -125,7 +137,7 @@ export class DaemonLifecycle implements Lifecycle {
       const running = await this.#tools.startLimit(() => this.#bringUp(abort.signal));
       vm.booted(running);
       this.#watch(running);
-      await this.#tools.keepRecord(vm, running);
+      await this.#keepRecord(running);
     } catch (error) {
       if (abort.signal.aborted) vm.transition('ended');
       else vm.fail(error, 'start-failed');
@@ -138,12 +150,12 @@ export class DaemonLifecycle implements Lifecycle {
   #bringUp(signal: AbortSignal): Promise<RunningVm> {
     const vm = this.#vm;
     signal.throwIfAborted();
-    return startVm(this.#tools.start, {
+    return startVm(this.#tools.startTools(), {
       definition: vm.definition,
       paths: vm.paths,
       console: vm.console,
       ownsConsole: true,
-      obtainVmm: (plan, both) => this.#tools.spawnVmm(vm, plan, both),
+      obtainVmm: (plan, both) => this.#tools.spawnVmm(plan, both),
       onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
       signal,
     });
@@ -184,12 +196,25 @@ export class DaemonLifecycle implements Lifecycle {
     const vm = this.#vm;
     running.control.close();
     await vm.console.disconnect();
-    await this.#tools.keepRecord(vm, undefined);
+    await removeRecord(vm.paths.record);
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
     vm.ended(exit, clean ? 'ended' : 'broke');
     if (!asked) this.#scheduleRestart(clean);
+  }
+
+  #keepRecord({ plan, vmm, credentials }: RunningVm): Promise<void> {
+    const { paths, startedAt } = this.#vm;
+    return writeRecord(paths.record, {
+      pid: vmm.pid,
+      startTimeTicks: vmm.startTimeTicks,
+      hypervisor: plan.hypervisor,
+      apiSocket: plan.apiSocket,
+      ...(plan.console === undefined ? {} : { console: plan.console }),
+      startedAt: startedAt ?? '',
+      credentials,
+    });
   }
 
   #scheduleRestart(clean: boolean): void {

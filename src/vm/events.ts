@@ -1,7 +1,14 @@
 // What happens to VMs, as it happens: for GET /v1/events, the log and whoever waits.
 import { EventEmitter } from 'node:events';
 
-export type VmEventType = 'state' | 'ready' | 'credentials' | 'exit' | 'outdated' | 'definition' | 'stop-step';
+export type VmEventType =
+  | 'state'
+  | 'ready'
+  | 'credentials'
+  | 'exit'
+  | 'outdated'
+  | 'definition'
+  | 'stop-step';
 
 export interface VmEventRecord {
   type: VmEventType;
@@ -20,7 +27,12 @@ export class VmEvents {
   }
 
   publish(type: VmEventType, vm: string, details: Record<string, unknown> = {}): void {
-    this.#emitter.emit('event', { type, vm, at: this.#now().toISOString(), ...details } satisfies VmEventRecord);
+    this.#emitter.emit('event', {
+      type,
+      vm,
+      at: this.#now().toISOString(),
+      ...details,
+    } satisfies VmEventRecord);
   }
 
   /** @returns a function that ends it */

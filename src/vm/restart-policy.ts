@@ -26,7 +26,13 @@ export function nextRestart(
   if (clean) return { kind: 'restart', delayMs: FIRST_DELAY_MS };
   const recent = failures.filter(at => now - at < WINDOW_MS).length;
   if (recent >= MAXIMUM_FAILURES) {
-    return { kind: 'give-up', reason: `given up after ${recent} failures within ${WINDOW_MS / 60_000} minutes` };
+    return {
+      kind: 'give-up',
+      reason: `given up after ${recent} failures within ${WINDOW_MS / 60_000} minutes`,
+    };
   }
-  return { kind: 'restart', delayMs: Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.max(0, recent - 1)) };
+  return {
+    kind: 'restart',
+    delayMs: Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.max(0, recent - 1)),
+  };
 }

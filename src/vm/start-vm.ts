@@ -105,7 +105,15 @@ interface BringUpOptions {
 }
 
 /** Step 6. A VMM that cannot be brought up is killed: SIGTERM would look like success to systemd. */
-async function bringUp({ tools, definition, plan, delivery, vmm, console, signal }: BringUpOptions): Promise<VmmControl> {
+async function bringUp({
+  tools,
+  definition,
+  plan,
+  delivery,
+  vmm,
+  console,
+  signal,
+}: BringUpOptions): Promise<VmmControl> {
   const gone = new AbortController();
   void vmm.exited.then(exit => {
     const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';

@@ -21,7 +21,13 @@ export type VmEvent =
 const TRANSITIONS: Record<VmState, Partial<Record<VmEvent, VmState>>> = {
   stopped: { start: 'starting', adopted: 'running', 'start-failed': 'failed' },
   failed: { start: 'starting', ended: 'stopped', adopted: 'running', 'start-failed': 'failed' },
-  starting: { booted: 'running', 'start-failed': 'failed', stop: 'stopping', ended: 'stopped', broke: 'failed' },
+  starting: {
+    booted: 'running',
+    'start-failed': 'failed',
+    stop: 'stopping',
+    ended: 'stopped',
+    broke: 'failed',
+  },
   running: { pause: 'paused', stop: 'stopping', ended: 'stopped', broke: 'failed' },
   paused: { resume: 'running', stop: 'stopping', ended: 'stopped', broke: 'failed' },
   stopping: { ended: 'stopped', broke: 'failed', 'start-failed': 'stopped' },

@@ -19,7 +19,9 @@ export interface StopOptions {
 export async function stopVm({ control, vmm }: RunningVm, options: StopOptions): Promise<void> {
   const goneWithin = async (timeoutMs: number) => {
     const timer = new AbortController();
-    const late = delay(timeoutMs, false, { signal: AbortSignal.any([timer.signal, options.signal]) }).catch(() => false);
+    const late = delay(timeoutMs, false, { signal: AbortSignal.any([timer.signal, options.signal]) }).catch(
+      () => false,
+    );
     const gone = await Promise.race([vmm.exited.then(() => true), late]);
     timer.abort();
     return gone;

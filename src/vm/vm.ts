@@ -66,7 +66,8 @@ export class Vm {
     if (to === undefined) return false;
     const from = this.state;
     this.state = to;
-    if (from !== to) this.publish('state', { from, state: to, ...(this.problem === null ? {} : { problem: this.problem }) });
+    if (from !== to)
+      this.publish('state', { from, state: to, ...(this.problem === null ? {} : { problem: this.problem }) });
     return true;
   }
 

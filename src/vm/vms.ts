@@ -1,7 +1,8 @@
 // All VMs: one for each definition, and one for each VMM that still runs without one.
-import { VmsecretdError } from '../errors.js';
-import type { Definitions } from '../definition/definitions.js';
+
 import type { Definition } from '../definition/definition.js';
+import type { Definitions } from '../definition/definitions.js';
+import { VmsecretdError } from '../errors.js';
 import { suggestNearest } from '../nearest-name.js';
 import type { Lifecycle } from './lifecycle.js';
 import { isLive } from './state.js';
@@ -55,9 +56,13 @@ export class Vms {
   async delete(name: string): Promise<void> {
     const { vm } = this.get(name);
     if (isLive(vm.state) || vm.state === 'starting') {
-      throw new VmsecretdError('state_conflict', `VM ${name} is ${vm.state}: stop it before its definition goes`, {
-        details: { vm: name, state: vm.state },
-      });
+      throw new VmsecretdError(
+        'state_conflict',
+        `VM ${name} is ${vm.state}: stop it before its definition goes`,
+        {
+          details: { vm: name, state: vm.state },
+        },
+      );
     }
     await this.#tools.definitions.delete(name);
     this.#follow();
@@ -68,7 +73,9 @@ export class Vms {
   }
 
   #follow(): void {
-    const definitions = new Map(this.#tools.definitions.list().map(definition => [definition.name, definition]));
+    const definitions = new Map(
+      this.#tools.definitions.list().map(definition => [definition.name, definition]),
+    );
     for (const [name, definition] of definitions) {
       const existing = this.#byName.get(name);
       if (existing === undefined) this.#byName.set(name, this.#tools.build(definition));

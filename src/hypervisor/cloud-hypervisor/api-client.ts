@@ -28,7 +28,8 @@ export async function createVm(
 ): Promise<void> {
   const { status } = await put(vm, socketPath, 'vm.create', timeoutMs, body);
   if (status === 204) return;
-  const again = explain === undefined ? undefined : await put(vm, socketPath, 'vm.create', timeoutMs, explain);
+  const again =
+    explain === undefined ? undefined : await put(vm, socketPath, 'vm.create', timeoutMs, explain);
   const why = again === undefined || again.status === 204 ? '' : `: ${readMessages(again.body)}`;
   throw refused(vm, 'vm.create', status, why);
 }
@@ -56,7 +57,13 @@ export async function waitForApi(
   for (;;) {
     signal.throwIfAborted();
     try {
-      const { body } = await requestUnix({ socketPath, method: 'GET', path: '/api/v1/vmm.ping', timeoutMs, signal });
+      const { body } = await requestUnix({
+        socketPath,
+        method: 'GET',
+        path: '/api/v1/vmm.ping',
+        timeoutMs,
+        signal,
+      });
       const answer = JSON.parse(body.toString('utf8')) as { version?: unknown };
       return typeof answer.version === 'string' ? answer.version.slice(0, 40) : 'unknown';
     } catch (error) {
@@ -104,9 +111,13 @@ function notAnswered(vm: string, verb: string, cause: unknown): VmsecretdError {
 }
 
 function refused(vm: string, verb: string, status: number, why: string): VmsecretdError {
-  return new VmsecretdError('vmm_refused', `VM ${vm}: cloud-hypervisor refused ${verb} with status ${status}${why}`, {
-    details: { vm, request: verb, status },
-  });
+  return new VmsecretdError(
+    'vmm_refused',
+    `VM ${vm}: cloud-hypervisor refused ${verb} with status ${status}${why}`,
+    {
+      details: { vm, request: verb, status },
+    },
+  );
 }
 
 /** cloud-hypervisor answers an error with a JSON array of messages, outermost first. */

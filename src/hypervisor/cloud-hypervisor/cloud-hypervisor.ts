@@ -18,10 +18,11 @@ const LAST_X86_64_ONLY_VERSION = 53;
 
 const CALL_TIMEOUT_MS = 10_000;
 
-export function createCloudHypervisor(program: string): Hypervisor {
+/** @param locate gives the program's absolute path, or throws vmm_missing */
+export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor {
   return {
     kind: 'cloud-hypervisor',
-    plan: (definition, context) => planVm(program, definition, context),
+    plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
     connect,
   };

@@ -1,8 +1,8 @@
 // The program's `key=value,key=value` strings, split by its own rules: commas inside quotes or brackets do not
 // split, keys are taken as they are, values are trimmed, the last of two equal keys counts.
 
-import { suggestNearest } from '../../nearest-name.js';
 import { commandInvalid, OTHER_BUILD_HINT, quoteValue } from '../../definition/command-error.js';
+import { suggestNearest } from '../../nearest-name.js';
 
 /** For each key whether it takes a value (`path=/x`) or stands alone (`tty`). */
 export type KnownKeys = Readonly<Record<string, { readonly valueless?: boolean }>>;

@@ -1,8 +1,8 @@
 // Tells options and values apart as the program's own argument parser does: `--opt value` and `--opt=value`,
 // several values after one flag, `-vv`. Refuses unknown options, missing and superfluous values, repetitions.
 
-import { suggestNearest } from '../../nearest-name.js';
 import { commandInvalid, OTHER_BUILD_HINT, quoteValue } from '../../definition/command-error.js';
+import { suggestNearest } from '../../nearest-name.js';
 import { FLAGS, type Flag, OTHER_BUILDS_PROGRAM_FLAGS, OTHER_BUILDS_VM_FLAGS } from './flags/flags.js';
 
 export interface ReadArguments {

@@ -5,7 +5,7 @@ import { systemErrorCode, VmsecretdError } from '../../errors.js';
 const versions = new Map<string, number>();
 
 /**
- * The major version of the program at a path, asked once for each file that is there.
+ * The major version of the program at an absolute path, asked once for each file that is there.
  * Unreadable versions count as 53, the last one with the small limits.
  * @throws VmsecretdError vmm_missing
  */

@@ -12,19 +12,26 @@ const OEM_STRINGS_BYTES = 1024 * 1024;
 
 const CALL_TIMEOUT_MS = 10_000;
 
-export function createQemu(defaultProgram: string): Hypervisor {
+/** @param locate gives the absolute path of a program by name or path, or throws vmm_missing */
+export function createQemu(locate: (program: string | undefined) => Promise<string>): Hypervisor {
   return {
     kind: 'qemu',
-    plan: async (definition, context) => planVm(defaultProgram, definition, context),
+    plan: (definition, context) => planVm(locate, definition, context),
     bringUp,
     connect: (vm, socket, signal) => connect(vm, socket, CALL_TIMEOUT_MS, signal),
   };
 }
 
-function planVm(defaultProgram: string, definition: Definition, { paths }: PlanContext): VmPlan {
+async function planVm(
+  locate: (program: string | undefined) => Promise<string>,
+  definition: Definition,
+  { paths }: PlanContext,
+): Promise<VmPlan> {
   const { name: vm, command } = definition;
   if (command === undefined) {
-    throw new VmsecretdError('definition_invalid', `VM ${vm}: ${definition.path} has no command`, { details: { vm } });
+    throw new VmsecretdError('definition_invalid', `VM ${vm}: ${definition.path} has no command`, {
+      details: { vm },
+    });
   }
   const strings = [...staticOemStrings(command), ...definition.oemStrings];
   const credentials = Object.keys(definition.credentials);
@@ -34,7 +41,7 @@ function planVm(defaultProgram: string, definition: Definition, { paths }: PlanC
   return {
     hypervisor: 'qemu',
     vm,
-    program: leading ?? defaultProgram,
+    program: await locate(leading),
     arguments: qemuArguments(command, {
       fifoPaths: fifos,
       oemStrings: definition.oemStrings,
@@ -58,7 +65,12 @@ async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: Br
   return connect(plan.vm, plan.apiSocket, timeoutMs, signal);
 }
 
-async function connect(vm: string, socketPath: string, timeoutMs: number, signal: AbortSignal): Promise<VmmControl> {
+async function connect(
+  vm: string,
+  socketPath: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<VmmControl> {
   // The signal is for connecting only: a client made with it would close when the start is over.
   const probe = await connectQmp(socketPath, { timeoutMs, signal });
   const version = await readVersion(probe);

@@ -1,0 +1,11 @@
+#!/bin/sh
+# install.sh [ROOT]: installs the guest parts into this system, or into the one below ROOT, and enables what has no parameter.
+set -eu
+here=${0%/*}
+root=${1:-}
+install -d "$root/usr/lib/vmsecretd-guest" "$root/usr/lib/systemd/system"
+for program in import place receipt ready send kubernetes-secret; do
+  install -m 0755 "$here/vmsecretd-$program" "$root/usr/lib/vmsecretd-guest/"
+done
+install -m 0644 "$here"/*.service "$root/usr/lib/systemd/system/"
+systemctl ${root:+--root="$root"} enable vmsecretd-import vmsecretd-place vmsecretd-receipt vmsecretd-ready

@@ -1,0 +1,28 @@
+# Takes a definition as the NixOS options hold it, gives what its JSON file holds: unset (null) and empty options are left out, so
+# that the daemon's own defaults apply. A path of an age file becomes its store path; plaintext is refused by ./problems.nix.
+definition:
+let
+  isSet = value: value != null && value != { } && value != [ ];
+  compact =
+    attrs:
+    builtins.listToAttrs (
+      builtins.filter ({ value, ... }: isSet value) (
+        map (name: {
+          inherit name;
+          value = attrs.${name};
+        }) (builtins.attrNames attrs)
+      )
+    );
+  credential =
+    _: source:
+    compact (
+      source // (if source.age or null != null then { age = "${source.age}"; } else { })
+    );
+in
+compact (
+  definition
+  // {
+    credentials = builtins.mapAttrs credential (definition.credentials or { });
+    identities = if definition.identities or null == null then null else map toString definition.identities;
+  }
+)

@@ -1,0 +1,25 @@
+# Takes a VM's name, its unit, a shell and vmsecretd-launch, gives the text of the `cloud-hypervisor` that microvm-run executes.
+# It goes on only inside the unit: a microvm-run that is started by hand has no VM to become. The daemon checks that itself too.
+{
+  name,
+  unit ? "microvm@${name}.service",
+  shell ? "/bin/sh",
+  launch ? "vmsecretd-launch",
+}:
+let
+  quote = text: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] text}'";
+in
+if builtins.match "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}" name == null then
+  throw "vmsecretd: '${name}' is no VM name; it takes 1-64 of A-Z a-z 0-9 '_' '.' '-', beginning with a letter or digit"
+else
+  ''
+    #!${shell}
+    unit=${quote unit}
+    inside=
+    while IFS= read -r line; do
+      case $line in */"$unit" | */"$unit"/*) inside=yes ;; esac
+    done </proc/self/cgroup
+    [ -z "$inside" ] || exec ${quote launch} ${quote name} -- "$@"
+    echo "vmsecretd: this VM gets its secrets inside its unit only: systemctl start $unit" >&2
+    exit 1
+  ''

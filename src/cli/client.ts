@@ -1,0 +1,92 @@
+// The daemon's HTTP interface as vmsecretctl uses it.
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { systemErrorCode } from '../errors.js';
+import { requestUnix } from '../system/unix-http.js';
+
+/** Exit statuses of vmsecretctl. */
+export const EXIT = { done: 0, failed: 1, usedWrongly: 2, unknownVm: 3, notReached: 4 } as const;
+
+/** Ends the program with a message for people. */
+export class CliError extends Error {
+  readonly exitStatus: number;
+
+  constructor(message: string, exitStatus: number) {
+    super(message);
+    this.exitStatus = exitStatus;
+  }
+}
+
+export interface Client {
+  readonly socketPath: string;
+  /** @returns the answer's JSON, or null where it has no body @throws CliError */
+  call(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** An answer that goes on. @throws CliError */
+  stream(path: string): Promise<IncomingMessage>;
+  /** @throws CliError */
+  send(path: string, bytes: Buffer): Promise<void>;
+}
+
+/** A lifecycle call may wait as long as the definition says; the daemon itself has the deadline. */
+const TIMEOUT_MS = 24 * 60 * 60_000;
+
+export function createClient(socketPath: string): Client {
+  const request = async (method: string, path: string, body: Buffer | undefined, type: string) => {
+    const answer = await requestUnix({
+      socketPath,
+      method,
+      path,
+      body,
+      headers: body === undefined ? {} : { 'content-type': type },
+      timeoutMs: TIMEOUT_MS,
+    }).catch(error => {
+      throw notReached(socketPath, error);
+    });
+    const json: unknown = answer.body.length === 0 ? null : JSON.parse(answer.body.toString('utf8'));
+    if (answer.status >= 400) throw refused(json);
+    return json;
+  };
+  return {
+    socketPath,
+    call: (method, path, body) =>
+      request(
+        method,
+        path,
+        body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
+        'application/json',
+      ),
+    send: async (path, bytes) => {
+      await request('POST', path, bytes, 'application/octet-stream');
+    },
+    stream: path =>
+      new Promise((resolve, reject) => {
+        const outgoing = httpRequest({ socketPath, path, headers: { host: 'localhost' } }, response => {
+          if ((response.statusCode ?? 500) < 400) return resolve(response);
+          const chunks: Buffer[] = [];
+          response.on('data', chunk => chunks.push(chunk));
+          response.on('end', () => reject(refused(JSON.parse(Buffer.concat(chunks).toString('utf8')))));
+        });
+        outgoing.on('error', error => reject(notReached(socketPath, error)));
+        outgoing.end();
+      }),
+  };
+}
+
+function refused(json: unknown): CliError {
+  const { code, detail } = json as { code?: string; detail?: string };
+  return new CliError(
+    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})`,
+    code === 'vm_unknown' ? EXIT.unknownVm : EXIT.failed,
+  );
+}
+
+const REMEDIES: Record<string, string> = {
+  ENOENT: 'is vmsecretd running? systemctl start vmsecretd',
+  ECONNREFUSED: 'nobody listens there: systemctl restart vmsecretd',
+  EACCES: 'you may not use it: join the operator group, or run as root',
+};
+
+function notReached(socketPath: string, error: unknown): CliError {
+  const code = systemErrorCode(error) ?? 'no answer';
+  const remedy = REMEDIES[code] ?? 'is vmsecretd running?';
+  return new CliError(`cannot reach vmsecretd at ${socketPath} (${code}): ${remedy}`, EXIT.notReached);
+}

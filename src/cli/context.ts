@@ -1,0 +1,32 @@
+// What every command needs: the client for the chosen socket, and the way to print.
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { defaultFolders } from '../config.js';
+import { type Client, createClient } from './client.js';
+
+export interface Context {
+  client: Client;
+  /** Prints JSON with --json, else what `render` makes of it. */
+  print<Answer>(answer: Answer, render: (answer: Answer) => string): void;
+}
+
+export function contextOf(command: Command): Context {
+  const { socket, json } = command.optsWithGlobals<{ socket?: string; json?: boolean }>();
+  return {
+    client: createClient(socket ?? process.env.VMSECRETD_SOCKET ?? defaultSocket()),
+    print: (answer, render) => {
+      process.stdout.write(`${json === true ? JSON.stringify(answer, null, 2) : render(answer)}\n`);
+    },
+  };
+}
+
+function defaultSocket(): string {
+  const isRoot = process.getuid?.() === 0;
+  // An operator's socket is the system daemon's, unless a daemon of the user's own is there.
+  const { runtimeDirectory } = defaultFolders({}, true);
+  return join(runtimeDirectory, isRoot ? 'admin.sock' : 'vmsecretd.sock');
+}
+
+export function vmPath(name: string, rest = ''): string {
+  return `/v1/vms/${encodeURIComponent(name)}${rest}`;
+}

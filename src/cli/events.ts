@@ -1,0 +1,26 @@
+// events: what happens to VMs, as it happens.
+import { createInterface } from 'node:readline';
+import type { Command } from 'commander';
+import { contextOf } from './context.js';
+
+export function addEventsCommand(program: Command): void {
+  program
+    .command('events')
+    .argument('[name]', 'of one VM only')
+    .description('what happens, as it happens')
+    .action(async (name: string | undefined, _options: unknown, command: Command) => {
+      const { client, print } = contextOf(command);
+      const query = name === undefined ? '' : `?vm=${encodeURIComponent(name)}`;
+      let type = '';
+      for await (const line of createInterface({ input: await client.stream(`/v1/events${query}`) })) {
+        if (line.startsWith('event: ')) type = line.slice(7);
+        if (!line.startsWith('data: ')) continue;
+        const event = { type, ...JSON.parse(line.slice(6)) };
+        print(
+          event,
+          ({ at, vm, ...details }) =>
+            `${at}  ${vm}  ${type}  ${JSON.stringify({ ...details, type: undefined })}`,
+        );
+      }
+    });
+}

@@ -1,0 +1,80 @@
+// start, stop, restart, reboot, kill, pause, resume.
+import { type Command, Option } from 'commander';
+import type { LifecycleVerb } from '../vm/lifecycle.js';
+import type { VmView } from '../vm/vm.js';
+import { CliError, EXIT } from './client.js';
+import { type Context, contextOf, vmPath } from './context.js';
+import { renderList } from './render.js';
+
+interface LifecycleOptions {
+  all?: boolean;
+  outdated?: boolean;
+  wait?: string | true;
+  timeout?: string;
+}
+
+const DESCRIPTIONS: Record<LifecycleVerb, string> = {
+  start: 'start VMs with their secrets',
+  stop: 'ask guests to power off, then make them',
+  restart: 'stop, then start with the secrets of now',
+  reboot: 'reset guests; they keep the secrets they were started with',
+  kill: 'end VMMs at once',
+  pause: 'halt the virtual CPUs',
+  resume: 'let the virtual CPUs go on',
+};
+
+export function addLifecycleCommands(program: Command): void {
+  for (const verb of Object.keys(DESCRIPTIONS) as LifecycleVerb[]) {
+    const command = program
+      .command(verb)
+      .description(DESCRIPTIONS[verb])
+      .argument('[names...]')
+      .addOption(
+        new Option('--wait [state]', 'wait until the VM is in that state; `ready` unless named')
+          .choices(['running', 'ready', 'stopped', 'none'])
+          .preset('ready'),
+      )
+      .option('--timeout <seconds>', 'how long to wait')
+      .action((names: string[], options: LifecycleOptions, self: Command) =>
+        act(verb, names, options, contextOf(self)),
+      );
+    if (verb === 'stop') command.option('--all', 'every VM that is not stopped');
+    if (verb === 'restart') command.option('--outdated', 'every VM whose definition or secrets changed');
+  }
+}
+
+async function act(
+  verb: LifecycleVerb,
+  names: readonly string[],
+  options: LifecycleOptions,
+  { client, print }: Context,
+): Promise<void> {
+  const chosen = options.all || options.outdated ? await chooseVms(options, { client, print }) : names;
+  if (chosen.length === 0 && !options.all && !options.outdated) {
+    throw new CliError(`${verb}: which VM? vmsecretctl list shows them`, EXIT.usedWrongly);
+  }
+  const query = new URLSearchParams();
+  if (typeof options.wait === 'string') query.set('wait', options.wait);
+  if (options.timeout !== undefined) query.set('timeout', options.timeout);
+  const suffix = query.size > 0 ? `?${query}` : '';
+  const outcomes = await Promise.allSettled(
+    chosen.map(name => client.call('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>),
+  );
+  const done = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  if (done.length > 0 || outcomes.length === 0)
+    print({ vms: done }, ({ vms }) => (vms.length === 0 ? 'No VM to act on.' : renderList(vms)));
+  const failures = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []));
+  const [first, ...others] = failures;
+  if (first === undefined) return;
+  if (!(first instanceof CliError)) throw first;
+  throw new CliError([first, ...others].map(error => error.message).join('\n'), first.exitStatus);
+}
+
+async function chooseVms(options: LifecycleOptions, { client }: Context): Promise<string[]> {
+  const { vms } = (await client.call('GET', '/v1/vms')) as { vms: VmView[] };
+  return vms
+    .filter(vm =>
+      options.outdated ? vm.outdated.length > 0 : vm.state !== 'stopped' && vm.state !== 'failed',
+    )
+    .map(vm => vm.name);
+}

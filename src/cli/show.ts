@@ -1,0 +1,55 @@
+// list, show, check, command, convert: what is, and what would be.
+import type { Command } from 'commander';
+import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
+import type { CheckReport } from '../vm/check-vm.js';
+import type { VmView } from '../vm/vm.js';
+import { EXIT } from './client.js';
+import { contextOf, vmPath } from './context.js';
+import { renderChecks, renderList, renderVm } from './render.js';
+
+export function addShowCommands(program: Command): void {
+  program
+    .command('list')
+    .description('list VMs')
+    .action(async (_options: unknown, command: Command) => {
+      const { client, print } = contextOf(command);
+      print((await client.call('GET', '/v1/vms')) as { vms: VmView[] }, ({ vms }) => renderList(vms));
+    });
+  program
+    .command('show')
+    .argument('<name>')
+    .description('show a VM')
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const { client, print } = contextOf(command);
+      print((await client.call('GET', vmPath(name))) as VmView, renderVm);
+    });
+  program
+    .command('check')
+    .argument('<name>')
+    .description('a start without the start: decrypts, and forgets')
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const { client, print } = contextOf(command);
+      const report = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
+      print(report, renderChecks);
+      if (!report.ok) process.exitCode = EXIT.failed;
+    });
+  program
+    .command('command')
+    .argument('<name>')
+    .description('the complete command line, secrets shown as <NAME: size>')
+    .action(async (name: string, _options: unknown, command: Command) => {
+      const { client, print } = contextOf(command);
+      const answer = (await client.call('GET', vmPath(name, '/command'))) as { command: string[] };
+      print(answer, view => quoteCommand(view.command));
+    });
+  program
+    .command('convert')
+    .argument('<arguments...>')
+    .description('convert a cloud-hypervisor command line to its VM config: convert -- --kernel …')
+    .action(async (words: string[], _options: unknown, command: Command) => {
+      const { client, print } = contextOf(command);
+      print(await client.call('POST', '/v1/convert', { command: words }), answer =>
+        JSON.stringify(answer, null, 2),
+      );
+    });
+}

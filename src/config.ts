@@ -1,0 +1,105 @@
+// config.json and the folders: what an administrator sets for the whole host.
+import { readFile } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { type Static, Type } from 'typebox';
+import { systemErrorCode, VmsecretdError } from './errors.js';
+import { createJsonValidator, formatFieldProblems } from './json-validator.js';
+import { LOG_LEVELS } from './log.js';
+
+const Hypervisor = Type.Optional(
+  Type.Object(
+    { path: Type.String({ minLength: 1, description: 'Path of the program' }) },
+    { additionalProperties: false },
+  ),
+);
+
+export const ConfigSchema = Type.Object(
+  {
+    identities: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'Identity files; the SSH host keys and $CREDENTIALS_DIRECTORY/identity* unless set',
+      }),
+    ),
+    passphraseFiles: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'Files with one passphrase each, for age files and SSH keys that have one',
+      }),
+    ),
+    hypervisors: Type.Optional(
+      Type.Object({ 'cloud-hypervisor': Hypervisor, qemu: Hypervisor }, { additionalProperties: false }),
+    ),
+    user: Type.Optional(
+      Type.String({ description: 'User of VMMs that the daemon spawns; its own unless set' }),
+    ),
+    group: Type.Optional(Type.String({ description: 'Group of VMMs that the daemon spawns' })),
+    operatorGroup: Type.Optional(Type.String({ description: 'Group that may use vmsecretd.sock' })),
+    log: Type.Optional(
+      Type.Object(
+        { level: Type.Optional(Type.Union(LOG_LEVELS.map(level => Type.Literal(level)))) },
+        { additionalProperties: false },
+      ),
+    ),
+    metrics: Type.Optional(
+      Type.Object(
+        {
+          listen: Type.Optional(
+            Type.String({ description: 'Loopback address:port or socket path; off unless set' }),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    startConcurrency: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: 'Starts at once; twice the CPUs unless set' }),
+    ),
+  },
+  { additionalProperties: false, title: 'Configuration' },
+);
+
+export type Config = Static<typeof ConfigSchema>;
+
+const findFieldProblems = createJsonValidator(ConfigSchema);
+
+/** Reads config.json; without one everything has its default. @throws VmsecretdError definition_invalid */
+export async function loadConfig(path: string): Promise<Config> {
+  const refuse = (what: string) =>
+    new VmsecretdError('definition_invalid', `${path} ${what}`, { details: { path } });
+  const text = await readFile(path, 'utf8').catch(error => {
+    if (systemErrorCode(error) === 'ENOENT') return '{}';
+    throw refuse(`cannot be read: ${systemErrorCode(error) ?? 'unknown error'}`);
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`);
+  }
+  const problems = findFieldProblems(json);
+  if (problems.length > 0) throw refuse(`is not a valid configuration: ${formatFieldProblems(problems)}`);
+  return json as Config;
+}
+
+export interface Folders {
+  config: string;
+  runtimeDirectory: string;
+  stateDirectory: string;
+  definitionsDirectory: string;
+}
+
+/** The system's paths for root, XDG's for everybody else; systemd's RUNTIME_DIRECTORY and STATE_DIRECTORY win over both. */
+export function defaultFolders(environment: NodeJS.ProcessEnv, isRoot: boolean): Folders {
+  const home = environment.HOME ?? '/';
+  const xdg = (name: string, fallback: string) => {
+    const value = environment[name];
+    return join(value !== undefined && isAbsolute(value) ? value : fallback, 'vmsecretd');
+  };
+  const configuration = isRoot ? '/etc/vmsecretd' : xdg('XDG_CONFIG_HOME', join(home, '.config'));
+  const runtime = isRoot ? '/run/vmsecretd' : xdg('XDG_RUNTIME_DIR', `/run/user/${process.getuid?.() ?? 0}`);
+  const state = isRoot ? '/var/lib/vmsecretd' : xdg('XDG_STATE_HOME', join(home, '.local/state'));
+  return {
+    config: join(configuration, 'config.json'),
+    runtimeDirectory: environment.RUNTIME_DIRECTORY?.split(':')[0] || runtime,
+    stateDirectory: environment.STATE_DIRECTORY?.split(':')[0] || state,
+    definitionsDirectory: join(configuration, 'vms'),
+  };
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+// The vmsecretd program: flags, signals, exit status.
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { defaultFolders, type Folders, loadConfig } from './config.js';
+import { readDefinitionFile } from './definition/definitions.js';
+import { VmsecretdError } from './errors.js';
+import { createLogger } from './log.js';
+import { activatedSockets } from './system/listen-fds.js';
+import { createNotifier } from './system/notify.js';
+import { isSystemdHost } from './system/systemd-host.js';
+import { wireDaemon } from './wiring.js';
+
+interface Flags {
+  config?: string;
+  runtimeDirectory?: string;
+  stateDirectory?: string;
+  definitions?: string;
+}
+
+const EXIT = { failed: 1, usedWrongly: 2 } as const;
+
+function readVersion(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+}
+
+function foldersFrom(flags: Flags): Folders {
+  const defaults = defaultFolders(process.env, process.getuid?.() === 0);
+  const given = (path: string | undefined, fallback: string) =>
+    path === undefined ? fallback : resolve(path);
+  return {
+    config: given(flags.config, defaults.config),
+    runtimeDirectory: given(flags.runtimeDirectory, defaults.runtimeDirectory),
+    stateDirectory: given(flags.stateDirectory, defaults.stateDirectory),
+    definitionsDirectory: given(flags.definitions, defaults.definitionsDirectory),
+  };
+}
+
+async function run(flags: Flags): Promise<void> {
+  // Everything that we and our VMMs make is for us alone; sockets get their modes one by one.
+  process.umask(0o077);
+  const folders = foldersFrom(flags);
+  const config = await loadConfig(folders.config);
+  const logger = createLogger(config.log?.level ?? 'info');
+  const notifier = createNotifier({ environment: process.env, logger });
+  const isRoot = process.getuid?.() === 0;
+  const daemon = await wireDaemon({
+    config,
+    folders,
+    environment: process.env,
+    logger,
+    defaultSupervisor: isRoot && (await isSystemdHost()) ? 'unit' : 'daemon',
+    activatedSockets: activatedSockets(process.env, process.pid),
+    version: readVersion(),
+  });
+  const running = () => daemon.vms.list().filter(vm => vm.running !== undefined).length;
+  const status = () => `${running()} VMs running`;
+  daemon.events.subscribe(event => {
+    if (event.type === 'state') void notifier.status(status());
+  });
+  let reloading: Promise<void> = Promise.resolve();
+  process.on('SIGHUP', () => {
+    reloading = reloading.then(async () => {
+      await notifier.reloading();
+      await daemon.reload();
+      await notifier.ready(status());
+    });
+  });
+  const stop = () => {
+    void notifier
+      .stopping()
+      .then(() => daemon.close())
+      .then(() => process.exit(0));
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  logger.info({ folders, pid: process.pid }, 'ready');
+  await notifier.ready(status());
+  daemon.autostart();
+}
+
+async function check(files: string[]): Promise<void> {
+  let invalid = 0;
+  for (const file of files) {
+    try {
+      await readDefinitionFile(resolve(file), 'file', 'unit');
+      process.stdout.write(`${file}: valid\n`);
+    } catch (error) {
+      if (!(error instanceof VmsecretdError)) throw error;
+      invalid += 1;
+      process.stderr.write(`${error.message}\n`);
+    }
+  }
+  if (invalid > 0) process.exitCode = EXIT.failed;
+}
+
+const program = new Command('vmsecretd')
+  .description('Starts cloud-hypervisor VMs with their secrets')
+  .version(readVersion())
+  .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : EXIT.usedWrongly))
+  .option('--config <file>', 'configuration (config.json)')
+  .option('--runtime-directory <dir>', 'sockets and state of this boot')
+  .option('--state-directory <dir>', 'definitions kept by PUT')
+  .option('--definitions <dir>', 'definition files, one a VM')
+  .action((flags: Flags) => run(flags));
+program
+  .command('check')
+  .description('validate definition files without a daemon')
+  .argument('<file...>', 'definition files, NAME.json')
+  .action((files: string[]) => check(files));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof VmsecretdError)) throw error;
+  process.stderr.write(`vmsecretd: ${error.message}\n`);
+  process.exit(EXIT.failed);
+}

@@ -1,0 +1,109 @@
+// The HTTP application: routes, access and errors. Built apart from sockets and processes.
+import type { IncomingMessage } from 'node:http';
+import swagger from '@fastify/swagger';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+import { VmsecretdError } from '../errors.js';
+import type { VmEvents } from '../vm/events.js';
+import { type Access, mayCall, type SocketRole } from './access.js';
+import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
+import { addCommandRoutes, type CommandTools } from './routes/commands.js';
+import { addConsoleRoutes } from './routes/console.js';
+import { addDefinitionRoutes, type DefinitionTools } from './routes/definitions.js';
+import { addEventRoutes } from './routes/events.js';
+import { addLifecycleRoutes } from './routes/lifecycle.js';
+import { addServiceRoutes, type ServiceTools } from './routes/service.js';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Sockets that may call the route; `operator` unless set. */
+    access?: Access;
+  }
+}
+
+export interface AppTools extends DefinitionTools, CommandTools, ServiceTools {
+  events: VmEvents;
+  logger: FastifyBaseLogger;
+  version: string;
+  /** Which socket a request came in by. */
+  roleOf(request: IncomingMessage): SocketRole;
+}
+
+/** A definition with 255 credentials and its command line is far below this. */
+const BODY_LIMIT_BYTES = 1024 * 1024;
+
+export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: tools.logger,
+    // Requests are told by what they change (events.ts); bodies and URLs stay out of the log.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: 30_000,
+    ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strict: false } },
+    routerOptions: { maxParamLength: 300 },
+    genReqId: () => crypto.randomUUID(),
+  });
+  app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(toProblem(error, request), reply));
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      new VmsecretdError(
+        'request_invalid',
+        `There is no ${request.method} ${request.url.slice(0, 200)}; GET /openapi.json lists what there is`,
+      ),
+      reply,
+      404,
+    ),
+  );
+  app.addHook('onRequest', async request => {
+    const access = request.routeOptions.config.access ?? 'operator';
+    if (mayCall(tools.roleOf(request.raw), access)) return;
+    throw new VmsecretdError(
+      'forbidden',
+      access === 'admin'
+        ? `${request.method} ${request.routeOptions.url ?? request.url} is for root, on admin.sock`
+        : 'This socket does not take that call',
+    );
+  });
+  await app.register(swagger, {
+    openapi: {
+      info: { title: 'vmsecretd', version: tools.version, description: 'Starts VMs with their secrets' },
+    },
+  });
+  addDefinitionRoutes(app, tools);
+  addLifecycleRoutes(app, tools);
+  addCommandRoutes(app, tools);
+  addConsoleRoutes(app, tools);
+  addEventRoutes(app, tools);
+  addServiceRoutes(app, tools);
+  await app.ready();
+  return app;
+}
+
+function toProblem(error: FastifyError, request: FastifyRequest): VmsecretdError {
+  if (error instanceof VmsecretdError) return error;
+  if (error.statusCode !== undefined && error.statusCode < 500) {
+    return new VmsecretdError(
+      'request_invalid',
+      `${request.method} ${request.routeOptions.url ?? ''}: ${error.message}`,
+    );
+  }
+  request.log.error({ code: error.code, stack: error.stack }, 'request failed');
+  return internalError(request.id);
+}
+
+function sendProblem(
+  error: VmsecretdError,
+  reply: { code(status: number): { type(type: string): { send(body: unknown): unknown } } },
+  status?: number,
+): void {
+  const problem = buildProblem(error);
+  reply
+    .code(status ?? problem.status)
+    .type(PROBLEM_TYPE)
+    .send({ ...problem, status: status ?? problem.status });
+}

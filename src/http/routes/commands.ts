@@ -1,0 +1,66 @@
+// What a start would do: the command line and VM config with secrets left out, a check, and free conversion.
+import type { FastifyInstance } from 'fastify';
+import { splitCommand } from '../../definition/split-command.js';
+import { convertCommand } from '../../hypervisor/cloud-hypervisor/from-command.js';
+import { programArguments } from '../../hypervisor/cloud-hypervisor/program-options.js';
+import { stringifyVmConfig } from '../../hypervisor/cloud-hypervisor/vm-config.js';
+import type { CheckReport } from '../../vm/check-vm.js';
+import type { CommandView } from '../../vm/show-command.js';
+import type { Vm } from '../../vm/vm.js';
+import type { Vms } from '../../vm/vms.js';
+import { ConvertBody, NameParams } from '../schemas.js';
+import type { NameRoute } from './name-route.js';
+
+export interface CommandTools {
+  vms: Vms;
+  checkVm(vm: Vm): Promise<CheckReport>;
+  showCommand(vm: Vm): Promise<CommandView>;
+}
+
+interface ConvertRoute {
+  Body: { command: string | string[] };
+}
+
+export function addCommandRoutes(app: FastifyInstance, { vms, checkVm, showCommand }: CommandTools): void {
+  app.get<NameRoute>(
+    '/v1/vms/:name/command',
+    {
+      schema: {
+        summary: 'The command line and VM config, secrets shown as <NAME: size>',
+        params: NameParams,
+      },
+    },
+    async (request, reply) => {
+      const { command, vmConfig, arguments: args } = await showCommand(vms.get(request.params.name).vm);
+      return sendJson(reply, { command, arguments: args }, vmConfig);
+    },
+  );
+
+  app.post<NameRoute>(
+    '/v1/vms/:name/check',
+    { schema: { summary: 'A start without the start', params: NameParams } },
+    async request => checkVm(vms.get(request.params.name).vm),
+  );
+
+  app.post<ConvertRoute>(
+    '/v1/convert',
+    { schema: { summary: 'Convert a cloud-hypervisor command line to its VM config', body: ConvertBody } },
+    async (request, reply) => {
+      const { command } = request.body;
+      const { vmConfig, program } = convertCommand(
+        typeof command === 'string' ? splitCommand(command) : command,
+      );
+      return sendJson(reply, { arguments: programArguments(program) }, vmConfig);
+    },
+  );
+}
+
+/** A VM config holds numbers beyond 2^53, which only its own writer keeps. */
+function sendJson(
+  reply: { type(type: string): { send(body: string): unknown } },
+  rest: object,
+  vmConfig: Parameters<typeof stringifyVmConfig>[0] | null,
+): unknown {
+  const config = vmConfig === null ? 'null' : stringifyVmConfig(vmConfig);
+  return reply.type('application/json').send(`${JSON.stringify(rest).slice(0, -1)},"vmConfig":${config}}`);
+}

@@ -1,0 +1,66 @@
+// What VMs there are, and their definitions.
+import type { FastifyInstance } from 'fastify';
+import type { Definitions } from '../../definition/definitions.js';
+import { DefinitionSchema } from '../../definition/schema.js';
+import type { Vms } from '../../vm/vms.js';
+import { NameParams, ReloadSchema, VmListSchema, VmSchema } from '../schemas.js';
+import type { NameRoute } from './name-route.js';
+
+export interface DefinitionTools {
+  vms: Vms;
+  definitions: Definitions;
+  reload(): Promise<void>;
+}
+
+export function addDefinitionRoutes(
+  app: FastifyInstance,
+  { vms, definitions, reload }: DefinitionTools,
+): void {
+  app.get('/v1/vms', { schema: { summary: 'List VMs', response: { 200: VmListSchema } } }, async () => ({
+    vms: vms.list().map(vm => vm.toJSON()),
+  }));
+
+  app.get<NameRoute>(
+    '/v1/vms/:name',
+    { schema: { summary: 'Show a VM', params: NameParams, response: { 200: VmSchema } } },
+    async request => vms.get(request.params.name).vm.toJSON(),
+  );
+
+  // Name and body are checked by parse-definition.ts, which says more than a schema can.
+  app.put<NameRoute>(
+    '/v1/vms/:name',
+    {
+      config: { access: 'admin' },
+      schema: { summary: 'Keep a definition', params: NameParams, body: DefinitionSchema },
+      validatorCompiler: () => () => true,
+    },
+    async (request, reply) => {
+      const { vm, created } = await vms.put(request.params.name, request.body);
+      return reply.code(created ? 201 : 200).send(vm.toJSON());
+    },
+  );
+
+  app.delete<NameRoute>(
+    '/v1/vms/:name',
+    { config: { access: 'admin' }, schema: { summary: 'Drop a kept definition', params: NameParams } },
+    async (request, reply) => {
+      await vms.delete(request.params.name);
+      return reply.code(204).send();
+    },
+  );
+
+  app.get<NameRoute>(
+    '/v1/vms/:name/definition',
+    { config: { access: 'admin' }, schema: { summary: 'Read a definition back', params: NameParams } },
+    async request => definitions.readJson(vms.get(request.params.name).vm.definition),
+  );
+
+  app.post(
+    '/v1/reload',
+    { schema: { summary: 'Read the definitions again', response: { 200: ReloadSchema } } },
+    async () => {
+      await reload();
+      return { definitions: definitions.list().length, problems: [...definitions.problems] };
+    },
+  );
+}

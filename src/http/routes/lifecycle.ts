@@ -1,0 +1,123 @@
+// start, stop, restart, reboot, kill, pause, resume: each answers with the VM as it is when `wait` is met.
+import type { FastifyInstance } from 'fastify';
+import { VmsecretdError } from '../../errors.js';
+import type { VmEvents } from '../../vm/events.js';
+import type { LifecycleVerb } from '../../vm/lifecycle.js';
+import type { Vm } from '../../vm/vm.js';
+import type { Vms } from '../../vm/vms.js';
+import { LifecycleQuery, NameParams, VmSchema, type Wait } from '../schemas.js';
+import type { NameRoute } from './name-route.js';
+
+const VERBS: Record<LifecycleVerb, { summary: string }> = {
+  start: { summary: 'Start a VM with its secrets' },
+  stop: { summary: 'Ask the guest to power off, then make it' },
+  restart: { summary: 'Stop, then start with the secrets of now' },
+  reboot: { summary: 'Reset the guest; it keeps the secrets it was started with' },
+  kill: { summary: 'End the VMM at once' },
+  pause: { summary: 'Halt the virtual CPUs' },
+  resume: { summary: 'Let the virtual CPUs go on' },
+};
+
+interface LifecycleRoute extends NameRoute {
+  Querystring: { wait?: Wait; timeout?: number };
+}
+
+export function addLifecycleRoutes(
+  app: FastifyInstance,
+  { vms, events }: { vms: Vms; events: VmEvents },
+): void {
+  for (const verb of Object.keys(VERBS) as LifecycleVerb[]) {
+    app.post<LifecycleRoute>(
+      `/v1/vms/:name/${verb}`,
+      {
+        schema: {
+          summary: VERBS[verb].summary,
+          params: NameParams,
+          querystring: LifecycleQuery,
+          response: { 200: VmSchema, 202: VmSchema },
+        },
+      },
+      async (request, reply) => {
+        const { vm, lifecycle } = vms.get(request.params.name);
+        const { wait, timeout } = request.query;
+        const done = lifecycle[verb]();
+        if (wait === 'none') {
+          // The work goes on; what becomes of it shows in the VM and in the events.
+          done.catch(error =>
+            request.log.warn({ vm: vm.name, verb, code: codeOf(error) }, 'request failed later'),
+          );
+          return reply.code(202).send(vm.toJSON());
+        }
+        await within(vm, wait, timeout, async signal => {
+          await done;
+          if (wait === 'ready' || wait === 'stopped') await reach(vm, events, wait, signal);
+        });
+        return vm.toJSON();
+      },
+    );
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof VmsecretdError ? error.code : 'internal';
+}
+
+async function within(
+  vm: Vm,
+  wait: Wait | undefined,
+  timeoutSeconds: number | undefined,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const abort = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    if (timeoutSeconds === undefined) return;
+    timer = setTimeout(() => reject(tooLate(vm, wait, timeoutSeconds)), timeoutSeconds * 1000);
+  });
+  const working = work(abort.signal);
+  // After the deadline the work goes on, and nobody waits for its error.
+  working.catch(() => {});
+  try {
+    await Promise.race([working, late]);
+  } finally {
+    clearTimeout(timer);
+    abort.abort();
+  }
+}
+
+function tooLate(vm: Vm, wait: Wait | undefined, timeoutSeconds: number): VmsecretdError {
+  const status = vm.guestStatus === null ? '' : `; its guest says: ${vm.guestStatus}`;
+  return new VmsecretdError(
+    wait === 'ready' ? 'ready_timeout' : 'vmm_timeout',
+    `VM ${vm.name} is ${vm.state} and not ${wait ?? 'done'} after ${timeoutSeconds} s${status}`,
+    { details: { vm: vm.name, state: vm.state } },
+  );
+}
+
+/** Waits until the VM is ready or stopped. @throws VmsecretdError where it cannot become that any more */
+function reach(vm: Vm, events: VmEvents, wait: 'ready' | 'stopped', signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      const down = vm.state === 'stopped' || vm.state === 'failed';
+      const met = wait === 'ready' ? vm.ready : down;
+      if (!met && !down) return;
+      unsubscribe();
+      if (met) return resolve();
+      const why = vm.problem === null ? '' : `: ${vm.problem.detail}`;
+      reject(
+        new VmsecretdError(
+          vm.problem?.code ?? 'state_conflict',
+          `VM ${vm.name} is ${vm.state}, not ${wait}${why}`,
+          {
+            details: { vm: vm.name, state: vm.state },
+          },
+        ),
+      );
+    };
+    const unsubscribe = events.subscribe(event => {
+      if (event.vm === vm.name) look();
+    });
+    signal.addEventListener('abort', () => unsubscribe(), { once: true });
+    look();
+  });
+}

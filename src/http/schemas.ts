@@ -1,0 +1,76 @@
+// What the routes take and give, for validation and openapi.json.
+import { Type } from 'typebox';
+import { VM_NAME_PATTERN } from '../definition/schema.js';
+import { VM_STATES } from '../vm/state.js';
+
+const Nullable = <Schema extends Parameters<typeof Type.Union>[0][number]>(schema: Schema) =>
+  Type.Union([schema, Type.Null()]);
+const AnyObject = Type.Object({}, { additionalProperties: true });
+
+export const NameParams = Type.Object({ name: Type.String({ pattern: VM_NAME_PATTERN }) });
+
+export const WAITS = ['none', 'running', 'ready', 'stopped'] as const;
+export type Wait = (typeof WAITS)[number];
+
+export const LifecycleQuery = Type.Object(
+  {
+    wait: Type.Optional(Type.Union(WAITS.map(wait => Type.Literal(wait)))),
+    timeout: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, description: 'Seconds to wait' })),
+  },
+  { additionalProperties: false },
+);
+
+export const FollowQuery = Type.Object(
+  { follow: Type.Optional(Type.Boolean({ default: false })) },
+  { additionalProperties: false },
+);
+
+export const VmSchema = Type.Object(
+  {
+    name: Type.String(),
+    state: Type.Union(VM_STATES.map(state => Type.Literal(state))),
+    ready: Type.Boolean(),
+    guestStatus: Nullable(Type.String()),
+    outdated: Type.Array(Type.String()),
+    exposed: Type.Boolean(),
+    supervisor: Type.String(),
+    unit: Nullable(Type.String()),
+    hypervisor: Type.String(),
+    hypervisorVersion: Nullable(Type.String()),
+    delivery: Type.String(),
+    receipt: Nullable(Type.String()),
+    pid: Nullable(Type.Integer()),
+    startedAt: Nullable(Type.String()),
+    restarts: Type.Integer(),
+    lastExit: Nullable(AnyObject),
+    problem: Nullable(AnyObject),
+    origin: Type.String(),
+    credentials: Type.Array(AnyObject),
+  },
+  { title: 'VM' },
+);
+
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String(),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+  },
+  { title: 'Problem', additionalProperties: true },
+);
+
+export const VmListSchema = Type.Object({ vms: Type.Array(VmSchema) });
+
+export const ConvertBody = Type.Object(
+  { command: Type.Union([Type.Array(Type.String()), Type.String()]) },
+  { additionalProperties: false },
+);
+
+export const LaunchBody = Type.Object({ pid: Type.Integer({ minimum: 2 }) }, { additionalProperties: false });
+
+export const ReloadSchema = Type.Object({
+  definitions: Type.Integer(),
+  problems: Type.Array(Type.Object({ path: Type.String(), message: Type.String() })),
+});

@@ -1,0 +1,69 @@
+// A start without the start: everything that can be known before a VMM runs, told item by item.
+import { type ErrorCode, VmsecretdError } from '../errors.js';
+import { planVm, prepareCredentials, type StartTools } from './start-vm.js';
+import type { Vm } from './vm.js';
+
+export interface Check {
+  name: string;
+  ok: boolean;
+  code: ErrorCode | null;
+  detail: string;
+}
+
+export interface CheckReport {
+  ok: boolean;
+  checks: Check[];
+}
+
+/** How long decrypting may take; plugins may wait for hardware. */
+const TIMEOUT_MS = 60_000;
+
+export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
+  const { definition, paths } = vm;
+  const checks: Check[] = [{ name: 'definition', ok: true, code: null, detail: definition.path }];
+  const bringsOwnCommand = definition.command === undefined && definition.vmConfig === undefined;
+  try {
+    const plan = await planVm(tools, {
+      definition,
+      paths,
+      ownsConsole: definition.supervisor === 'daemon',
+      // A unit's launcher brings its command; its secrets can be checked without it.
+      ...(bringsOwnCommand ? { command: ['--kernel', '/dev/null'] } : {}),
+    });
+    checks.push({
+      name: 'command',
+      ok: true,
+      code: null,
+      detail: bringsOwnCommand ? `brought by the launcher of ${definition.unit}` : plan.program,
+    });
+    if (definition.delivery === 'cmdline') checks.push(exposed());
+    const delivery = await prepareCredentials(tools, definition, plan, AbortSignal.timeout(TIMEOUT_MS));
+    delivery.end();
+    for (const { name, source, path, sizeBytes } of delivery.credentials) {
+      checks.push({
+        name: `credential ${name}`,
+        ok: true,
+        code: null,
+        detail: `${source} ${path ?? ''} (${sizeBytes} bytes)`,
+      });
+    }
+    for (const note of delivery.notes) checks.push({ name: 'note', ok: true, code: null, detail: note });
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    const { credential, flag } = error.details;
+    const name =
+      credential !== undefined ? `credential ${credential}` : flag !== undefined ? `option ${flag}` : 'start';
+    checks.push({ name, ok: false, code: error.code, detail: error.message });
+  }
+  return { ok: checks.every(check => check.ok), checks };
+}
+
+function exposed(): Check {
+  return {
+    name: 'delivery',
+    ok: true,
+    code: null,
+    detail:
+      'cmdline: every user of this host can read the secrets in the process list; "api" keeps them out of it',
+  };
+}

@@ -1,0 +1,254 @@
+// The only file that constructs things and hands them to each other.
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import pLimit from 'p-limit';
+import type { Config, Folders } from './config.js';
+import type { SupervisorKind } from './definition/definition.js';
+import { Definitions } from './definition/definitions.js';
+import { Deliverers } from './delivery/deliverers.js';
+import { systemErrorCode, VmsecretdError } from './errors.js';
+import type { SocketRole } from './http/access.js';
+import { buildApp } from './http/app.js';
+import { createCloudHypervisor } from './hypervisor/cloud-hypervisor/cloud-hypervisor.js';
+import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
+import { createQemu } from './hypervisor/qemu/qemu.js';
+import type { Logger } from './log.js';
+import { spawnVmm } from './supervisor/daemon-child.js';
+import { resolveGroup } from './supervisor/run-as.js';
+import { findProgram } from './system/find-program.js';
+import { listenOn } from './system/sockets.js';
+import { checkVm } from './vm/check-vm.js';
+import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
+import { VmEvents } from './vm/events.js';
+import { showCommand } from './vm/show-command.js';
+import type { StartTools } from './vm/start-vm.js';
+import { Vm } from './vm/vm.js';
+import { Vms } from './vm/vms.js';
+
+export interface DaemonOptions {
+  config: Config;
+  folders: Folders;
+  environment: NodeJS.ProcessEnv;
+  logger: Logger;
+  defaultSupervisor: SupervisorKind;
+  activatedSockets: ReadonlyMap<string, number>;
+  version: string;
+}
+
+export interface Daemon {
+  app: FastifyInstance;
+  vms: Vms;
+  events: VmEvents;
+  reload(): Promise<void>;
+  /** Starts what has `autostart`, after the service manager knows that the daemon is ready. */
+  autostart(): void;
+  /** Leaves the VMs running. */
+  close(): Promise<void>;
+}
+
+/** Agreed with sshd: what agenix, too, decrypts with. */
+const SSH_HOST_KEYS = ['/etc/ssh/ssh_host_ed25519_key', '/etc/ssh/ssh_host_rsa_key'];
+
+export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { config, folders, environment, logger } = options;
+  const path = environment.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+  await mkdir(folders.runtimeDirectory, { recursive: true, mode: 0o755 });
+  const events = new VmEvents(() => new Date());
+  events.subscribe(({ type, ...details }) => logger.info(details, type));
+  const definitions = new Definitions({
+    definitionsDirectory: folders.definitionsDirectory,
+    keptDirectory: join(folders.stateDirectory, 'vms'),
+    defaultSupervisor: options.defaultSupervisor,
+  });
+  const deliverers = new Deliverers({ path });
+  const hypervisors = createHypervisors(config, path);
+  const startTools = {
+    deliverers,
+    identities: config.identities ?? (await defaultIdentities(environment)),
+    passphraseFiles: config.passphraseFiles ?? [],
+    digestKey: await loadDigestKey(join(folders.runtimeDirectory, 'digest-key')),
+  };
+  const toolsFor = (vm: Vm): StartTools => ({
+    ...startTools,
+    hypervisor: hypervisors[vm.definition.hypervisor],
+  });
+  const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
+  const adoptions: Promise<void>[] = [];
+  const vms = new Vms({
+    definitions,
+    build: definition => {
+      const vm = new Vm({
+        definition,
+        paths: vmPaths(folders.runtimeDirectory, definition.name),
+        events,
+        now: () => new Date(),
+      });
+      const lifecycle = new DaemonLifecycle(vm, {
+        startTools: () => toolsFor(vm),
+        startLimit,
+        spawnVmm: (plan, signal) =>
+          spawnVmm({
+            plan,
+            paths: vm.paths,
+            workingDirectory: vm.definition.workingDirectory,
+            preStart: vm.definition.preStart,
+            user: vm.definition.user ?? config.user,
+            group: vm.definition.group ?? config.group,
+            path,
+            signal,
+          }),
+      });
+      adoptions.push(lifecycle.adopt());
+      return { vm, lifecycle };
+    },
+  });
+  const reload = async () => {
+    await vms.reload();
+    for (const problem of definitions.problems) logger.warn(problem, 'definition');
+  };
+  await reload();
+  await Promise.all(adoptions);
+  const roles = new WeakMap<object, SocketRole>();
+  const app = await buildApp({
+    vms,
+    events,
+    definitions,
+    reload,
+    logger,
+    version: options.version,
+    roleOf: request => roles.get(request.socket) ?? 'launch',
+    checkVm: vm => checkVm(vm, toolsFor(vm)),
+    showCommand: vm => showCommand(vm, toolsFor(vm)),
+  });
+  const stopListening = await listen(app, roles, options);
+  deliverers.warmUp();
+  return {
+    app,
+    vms,
+    events,
+    reload,
+    autostart: () => {
+      for (const vm of vms.list()) {
+        // A start that fails is told by the VM's own problem.
+        if (vm.definition.autostart && vm.state === 'stopped')
+          vms
+            .get(vm.name)
+            .lifecycle.start()
+            .catch(() => {});
+      }
+    },
+    close: async () => {
+      vms.close();
+      await stopListening();
+      await app.close();
+      deliverers.close();
+    },
+  };
+}
+
+export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
+  const directory = join(runtimeDirectory, 'vms', name);
+  return {
+    directory,
+    apiSocket: join(directory, 'api.sock'),
+    consoleSocket: join(directory, 'console.sock'),
+    consoleLog: join(directory, 'console.log'),
+    vmmLog: join(directory, 'vmm.log'),
+    record: join(directory, 'vmm.json'),
+  };
+}
+
+function createHypervisors(config: Config, path: string): Record<Hypervisor['kind'], Hypervisor> {
+  const locate = async (kind: Hypervisor['kind'], name: string): Promise<string> => {
+    const found = await findProgram(name, path);
+    if (found !== undefined) return found;
+    throw new VmsecretdError(
+      'vmm_missing',
+      `${name} is not there or cannot be executed; install ${kind}, or set hypervisors.${kind}.path in config.json`,
+      { details: { path: name } },
+    );
+  };
+  const cloudHypervisor = config.hypervisors?.['cloud-hypervisor']?.path ?? 'cloud-hypervisor';
+  const qemu = config.hypervisors?.qemu?.path ?? 'qemu-system-x86_64';
+  return {
+    'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor)),
+    qemu: createQemu(program => locate('qemu', program ?? qemu)),
+  };
+}
+
+async function defaultIdentities(environment: NodeJS.ProcessEnv): Promise<string[]> {
+  const directory = environment.CREDENTIALS_DIRECTORY;
+  if (directory === undefined) return SSH_HOST_KEYS;
+  const entries = await readdir(directory).catch(() => []);
+  const identities = entries.filter(entry => entry.startsWith('identity')).sort();
+  return [...SSH_HOST_KEYS, ...identities.map(entry => join(directory, entry))];
+}
+
+/** It lives as long as the runtime directory: digests tell a change within one boot, and nothing to a thief of disks. */
+async function loadDigestKey(path: string): Promise<string> {
+  await writeFile(path, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' }).catch(error => {
+    if (systemErrorCode(error) !== 'EEXIST') throw error;
+  });
+  return readFile(path, 'utf8');
+}
+
+interface SocketPlan {
+  /** FileDescriptorName= of the socket unit. */
+  name: string;
+  role: SocketRole;
+  file: string;
+  mode: number;
+}
+
+const SOCKETS: readonly SocketPlan[] = [
+  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660 },
+  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600 },
+  { name: 'launch', role: 'launch', file: 'launch.sock', mode: 0o666 },
+];
+
+/** @returns what ends all connections and removes the sockets that are ours */
+async function listen(
+  app: FastifyInstance,
+  roles: WeakMap<object, SocketRole>,
+  options: DaemonOptions,
+): Promise<() => Promise<void>> {
+  const operatorGid = await findGroup(options.config.operatorGroup);
+  const servers: Server[] = [];
+  const removals: (() => Promise<void>)[] = [];
+  for (const { name, role, file, mode } of SOCKETS) {
+    // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
+    const server = createServer((request, response) => app.routing(request, response));
+    server.on('connection', socket => roles.set(socket, role));
+    servers.push(server);
+    removals.push(
+      await listenOn(server, {
+        path: join(options.folders.runtimeDirectory, file),
+        mode,
+        gid: role === 'operator' ? operatorGid : undefined,
+        activatedFd: options.activatedSockets.get(name),
+      }),
+    );
+  }
+  return async () => {
+    await Promise.all(removals.map(remove => remove()));
+    for (const server of servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+  };
+}
+
+async function findGroup(group: string | undefined): Promise<number | undefined> {
+  if (group === undefined) return undefined;
+  return (await resolveGroup(group)) ?? refuseGroup(group);
+}
+
+function refuseGroup(group: string): never {
+  throw new VmsecretdError('definition_invalid', `operatorGroup: there is no group ${group} on this host`, {
+    details: { group },
+  });
+}
