@@ -52,8 +52,8 @@ unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-
 is_live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
 refuse_while_vms_run() {
-  running=$(systemctl list-units --plain --no-legend --state=active,activating,deactivating 'microvm@*.service' | cut -d' ' -f1)
-  [ -z "$running" ] || fail "these VMs still run and need the daemon to be shut down: $(echo $running). Stop them first: vmsecretctl stop --all"
+  running=$(systemctl list-units --plain --no-legend --state=active,activating,deactivating 'microvm@*.service' | cut -d' ' -f1 | tr '\n' ' ')
+  [ -z "$running" ] || fail "these VMs still run and need the daemon to be shut down: ${running% }. Stop them first: vmsecretctl stop --all"
 }
 
 uninstall_all() {
