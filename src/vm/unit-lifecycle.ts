@@ -55,6 +55,8 @@ export class UnitLifecycle implements Lifecycle {
   readonly #listeners = new Set<(facts: UnitFacts | undefined, decision?: Decision) => void>();
   #facts: UnitFacts | undefined;
   #attempt: Attempt | undefined;
+  /** The unit's run that the present attempt or VMM belongs to. */
+  #invocation: string | null = null;
   /** The unit's last run whose launch failed: what systemd says of that run is no news. */
   #failedInvocation: string | null = null;
   #ending: Promise<void> = Promise.resolve();
@@ -130,6 +132,7 @@ export class UnitLifecycle implements Lifecycle {
     return new Promise((resolve, reject) => {
       const abort = new AbortController();
       const done = this.#bringUp(request, abort.signal, resolve).catch(reject);
+      this.#invocation = request.invocationId;
       this.#attempt = { process, abort, done };
     });
   }
@@ -153,6 +156,7 @@ export class UnitLifecycle implements Lifecycle {
       vmm,
       AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
     );
+    this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
     vm.adopted(running, record.startedAt);
     this.#watch(running);
   }
@@ -165,6 +169,8 @@ export class UnitLifecycle implements Lifecycle {
   async #bringUp(request: LaunchRequest, signal: AbortSignal, answer: (text: string) => void): Promise<void> {
     const vm = this.#vm;
     let answered = false;
+    // A new run proves that the last one is over, whether or not systemd's word of it came through.
+    if (vm.state !== 'failed' && vm.state !== 'starting') vm.transition('ended');
     vm.transition('start');
     try {
       const running = await this.#tools.startLimit(() =>
@@ -281,10 +287,12 @@ export class UnitLifecycle implements Lifecycle {
     vm.guestStatus = facts.statusText;
     const phase = unitPhase(facts);
     const isOurs = vm.running !== undefined || this.#attempt !== undefined;
+    // What was read while an earlier run ended says nothing of this one.
+    if (isOurs && facts.invocationId !== this.#invocation) return;
     if (phase === 'active' && vm.definition.ready === 'notify' && vm.running !== undefined) vm.becomeReady();
     if (phase === 'stopping') vm.transition('stop');
-    const isNews = facts.invocationId === null || facts.invocationId !== this.#failedInvocation;
-    if (phase === 'starting' && !isOurs && isNews) vm.transition('start');
+    if (phase === 'starting' && !isOurs && facts.invocationId !== this.#failedInvocation)
+      vm.transition('start');
     if (phase === 'failed' && !isOurs) this.#unitFailed(facts);
     if (phase === 'stopped' && !isOurs && vm.transition('ended')) vm.problem = null;
     for (const listener of this.#listeners) listener(facts);
