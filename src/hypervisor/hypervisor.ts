@@ -3,7 +3,7 @@ import type { Definition, HypervisorKind } from '../definition/definition.js';
 import type { Delivery } from '../delivery/deliverers.js';
 import type { Packing } from '../delivery/protocol.js';
 
-/** Where things of one VM are at run time. All below RUNTIME/vms/NAME, a folder of mode 0700. */
+/** Where things of one VM are at run time: in RUNTIME/vms/NAME, a folder of mode 0700, but for the record. */
 export interface VmPaths {
   directory: string;
   apiSocket: string;
@@ -25,6 +25,8 @@ export interface VmPlan {
   staticOemStrings: readonly string[];
   packing: Packing;
   apiSocket: string;
+  /** Where the command line itself wanted the API socket; other programs may look for it there. */
+  apiSocketLink: string | undefined;
   console: ConsolePlan | undefined;
   /** The converted VM config, for people to look at; undefined for QEMU. */
   vmConfig: Readonly<Record<string, unknown>> | undefined;

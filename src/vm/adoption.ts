@@ -7,68 +7,65 @@ import type { VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { VmmExit, VmmProcess } from './vmm-process.js';
 
-/**
- * @returns undefined where that process is gone, or is somebody else's by now: it is never touched then
- * @throws VmsecretdError vmm_refused, vmm_timeout: it lives and does not answer
- */
+/** Whether the recorded VMM still is that very process, listening where it should: nobody else's is ever touched. */
+export async function isRecordedVmm({ pid, startTimeTicks, apiSocket }: VmmRecord): Promise<boolean> {
+  return (await isSameProcess(pid, startTimeTicks)) && processListensOn(pid, apiSocket);
+}
+
+/** @throws VmsecretdError vmm_refused, vmm_timeout: it lives and does not answer */
 export async function adoptVmm(
   vm: string,
   record: VmmRecord,
   hypervisor: Hypervisor,
+  vmm: VmmProcess,
   signal: AbortSignal,
-): Promise<RunningVm | undefined> {
-  if (!(await isSameProcess(record.pid, record.startTimeTicks))) return undefined;
-  if (!(await processListensOn(record.pid, record.apiSocket))) return undefined;
+): Promise<RunningVm> {
   const control = await hypervisor.connect(vm, record.apiSocket, signal);
-  return {
-    plan: {
-      hypervisor: record.hypervisor,
-      vm,
-      program: '',
-      arguments: [],
-      fifos: [],
-      staticOemStrings: [],
-      packing: { kind: 'fifo', limitBytes: 0 },
-      apiSocket: record.apiSocket,
-      console: record.console,
-      vmConfig: undefined,
-    },
-    vmm: adoptedProcess(record),
-    control,
-    credentials: record.credentials,
-  };
+  const { apiSocket, console, credentials } = record;
+  return { apiSocket, console: console ?? undefined, plan: undefined, vmm, control, credentials };
 }
 
+export interface AttachOptions {
+  pid: number;
+  startTimeTicks: number;
+  apiSocket: string;
+  kill: VmmProcess['kill'];
+}
+
+/** How long until a VMM that ended a connection and lives is connected to again. */
+const RECONNECT_MS = 100;
+
 /** A process that is not our child: an idle connection to its API socket closes 3 ms after it dies. */
-function adoptedProcess({ pid, startTimeTicks, apiSocket }: VmmRecord): VmmProcess {
-  const exited = new Promise<void>(resolve => {
+export function attachToVmm({ pid, startTimeTicks, apiSocket, kill }: AttachOptions): VmmProcess {
+  const gone = new Promise<void>(resolve => {
     const follow = () => {
       const connection = connect(apiSocket);
       connection.on('error', () => {});
       connection.on('close', async () => {
-        // The connection may also end while the process lives on.
         if (!(await isSameProcess(pid, startTimeTicks))) return resolve();
-        setTimeout(follow, 100);
+        setTimeout(follow, RECONNECT_MS);
       });
       connection.resume();
     };
     follow();
-  }).then(async (): Promise<VmmExit> => {
-    // Nobody can ask for the exit status of somebody else's child. A VMM that ends by itself removes its socket.
-    const left = await stat(apiSocket).then(
-      () => true,
-      () => false,
-    );
-    return left ? { status: null, signal: null, lastWords: '' } : { status: 0, signal: null, lastWords: '' };
   });
-  return {
-    pid,
-    startTimeTicks,
-    exited,
-    kill: name => {
-      void isSameProcess(pid, startTimeTicks).then(same => {
-        if (same) process.kill(pid, name);
-      });
-    },
-  };
+  return { pid, startTimeTicks, kill, exited: gone.then(() => exitOf(apiSocket)) };
+}
+
+/** Nobody can ask for the exit status of somebody else's child; but a VMM that ends by itself removes its socket. */
+async function exitOf(apiSocket: string): Promise<VmmExit> {
+  const isLeft = await stat(apiSocket).then(
+    () => true,
+    () => false,
+  );
+  return { status: isLeft ? null : 0, signal: null, lastWords: '' };
+}
+
+/** Sends a signal to that very process, or to none. */
+export async function killSame(
+  pid: number,
+  startTimeTicks: number,
+  signal: 'SIGTERM' | 'SIGKILL',
+): Promise<void> {
+  if (await isSameProcess(pid, startTimeTicks)) process.kill(pid, signal);
 }

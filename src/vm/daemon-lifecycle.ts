@@ -7,9 +7,10 @@
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
-import { adoptVmm } from './adoption.js';
+import { adoptVmm, attachToVmm, isRecordedVmm, killSame } from './adoption.js';
+import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
-import { readRecord, removeRecord, writeRecord } from './record.js';
+import { keepRecord, readRecord, removeRecord } from './record.js';
 import { nextRestart } from './restart-policy.js';
 import { type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
@@ -49,7 +50,7 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   stop(): Promise<void> {
-    this.#startAbort?.abort(this.#interrupted('stop'));
+    this.#startAbort?.abort(startInterrupted(this.#vm, 'stop'));
     return this.#enqueue('stop', () => this.#stop());
   }
 
@@ -62,53 +63,63 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   kill(): Promise<void> {
-    this.#startAbort?.abort(this.#interrupted('kill'));
+    this.#startAbort?.abort(startInterrupted(this.#vm, 'kill'));
     this.#stopAbort?.abort();
     this.#vm.running?.vmm.kill('SIGKILL');
     return this.#enqueue('kill', () => this.#stop());
   }
 
   reboot(): Promise<void> {
-    return this.#enqueue('reboot', async () => {
-      const { control } = this.#require('reboot', ['running']);
-      await control.reboot();
-    });
+    return this.#enqueue('reboot', () => rebootGuest(this.#vm));
   }
 
   pause(): Promise<void> {
-    return this.#enqueue('pause', async () => {
-      if (this.#vm.state === 'paused') return;
-      await this.#require('pause', ['running']).control.pause();
-      this.#vm.transition('pause');
-    });
+    return this.#enqueue('pause', () => pauseGuest(this.#vm));
   }
 
   resume(): Promise<void> {
-    return this.#enqueue('resume', async () => {
-      if (this.#vm.state === 'running') return;
-      await this.#require('resume', ['paused']).control.resume();
-      this.#vm.transition('resume');
-    });
+    return this.#enqueue('resume', () => resumeGuest(this.#vm));
   }
 
-  /** Takes over a VMM that outlived an earlier daemon, and forgets one that did not. */
+  /** Takes over the VMM of an earlier daemon; one that was being started is ended, and started with fresh secrets. */
   adopt(): Promise<void> {
     return this.#lock(async () => {
       const vm = this.#vm;
       const record = await readRecord(vm.paths.record);
       if (record === undefined) return;
+      const { pid, startTimeTicks, phase, startedAt } = record;
+      const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
+      if (phase === 'starting') {
+        await killSame(pid, startTimeTicks, 'SIGKILL');
+        this.start().catch(() => {});
+        return;
+      }
+      if (!(await isRecordedVmm(record))) return removeRecord(vm.paths.record);
       const { hypervisor } = this.#tools.startTools();
-      const running = await adoptVmm(vm.name, record, hypervisor, AbortSignal.timeout(ADOPTION_TIMEOUT_MS));
-      if (running === undefined) return removeRecord(vm.paths.record);
-      await vm.console.connect(running.plan.console);
-      vm.adopted(running, record.startedAt);
+      const vmm = attachToVmm({ ...record, kill });
+      const running = await adoptVmm(
+        vm.name,
+        record,
+        hypervisor,
+        vmm,
+        AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
+      );
+      await vm.console.connect(running.console);
+      vm.adopted(running, startedAt);
       this.#watch(running);
     });
   }
 
+  launch(): Promise<string> {
+    const { name } = this.#vm;
+    return Promise.reject(
+      new VmsecretdError('forbidden', `VM ${name} is supervised by the daemon; no launcher starts it`),
+    );
+  }
+
   close(): void {
     clearTimeout(this.#restartTimer);
-    this.#startAbort?.abort(this.#interrupted('the end of the daemon'));
+    this.#startAbort?.abort(startInterrupted(this.#vm, 'the end of the daemon'));
   }
 
   #enqueue(verb: LifecycleVerb, work: () => Promise<void>): Promise<void> {
@@ -129,7 +140,7 @@ export class DaemonLifecycle implements Lifecycle {
     const vm = this.#vm;
     await this.#ending;
     if (vm.state === 'running') return;
-    if (vm.state === 'paused') throw this.#conflict('start', 'resume it instead');
+    if (vm.state === 'paused') throw stateConflict(vm, 'start', 'resume it instead');
     const abort = new AbortController();
     this.#startAbort = abort;
     vm.transition('start');
@@ -137,10 +148,11 @@ export class DaemonLifecycle implements Lifecycle {
       const running = await this.#tools.startLimit(() => this.#bringUp(abort.signal));
       vm.booted(running);
       this.#watch(running);
-      await this.#keepRecord(running);
+      await keepRecord(vm, running, 'running');
     } catch (error) {
       if (abort.signal.aborted) vm.transition('ended');
       else vm.fail(error, 'start-failed');
+      await removeRecord(vm.paths.record);
       throw error;
     } finally {
       this.#startAbort = undefined;
@@ -155,7 +167,7 @@ export class DaemonLifecycle implements Lifecycle {
       paths: vm.paths,
       console: vm.console,
       ownsConsole: true,
-      obtainVmm: (plan, both) => this.#tools.spawnVmm(plan, both),
+      obtainVmm: (plan, both) => this.#spawn(plan, both),
       onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
       signal,
     });
@@ -200,21 +212,15 @@ export class DaemonLifecycle implements Lifecycle {
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
-    vm.ended(exit, clean ? 'ended' : 'broke');
+    vm.vmmGone(exit);
+    vm.transition(clean ? 'ended' : 'broke');
     if (!asked) this.#scheduleRestart(clean);
   }
 
-  #keepRecord({ plan, vmm, credentials }: RunningVm): Promise<void> {
-    const { paths, startedAt } = this.#vm;
-    return writeRecord(paths.record, {
-      pid: vmm.pid,
-      startTimeTicks: vmm.startTimeTicks,
-      hypervisor: plan.hypervisor,
-      apiSocket: plan.apiSocket,
-      ...(plan.console === undefined ? {} : { console: plan.console }),
-      startedAt: startedAt ?? '',
-      credentials,
-    });
+  async #spawn(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess> {
+    const vmm = await this.#tools.spawnVmm(plan, signal);
+    await keepRecord(this.#vm, { ...plan, vmm, credentials: [] }, 'starting');
+    return vmm;
   }
 
   #scheduleRestart(clean: boolean): void {
@@ -232,25 +238,6 @@ export class DaemonLifecycle implements Lifecycle {
       // A start that fails is told by the VM's own problem.
       this.#enqueue('start', () => this.#start()).catch(() => {});
     }, next.delayMs);
-  }
-
-  #require(verb: LifecycleVerb, states: readonly string[]): RunningVm {
-    const { state, running } = this.#vm;
-    if (running !== undefined && states.includes(state)) return running;
-    throw this.#conflict(verb, `that takes a VM that is ${states.join(' or ')}`);
-  }
-
-  #conflict(verb: LifecycleVerb, what: string): VmsecretdError {
-    const { name, state } = this.#vm;
-    return new VmsecretdError('state_conflict', `VM ${name} is ${state}, so it cannot ${verb}: ${what}`, {
-      details: { vm: name, state },
-    });
-  }
-
-  #interrupted(by: string): VmsecretdError {
-    return new VmsecretdError('state_conflict', `VM ${this.#vm.name}: the start was ended by ${by}`, {
-      details: { vm: this.#vm.name },
-    });
   }
 
   #broken(exit: VmmExit): VmsecretdError {

@@ -1,21 +1,42 @@
-// What adoption must know of a running VMM, in RUNTIME/vms/NAME/vmm.json: never a secret, always whole.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import type { HypervisorKind } from '../definition/definition.js';
+// What adoption must know of a VMM, in RUNTIME/records/NAME.json: never a secret, always whole. Not in the VM's own
+// folder, which belongs to the VMM's user.
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
 import type { ConsolePlan } from '../hypervisor/hypervisor.js';
+import type { RunningVm } from './start-vm.js';
+import type { Vm } from './vm.js';
 
 export interface VmmRecord {
+  /** `starting` until vm.boot was answered: such a VMM may have no VM. */
+  phase: 'starting' | 'running';
   pid: number;
   startTimeTicks: number;
-  hypervisor: HypervisorKind;
   apiSocket: string;
-  console?: ConsolePlan;
-  startedAt: string;
+  console: ConsolePlan | null;
+  startedAt: string | null;
   credentials: readonly PreparedCredential[];
 }
 
-export async function writeRecord(path: string, record: VmmRecord): Promise<void> {
+export async function keepRecord(
+  vm: Pick<Vm, 'paths' | 'startedAt'>,
+  { apiSocket, console, vmm, credentials }: Omit<RunningVm, 'control' | 'plan'>,
+  phase: VmmRecord['phase'],
+): Promise<void> {
+  const { record: path } = vm.paths;
+  const { pid, startTimeTicks } = vmm;
+  const { startedAt } = vm;
+  const record: VmmRecord = {
+    phase,
+    pid,
+    startTimeTicks,
+    apiSocket,
+    console: console ?? null,
+    startedAt,
+    credentials,
+  };
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
   await rename(`${path}.new`, path);
 }

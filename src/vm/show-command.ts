@@ -15,9 +15,9 @@ export interface CommandView {
 
 export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandView> {
   const { definition, paths } = vm;
-  const plan = vm.running?.plan.program
-    ? vm.running.plan
-    : await planVm(tools, { definition, paths, ownsConsole: definition.supervisor === 'daemon' });
+  const plan =
+    vm.running?.plan ??
+    (await planVm(tools, { definition, paths, ownsConsole: definition.supervisor === 'daemon' }));
   const sizes = new Map(vm.running?.credentials.map(({ name, sizeBytes }) => [name, `${sizeBytes} bytes`]));
   const placeholders = Object.keys(definition.credentials).map(
     name => `io.systemd.credential.binary:${name}=<${name}: ${sizes.get(name) ?? 'size known once started'}>`,

@@ -3,7 +3,7 @@ import type { Definition } from '../definition/definition.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
-import type { Hypervisor, VmmControl, VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
+import type { ConsolePlan, Hypervisor, VmmControl, VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
 import type { Console } from './console.js';
 import { describeExit, type VmmProcess } from './vmm-process.js';
 
@@ -33,14 +33,17 @@ export interface StartOptions {
 
 /** A VM whose guest runs. */
 export interface RunningVm {
-  plan: VmPlan;
+  apiSocket: string;
+  console: ConsolePlan | undefined;
+  /** Undefined where an earlier daemon started it. */
+  plan: VmPlan | undefined;
   vmm: VmmProcess;
   control: VmmControl;
   credentials: readonly PreparedCredential[];
 }
 
 export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  const { definition, console } = options;
+  const { definition } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
@@ -49,8 +52,17 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
     try {
       options.onPrepared?.(delivery.credentials, delivery.notes);
       const vmm = await options.obtainVmm(plan, signal);
-      const control = await bringUp({ tools, definition, plan, delivery, vmm, console, signal });
-      return { plan, vmm, control, credentials: delivery.credentials };
+      const control = await bringUp({
+        tools,
+        definition,
+        plan,
+        delivery,
+        vmm,
+        console: options.console,
+        signal,
+      });
+      const { apiSocket, console } = plan;
+      return { apiSocket, console, plan, vmm, control, credentials: delivery.credentials };
     } finally {
       delivery.end();
     }
@@ -120,19 +132,21 @@ async function bringUp({
     const message = `VM ${definition.name}: ${plan.program} ${describeExit(exit)}`;
     gone.abort(new VmsecretdError(code, message, { details: { vm: definition.name, path: plan.program } }));
   });
+  const either = AbortSignal.any([signal, gone.signal]);
   try {
     return await tools.hypervisor.bringUp({
       plan,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       connectConsole: () => console.connect(plan.console),
-      signal: AbortSignal.any([signal, gone.signal]),
+      signal: either,
     });
   } catch (error) {
     vmm.kill('SIGKILL');
     await vmm.exited;
     await console.disconnect();
-    throw error;
+    // Why it was ended says more than what broke off.
+    throw either.aborted ? either.reason : error;
   }
 }
 

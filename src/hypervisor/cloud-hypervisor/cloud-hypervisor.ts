@@ -50,6 +50,7 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     staticOemStrings,
     packing: packingOf(config, version),
     apiSocket: context.paths.apiSocket,
+    apiSocketLink: converted.program.apiSocket,
     console,
     vmConfig: config,
   };

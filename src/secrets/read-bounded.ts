@@ -1,0 +1,61 @@
+// Reads a file that is expected to be small: takes a path and a limit, gives its bytes. Refuses what is no
+// regular file (after following links) and what is beyond the limit, without reading it first.
+
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+
+export type ReadRefusal = 'not_regular' | 'too_large' | 'changed';
+
+/** A file that exists and may be opened, and is refused all the same. */
+export class ReadRefusedError extends Error {
+  override readonly name = 'ReadRefusedError';
+  readonly refusal: ReadRefusal;
+
+  constructor(refusal: ReadRefusal, message: string) {
+    super(message);
+    this.refusal = refusal;
+  }
+}
+
+export interface ReadOptions {
+  limitBytes: number;
+  /** Sees the opened file's owner, mode and size before a byte is read; refuses by throwing. */
+  inspect?: (stats: Stats) => void;
+}
+
+/**
+ * The whole content in a buffer of its own (none of Node's shared pool), so that wiping it wipes it.
+ * Throws ReadRefusedError, what `inspect` throws, or the system's error as it is.
+ */
+export async function readRegularFile(path: string, options: ReadOptions): Promise<Buffer> {
+  // O_NONBLOCK: opening a FIFO nobody writes to would otherwise wait for ever.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) throw new ReadRefusedError('not_regular', 'it is not a regular file');
+    if (stats.size > options.limitBytes) {
+      const limit = `the limit is ${options.limitBytes} bytes`;
+      throw new ReadRefusedError('too_large', `it has ${stats.size} bytes, ${limit}`);
+    }
+    options.inspect?.(stats);
+    return await readExactly(file, stats.size);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readExactly(file: FileHandle, sizeBytes: number): Promise<Buffer> {
+  // One byte more than expected: a file that grew meanwhile fills it.
+  const buffer = Buffer.allocUnsafeSlow(sizeBytes + 1);
+  let filledBytes = 0;
+  while (filledBytes <= sizeBytes) {
+    const { bytesRead } = await file.read(buffer, filledBytes, buffer.length - filledBytes, null);
+    if (bytesRead === 0) break;
+    filledBytes += bytesRead;
+  }
+  if (filledBytes !== sizeBytes) {
+    buffer.fill(0);
+    throw new ReadRefusedError('changed', 'it changed its size while it was read');
+  }
+  return buffer.subarray(0, sizeBytes);
+}

@@ -1,0 +1,130 @@
+// Opens one credential's source: takes its definition, gives the value. Every failure is a VmsecretdError that
+// names the VM, the credential, the file and what to do; none of them says anything about the value.
+
+import { type ErrorCode, systemErrorCode, VmsecretdError } from '../errors.js';
+import { AgeFileError, type AgeFileProblem } from './age-identity.js';
+import { decryptAgeFile } from './decrypt.js';
+import type { Identities } from './identities.js';
+import { ReadRefusedError, readRegularFile } from './read-bounded.js';
+import { SecretValue } from './secret-value.js';
+import { type Trim, trimEnding } from './trim.js';
+
+/** design.md's limit for one source, encrypted or not: systemd takes no more for all credentials together. */
+export const SOURCE_LIMIT_BYTES = 1024 * 1024;
+
+/** Exactly one of `age`, `file` (absolute paths) and `text` is set: the definition's schema sees to it. */
+export interface CredentialSource {
+  age?: string;
+  file?: string;
+  text?: string;
+  trim?: Trim;
+}
+
+interface Place {
+  vm: string;
+  credential: string;
+  path: string;
+}
+
+/** The caller wipes the value. */
+export async function openSource(
+  vm: string,
+  name: string,
+  source: CredentialSource,
+  identities: Identities,
+): Promise<SecretValue> {
+  const bytes = await readSource(vm, name, source, identities);
+  return new SecretValue(trimEnding(bytes, source.trim ?? 'none'));
+}
+
+async function readSource(
+  vm: string,
+  name: string,
+  source: CredentialSource,
+  identities: Identities,
+): Promise<Buffer> {
+  if (source.text !== undefined) return Buffer.from(source.text);
+  const path = source.age ?? source.file;
+  if (path === undefined) throw new TypeError(`credential ${name} has no source`);
+  const place = { vm, credential: name, path };
+  const content = await readFile(place);
+  return source.age === undefined ? content : await decryptFile(content, identities, place);
+}
+
+async function readFile(place: Place): Promise<Buffer> {
+  try {
+    return await readRegularFile(place.path, { limitBytes: SOURCE_LIMIT_BYTES });
+  } catch (error) {
+    if (error instanceof ReadRefusedError) {
+      const code = error.refusal === 'too_large' ? 'secret_too_large' : 'secret_unreadable';
+      throw refusal(code, place, `is refused: ${error.message}.`, error);
+    }
+    throw explainSystemError(error, place);
+  }
+}
+
+function explainSystemError(error: unknown, place: Place): unknown {
+  const code = systemErrorCode(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return refusal('secret_missing', place, 'does not exist. Create it, or correct its path.', error);
+  }
+  if (code === undefined) return error;
+  return refusal(
+    'secret_unreadable',
+    place,
+    `cannot be read (${code}). Let the daemon's user read it.`,
+    error,
+  );
+}
+
+async function decryptFile(file: Buffer, identities: Identities, place: Place): Promise<Buffer> {
+  try {
+    return await decryptAgeFile(file, identities.list);
+  } catch (error) {
+    if (!(error instanceof AgeFileError)) throw error;
+    const { code, advice } = FAILURES[error.problem];
+    const keys = code === 'secret_no_identity' ? ` ${describeKeys(error, identities)}` : '';
+    throw refusal(code, place, `does not open: ${error.message}.${keys} ${advice}`, error);
+  }
+}
+
+const RESTORE = 'Restore it from a good copy, or encrypt it again.';
+const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
+  not_age: {
+    code: 'secret_corrupt',
+    advice: 'Encrypt it with age, or name it as "file" if it is meant to be plain.',
+  },
+  unsupported_version: { code: 'secret_corrupt', advice: 'Encrypt it in the format age-encryption.org/v1.' },
+  armor: { code: 'secret_corrupt', advice: RESTORE },
+  header: { code: 'secret_corrupt', advice: RESTORE },
+  header_mac: { code: 'secret_corrupt', advice: RESTORE },
+  payload: { code: 'secret_corrupt', advice: RESTORE },
+  truncated: { code: 'secret_corrupt', advice: RESTORE },
+  work_factor: { code: 'secret_unreadable', advice: 'Encrypt it again with a lower work factor.' },
+  key_locked: {
+    code: 'secret_no_identity',
+    advice: 'Put its passphrase into a file and name that in "passphraseFiles".',
+  },
+  no_match: {
+    code: 'secret_no_identity',
+    advice: 'Encrypt it to a key of this host, or add the right key to "identities".',
+  },
+};
+
+/** Which kinds of recipient the file has, which identities were tried, what there is to say of their files. */
+function describeKeys(failure: AgeFileError, identities: Identities): string {
+  const types = failure.recipientTypes.slice(0, 8).map(type => type.slice(0, 40));
+  const tried = identities.list.map(identity => `${identity.origin} (${identity.kind})`);
+  return [
+    types.length === 0 ? '' : `Its recipients: ${types.join(', ')}.`,
+    tried.length === 0 ? 'There is no identity to try.' : `Tried: ${tried.join(', ')}.`,
+    identities.notes.length === 0 ? '' : `Notes: ${identities.notes.join('; ')}.`,
+  ]
+    .filter(sentence => sentence !== '')
+    .join(' ');
+}
+
+function refusal(code: ErrorCode, place: Place, what: string, cause: unknown): VmsecretdError {
+  const message = `VM ${place.vm}, credential ${place.credential}: ${place.path} ${what}`;
+  return new VmsecretdError(code, message, { details: { ...place }, cause });
+}

@@ -1,0 +1,41 @@
+// pause, resume and reboot of a guest that runs: the same for every supervisor.
+import { VmsecretdError } from '../errors.js';
+import type { LifecycleVerb } from './lifecycle.js';
+import type { RunningVm } from './start-vm.js';
+import type { VmState } from './state.js';
+import type { Vm } from './vm.js';
+
+export async function pauseGuest(vm: Vm): Promise<void> {
+  if (vm.state === 'paused') return;
+  await requireState(vm, 'pause', 'running').control.pause();
+  vm.transition('pause');
+}
+
+export async function resumeGuest(vm: Vm): Promise<void> {
+  if (vm.state === 'running') return;
+  await requireState(vm, 'resume', 'paused').control.resume();
+  vm.transition('resume');
+}
+
+/** The guest keeps the VM config that it was created with, secrets included. */
+export async function rebootGuest(vm: Vm): Promise<void> {
+  await requireState(vm, 'reboot', 'running').control.reboot();
+}
+
+export function stateConflict(vm: Vm, verb: LifecycleVerb, what: string): VmsecretdError {
+  return new VmsecretdError('state_conflict', `VM ${vm.name} is ${vm.state}, so it cannot ${verb}: ${what}`, {
+    details: { vm: vm.name, state: vm.state },
+  });
+}
+
+/** Ends a start: `by` says what ended it. */
+export function startInterrupted(vm: Vm, by: string): VmsecretdError {
+  return new VmsecretdError('state_conflict', `VM ${vm.name}: the start was ended by ${by}`, {
+    details: { vm: vm.name },
+  });
+}
+
+function requireState(vm: Vm, verb: LifecycleVerb, state: VmState): RunningVm {
+  if (vm.running !== undefined && vm.state === state) return vm.running;
+  throw stateConflict(vm, verb, `that takes a VM that is ${state}`);
+}
