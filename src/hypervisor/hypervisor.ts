@@ -73,6 +73,8 @@ export interface Hypervisor {
   plan(definition: Definition, context: PlanContext): Promise<VmPlan>;
   /** From a VMM that was just spawned to a guest that runs with its credentials. */
   bringUp(options: BringUp): Promise<VmmControl>;
+  /** Whether the VMM's guest was started, its credentials in it. */
+  isBooted(apiSocket: string): Promise<boolean>;
   /** Takes a running VMM over. */
   connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl>;
 }

@@ -16,7 +16,7 @@ import { adoptVmm, attachToVmm, isRecordedVmm } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
-import { type RunningVm, type StartTools, startVm } from './start-vm.js';
+import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
 import type { VmmProcess } from './vmm-process.js';
@@ -146,8 +146,9 @@ export class UnitLifecycle implements Lifecycle {
       if (await isSameProcess(record.pid, record.startTimeTicks)) await this.#killUnit();
       return removeRecord(vm.paths.record);
     }
-    if (record.phase === 'starting') return this.#killUnit();
     const { hypervisor } = this.#tools.startTools();
+    if (record.phase === 'starting' && !(await hypervisor.isBooted(record.apiSocket)))
+      return this.#killUnit();
     const vmm = attachToVmm({ ...record, kill: signal => void this.#killUnit(signal) });
     const running = await adoptVmm(
       vm.name,
@@ -180,9 +181,10 @@ export class UnitLifecycle implements Lifecycle {
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
           ownsConsole: false,
-          obtainVmm: async (plan, both) => {
+          obtainVmm: async (prepared, both) => {
+            const { plan } = prepared;
             const text = this.#tools.writeAnswer(plan, request.process.workingDirectory);
-            await this.#keepStarting(plan, request);
+            await this.#keepStarting(prepared, request);
             answered = true;
             answer(text);
             return this.#untilListening(plan, request, both);
@@ -213,14 +215,14 @@ export class UnitLifecycle implements Lifecycle {
     await this.#tools.writeJournal(detail);
   }
 
-  #keepStarting(plan: VmPlan, { process }: LaunchRequest): Promise<void> {
+  #keepStarting({ plan, credentials }: PreparedVm, { process }: LaunchRequest): Promise<void> {
     const vmm = {
       pid: process.pid,
       startTimeTicks: process.startTimeTicks,
       exited: new Promise<never>(() => {}),
       kill: () => {},
     };
-    return keepRecord(this.#vm, { ...plan, vmm, credentials: [] }, 'starting');
+    return keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
   }
 
   /** A file at the path says nothing about who made it: this very process must listen there. */
