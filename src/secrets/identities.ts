@@ -5,7 +5,9 @@ import type { Stats } from 'node:fs';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
 import type { AgeIdentity } from './age-identity.js';
-import { IdentityFileError, parseIdentityFile } from './identity-file.js';
+import { parseIdentityFile } from './identity-file.js';
+import { IdentityFileError } from './identity-file-error.js';
+import type { PluginSettings } from './plugin-identity.js';
 import { createScryptIdentity } from './scrypt.js';
 import { trimEnding } from './trim.js';
 
@@ -23,13 +25,15 @@ export interface IdentitySettings {
 
 /** The keys of one start. Whoever loaded them wipes them. */
 export class Identities {
-  readonly settings: IdentitySettings;
+  readonly #settings: IdentitySettings;
+  readonly #plugins: PluginSettings;
   readonly #notes: string[] = [];
   #list: Promise<AgeIdentity[]> | undefined;
   #loaded: AgeIdentity[] = [];
 
-  constructor(settings: IdentitySettings) {
-    this.settings = settings;
+  constructor(settings: IdentitySettings, plugins: PluginSettings) {
+    this.#settings = settings;
+    this.#plugins = plugins;
   }
 
   /** Reads the files at the first call. @throws VmsecretdError secret_no_identity for a file that is no identity file */
@@ -54,22 +58,27 @@ export class Identities {
   }
 
   async #load(): Promise<AgeIdentity[]> {
-    const { paths, passphraseFiles } = this.settings;
-    for (const path of paths) this.#loaded.push(...(await this.#loadIdentityFile(path)));
-    for (const path of passphraseFiles) {
+    const passphrases: Buffer[] = [];
+    for (const path of this.#settings.passphraseFiles) {
       const content = await this.#readKeyFile(path);
       if (content === undefined) continue;
       const passphrase = trimEnding(content, 'newline');
+      passphrases.push(passphrase);
       this.#loaded.push(createScryptIdentity(passphrase, path));
     }
+    for (const path of this.#settings.paths) {
+      this.#loaded.push(...(await this.#loadIdentityFile(path, passphrases)));
+    }
+    // A key at hand is tried before a plugin is run for nothing.
+    this.#loaded.sort((a, b) => Number(a.kind === 'plugin') - Number(b.kind === 'plugin'));
     return this.#loaded;
   }
 
-  async #loadIdentityFile(path: string): Promise<AgeIdentity[]> {
+  async #loadIdentityFile(path: string, passphrases: readonly Buffer[]): Promise<AgeIdentity[]> {
     const content = await this.#readKeyFile(path);
     if (content === undefined) return [];
     try {
-      const identities = parseIdentityFile(content, path);
+      const identities = parseIdentityFile(content, path, { passphrases, plugins: this.#plugins });
       if (identities.length === 0) this.#notes.push(`${path} holds no identity`);
       return identities;
     } catch (error) {
@@ -97,15 +106,23 @@ export class Identities {
   }
 
   #refuseFile(path: string, cause: IdentityFileError): VmsecretdError {
-    const { vm } = this.settings;
+    const { vm } = this.#settings;
     const message = `VM ${vm}: the identity file ${path} is refused: ${cause.message}`;
     return new VmsecretdError('secret_no_identity', message, { details: { vm, path }, cause });
   }
 }
 
-/** Reads nothing yet: a VM without age sources needs no key. */
-export async function loadIdentities(settings: IdentitySettings): Promise<Identities> {
-  return new Identities(settings);
+const PLUGIN_TIMEOUT_MS = 30_000;
+
+/**
+ * Reads nothing yet: a VM without age sources needs no key.
+ * Plugins are looked for in this process's PATH unless told otherwise.
+ */
+export async function loadIdentities(
+  settings: IdentitySettings,
+  plugins: PluginSettings = { searchPath: process.env.PATH ?? '', timeoutMs: PLUGIN_TIMEOUT_MS },
+): Promise<Identities> {
+  return new Identities(settings, plugins);
 }
 
 function explainSkipped(error: unknown): string {

@@ -21,8 +21,6 @@ export interface IdentityContext {
 /** The caller wipes `content` and the identities. An empty list means that there is none in the file. */
 export function parseIdentityFile(content: Buffer, origin: string, context: IdentityContext): AgeIdentity[] {
   if (looksLikePem(content)) return [parseSshFile(content, origin, context.passphrases)];
-  // Until OpenSSH keys are read (next commit) a host key among the paths is passed over.
-  if (content.includes('-----BEGIN OPENSSH PRIVATE KEY-----')) return [];
   const identities: AgeIdentity[] = [];
   try {
     for (const [index, line] of splitLines(content).entries()) {

@@ -27,7 +27,10 @@ export interface OpensshKey {
   privateSection: Buffer;
 }
 
-/** Null for what is no such key; throws IdentityFileError for a type that age does not know. The result shares memory with `bytes`. */
+/**
+ * Null for what is no such key; throws IdentityFileError for a type that age does not know.
+ * The result shares memory with `bytes`.
+ */
 export function parseOpensshKey(bytes: Buffer): OpensshKey | null {
   const reader = new SshReader(bytes);
   try {
@@ -38,7 +41,7 @@ export function parseOpensshKey(bytes: Buffer): OpensshKey | null {
     if (reader.uint32() !== 1) return null;
     const publicKey = reader.string();
     return {
-      type: new SshReader(publicKey).text(),
+      type: checkType(new SshReader(publicKey).text()),
       publicKey,
       cipher,
       kdfOptions,
@@ -98,7 +101,8 @@ function decryptSection(key: OpensshKey, passphrase: Buffer): Buffer | null {
 function readPrivateSection(key: OpensshKey, section: Buffer): SshUnwrap | null {
   try {
     const reader = new SshReader(section);
-    if (reader.uint32() !== reader.uint32() || reader.text() !== key.type) return null;
+    const check = reader.uint32();
+    if (reader.uint32() !== check || reader.text() !== key.type) return null;
     return key.type === 'ssh-rsa' ? readRsa(reader) : readEd25519(reader, key.publicKey);
   } catch {
     // RangeError where it ends early, node:crypto's errors for numbers that are no key.

@@ -3,7 +3,7 @@
 
 import type { Readable, Writable } from 'node:stream';
 import type { Stanza } from 'age-encryption';
-import { execa } from 'execa';
+import { execa, type Result } from 'execa';
 import pLimit from 'p-limit';
 import { AgeFileError, type AgeIdentity } from './age-identity.js';
 import { encodeStanza, readStanzas } from './plugin-stanza.js';
@@ -117,7 +117,7 @@ function answer(command: string | undefined, body: Uint8Array, conversation: Con
 }
 
 function explainExit(
-  outcome: { code?: string; timedOut: boolean; exitCode?: number; signal?: string },
+  outcome: Pick<Result, 'code' | 'timedOut' | 'exitCode' | 'signal'>,
   settings: PluginSettings,
 ): string | null {
   if (outcome.code === 'ENOENT') return `it is in none of the folders of PATH (${settings.searchPath})`;

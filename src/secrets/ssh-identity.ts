@@ -26,7 +26,7 @@ export function createSshIdentity(
   unlock: () => SshUnwrap | null,
 ): AgeIdentity {
   const tag = createHash('sha256').update(publicKey).digest().subarray(0, TAG_BYTES);
-  let unwrap: SshUnwrap | null = null;
+  let unwrap: SshUnwrap | null | undefined;
   return {
     kind: type,
     origin,
@@ -35,7 +35,7 @@ export function createSshIdentity(
         if (stanza.args[0] !== type) continue;
         if (stanza.args.length !== ARGUMENTS[type]) throw malformedStanza(type);
         if (!decodeArgument(type, stanza.args[1], TAG_BYTES).equals(tag)) continue;
-        unwrap ??= unlock();
+        if (unwrap === undefined) unwrap = unlock();
         if (unwrap === null) throw keyLocked(origin);
         const fileKey = unwrap(stanza);
         if (fileKey !== null) return fileKey;
