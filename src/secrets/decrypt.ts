@@ -75,7 +75,7 @@ function notVersion1(binary: Buffer): AgeFileError {
 
 async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): Promise<Buffer> {
   let recipientTypes: string[] = [];
-  const deferred: AgeFileError[] = [];
+  const failures: IdentityFailures = { deferred: [], unexpected: [] };
   const decrypter = new Decrypter();
   decrypter.addIdentity({
     unwrapFileKey(stanzas: Stanza[]) {
@@ -85,26 +85,38 @@ async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): P
     },
   });
   for (const identity of identities) {
-    decrypter.addIdentity(identity.encoded?.toString('latin1') ?? deferFailures(identity, deferred));
+    decrypter.addIdentity(identity.encoded?.toString('latin1') ?? deferFailures(identity, failures));
   }
   try {
     const fileKey = await decrypter.decryptHeader(header);
     return Buffer.from(fileKey.buffer, fileKey.byteOffset, fileKey.byteLength);
   } catch (error) {
-    throw explainHeaderFailure(error, header, recipientTypes, deferred);
+    throw explainHeaderFailure(error, header, recipientTypes, failures);
   }
 }
 
-/** A locked key or a failing plugin is the file's failure only where no other identity opens it. */
-function deferFailures(identity: AgeIdentity, deferred: AgeFileError[]): Pick<AgeIdentity, 'unwrapFileKey'> {
+interface IdentityFailures {
+  /** A locked key or a failing plugin is the file's failure only where no other identity opens it. */
+  deferred: AgeFileError[];
+  /** A fault of ours must not pass for a damaged file. */
+  unexpected: unknown[];
+}
+
+function deferFailures(
+  identity: AgeIdentity,
+  failures: IdentityFailures,
+): Pick<AgeIdentity, 'unwrapFileKey'> {
   return {
     async unwrapFileKey(stanzas) {
       try {
         return await identity.unwrapFileKey(stanzas);
       } catch (error) {
-        if (!(error instanceof AgeFileError) || !DEFERRABLE.has(error.problem)) throw error;
-        deferred.push(error);
-        return null;
+        if (error instanceof AgeFileError && DEFERRABLE.has(error.problem)) {
+          failures.deferred.push(error);
+          return null;
+        }
+        failures.unexpected.push(error);
+        throw error;
       }
     },
   };
@@ -132,10 +144,10 @@ function explainHeaderFailure(
   error: unknown,
   header: Buffer,
   types: readonly string[],
-  deferred: readonly AgeFileError[],
+  { deferred, unexpected }: IdentityFailures,
 ): unknown {
   // What our own identities threw says it better already.
-  if (error instanceof AgeFileError || !(error instanceof Error)) return error;
+  if (error instanceof AgeFileError || !(error instanceof Error) || unexpected.includes(error)) return error;
   if (error.message === "no identity matched any of the file's recipients") {
     const [first] = deferred;
     if (first !== undefined) {
