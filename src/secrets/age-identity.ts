@@ -27,6 +27,7 @@ export type AgeFileProblem =
   | 'truncated'
   | 'work_factor'
   | 'key_locked'
+  | 'plugin_failed'
   | 'no_match';
 
 /** Why a file does not open. The message is a clause about "it", the file, without a path. */

@@ -20,6 +20,8 @@ const EXPECTED_PROBLEMS: Record<string, readonly AgeFileProblem[]> = {
   'armor failure': ['armor', 'not_age', 'truncated', 'header'],
 };
 
+const CONTEXT = { passphrases: [], plugins: { searchPath: '', timeoutMs: 1 } };
+
 interface Vector {
   fields: Map<string, string>;
   identities: AgeIdentity[];
@@ -33,7 +35,7 @@ function parseVector(bytes: Buffer): Vector {
   for (const line of bytes.toString('latin1', 0, end).split('\n')) {
     const [key = '', value = ''] = line.split(/: (.*)/s);
     fields.set(key, value);
-    if (key === 'identity') identities.push(...parseIdentityFile(Buffer.from(value), 'vector'));
+    if (key === 'identity') identities.push(...parseIdentityFile(Buffer.from(value), 'vector', CONTEXT));
     if (key === 'passphrase') identities.push(createScryptIdentity(Buffer.from(value), 'vector'));
   }
   const body = bytes.subarray(end + 2);
