@@ -75,7 +75,7 @@ function notVersion1(binary: Buffer): AgeFileError {
 
 async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): Promise<Buffer> {
   let recipientTypes: string[] = [];
-  const deferred: AgeFileError[] = [];
+  const failures: Failures = { deferred: [], unexpected: undefined };
   const decrypter = new Decrypter();
   decrypter.addIdentity({
     unwrapFileKey(stanzas: Stanza[]) {
@@ -85,26 +85,36 @@ async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): P
     },
   });
   for (const identity of identities) {
-    decrypter.addIdentity(identity.encoded?.toString('latin1') ?? deferFailures(identity, deferred));
+    decrypter.addIdentity(identity.encoded?.toString('latin1') ?? noteFailures(identity, failures));
   }
   try {
     const fileKey = await decrypter.decryptHeader(header);
     return Buffer.from(fileKey.buffer, fileKey.byteOffset, fileKey.byteLength);
   } catch (error) {
-    throw explainHeaderFailure(error, header, recipientTypes, deferred);
+    // Not what is wrong with a file, so not for explainHeaderFailure to guess.
+    if (failures.unexpected !== undefined) throw failures.unexpected;
+    throw explainHeaderFailure(error, header, recipientTypes, failures.deferred);
   }
 }
 
-/** A locked key or a failing plugin is the file's failure only where no other identity opens it. */
-function deferFailures(identity: AgeIdentity, deferred: AgeFileError[]): Pick<AgeIdentity, 'unwrapFileKey'> {
+interface Failures {
+  /** A locked key or a failing plugin is the file's failure only where no other identity opens it. */
+  deferred: AgeFileError[];
+  unexpected: unknown;
+}
+
+function noteFailures(identity: AgeIdentity, failures: Failures): Pick<AgeIdentity, 'unwrapFileKey'> {
   return {
     async unwrapFileKey(stanzas) {
       try {
         return await identity.unwrapFileKey(stanzas);
       } catch (error) {
-        if (!(error instanceof AgeFileError) || !DEFERRABLE.has(error.problem)) throw error;
-        deferred.push(error);
-        return null;
+        if (!(error instanceof AgeFileError)) failures.unexpected = error;
+        else if (DEFERRABLE.has(error.problem)) {
+          failures.deferred.push(error);
+          return null;
+        }
+        throw error;
       }
     },
   };
@@ -140,6 +150,13 @@ function explainHeaderFailure(
     const [first] = deferred;
     if (first !== undefined) {
       return new AgeFileError(first.problem, deferred.map(failure => failure.message).join('; '), types);
+    }
+    if (types.includes('scrypt')) {
+      return new AgeFileError(
+        'passphrase',
+        'it is encrypted with a passphrase, and none at hand fits',
+        types,
+      );
     }
     return new AgeFileError('no_match', 'it is encrypted to other keys', types);
   }
