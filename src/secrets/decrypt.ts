@@ -75,7 +75,7 @@ function notVersion1(binary: Buffer): AgeFileError {
 
 async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): Promise<Buffer> {
   let recipientTypes: string[] = [];
-  const failures: IdentityFailures = { deferred: [], unexpected: [] };
+  const failures: Failures = { deferred: [], unexpected: undefined };
   const decrypter = new Decrypter();
   decrypter.addIdentity({
     unwrapFileKey(stanzas: Stanza[]) {
@@ -85,37 +85,35 @@ async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): P
     },
   });
   for (const identity of identities) {
-    decrypter.addIdentity(identity.encoded?.toString('latin1') ?? deferFailures(identity, failures));
+    decrypter.addIdentity(identity.encoded?.toString('latin1') ?? noteFailures(identity, failures));
   }
   try {
     const fileKey = await decrypter.decryptHeader(header);
     return Buffer.from(fileKey.buffer, fileKey.byteOffset, fileKey.byteLength);
   } catch (error) {
-    throw explainHeaderFailure(error, header, recipientTypes, failures);
+    // Not what is wrong with a file, so not for explainHeaderFailure to guess.
+    if (failures.unexpected !== undefined) throw failures.unexpected;
+    throw explainHeaderFailure(error, header, recipientTypes, failures.deferred);
   }
 }
 
-interface IdentityFailures {
+interface Failures {
   /** A locked key or a failing plugin is the file's failure only where no other identity opens it. */
   deferred: AgeFileError[];
-  /** A fault of ours must not pass for a damaged file. */
-  unexpected: unknown[];
+  unexpected: unknown;
 }
 
-function deferFailures(
-  identity: AgeIdentity,
-  failures: IdentityFailures,
-): Pick<AgeIdentity, 'unwrapFileKey'> {
+function noteFailures(identity: AgeIdentity, failures: Failures): Pick<AgeIdentity, 'unwrapFileKey'> {
   return {
     async unwrapFileKey(stanzas) {
       try {
         return await identity.unwrapFileKey(stanzas);
       } catch (error) {
-        if (error instanceof AgeFileError && DEFERRABLE.has(error.problem)) {
+        if (!(error instanceof AgeFileError)) failures.unexpected = error;
+        else if (DEFERRABLE.has(error.problem)) {
           failures.deferred.push(error);
           return null;
         }
-        failures.unexpected.push(error);
         throw error;
       }
     },
@@ -144,14 +142,21 @@ function explainHeaderFailure(
   error: unknown,
   header: Buffer,
   types: readonly string[],
-  { deferred, unexpected }: IdentityFailures,
+  deferred: readonly AgeFileError[],
 ): unknown {
   // What our own identities threw says it better already.
-  if (error instanceof AgeFileError || !(error instanceof Error) || unexpected.includes(error)) return error;
+  if (error instanceof AgeFileError || !(error instanceof Error)) return error;
   if (error.message === "no identity matched any of the file's recipients") {
     const [first] = deferred;
     if (first !== undefined) {
       return new AgeFileError(first.problem, deferred.map(failure => failure.message).join('; '), types);
+    }
+    if (types.includes('scrypt')) {
+      return new AgeFileError(
+        'passphrase',
+        'it is encrypted with a passphrase, and none at hand fits',
+        types,
+      );
     }
     return new AgeFileError('no_match', 'it is encrypted to other keys', types);
   }

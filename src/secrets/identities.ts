@@ -4,9 +4,10 @@
 import type { Stats } from 'node:fs';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
-import type { AgeIdentity } from './age-identity.js';
+import { AgeFileError, type AgeIdentity } from './age-identity.js';
+import { decryptAgeFile, looksLikeAgeFile } from './decrypt.js';
 import { parseIdentityFile } from './identity-file.js';
-import { IdentityFileError } from './identity-file-error.js';
+import { IdentityFileError, PASSPHRASE_REMEDY } from './identity-file-error.js';
 import type { PluginSettings } from './plugin-identity.js';
 import { createScryptIdentity } from './scrypt.js';
 import { trimEnding } from './trim.js';
@@ -77,8 +78,10 @@ export class Identities {
   async #loadIdentityFile(path: string, passphrases: readonly Buffer[]): Promise<AgeIdentity[]> {
     const content = await this.#readKeyFile(path);
     if (content === undefined) return [];
+    let plain = content;
     try {
-      const identities = parseIdentityFile(content, path, { passphrases, plugins: this.#plugins });
+      if (looksLikeAgeFile(content)) plain = await this.#openIdentityFile(content);
+      const identities = parseIdentityFile(plain, path, { passphrases, plugins: this.#plugins });
       if (identities.length === 0) this.#notes.push(`${path} holds no identity`);
       return identities;
     } catch (error) {
@@ -86,6 +89,19 @@ export class Identities {
       throw error;
     } finally {
       content.fill(0);
+      plain.fill(0);
+    }
+  }
+
+  /** As `age -p` encrypts an identity file: with a passphrase. */
+  async #openIdentityFile(content: Buffer): Promise<Buffer> {
+    const passphrases = this.#loaded.filter(identity => identity.kind === 'scrypt');
+    try {
+      return await decryptAgeFile(content, passphrases);
+    } catch (error) {
+      if (!(error instanceof AgeFileError)) throw error;
+      const remedy = error.problem === 'no_match' ? `; ${PASSPHRASE_REMEDY}` : '';
+      throw new IdentityFileError(`${error.message}${remedy}`, { cause: error });
     }
   }
 

@@ -10,13 +10,14 @@ import { SshReader } from './ssh-wire.js';
 
 const MAGIC = 'openssh-key-v1\0';
 const SEED_BYTES = 32;
-/** By OpenSSH's names; `algorithm` is OpenSSL's. */
-const CIPHERS: Record<string, { algorithm: string; keyBytes: number; ivBytes: number }> = {
-  'aes256-ctr': { algorithm: 'aes-256-ctr', keyBytes: 32, ivBytes: 16 },
-  'aes192-ctr': { algorithm: 'aes-192-ctr', keyBytes: 24, ivBytes: 16 },
-  'aes128-ctr': { algorithm: 'aes-128-ctr', keyBytes: 16, ivBytes: 16 },
-  'aes256-cbc': { algorithm: 'aes-256-cbc', keyBytes: 32, ivBytes: 16 },
+/** OpenSSH's names; ssh-keygen takes aes256-ctr unless told otherwise. */
+const CIPHERS: Record<string, { algorithm: string; keyBytes: number }> = {
+  'aes256-ctr': { algorithm: 'aes-256-ctr', keyBytes: 32 },
+  'aes192-ctr': { algorithm: 'aes-192-ctr', keyBytes: 24 },
+  'aes128-ctr': { algorithm: 'aes-128-ctr', keyBytes: 16 },
+  'aes256-cbc': { algorithm: 'aes-256-cbc', keyBytes: 32 },
 };
+const IV_BYTES = 16;
 /** ssh-keygen's default is 16 to 24; a thousand would already take half a minute. */
 const MAX_BCRYPT_ROUNDS = 1000;
 
@@ -88,8 +89,8 @@ function decryptSection(key: OpensshKey, passphrase: Buffer): Buffer | null {
   const salt = options.string();
   const rounds = options.uint32();
   if (cipher === undefined || rounds > MAX_BCRYPT_ROUNDS) return null;
-  const { algorithm, keyBytes, ivBytes } = cipher;
-  const derived = Buffer.alloc(keyBytes + ivBytes);
+  const { algorithm, keyBytes } = cipher;
+  const derived = Buffer.alloc(keyBytes + IV_BYTES);
   const status = pbkdf(passphrase, passphrase.length, salt, salt.length, derived, derived.length, rounds);
   if (status !== 0) return null;
   const decipher = createDecipheriv(algorithm, derived.subarray(0, keyBytes), derived.subarray(keyBytes));

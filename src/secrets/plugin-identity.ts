@@ -3,8 +3,8 @@
 
 import type { Readable, Writable } from 'node:stream';
 import type { Stanza } from 'age-encryption';
-import { execa, type Result } from 'execa';
 import pLimit from 'p-limit';
+import { findProgram } from '../system/find-program.js';
 import { AgeFileError, type AgeIdentity } from './age-identity.js';
 import { encodeStanza, readStanzas } from './plugin-stanza.js';
 
@@ -16,7 +16,9 @@ export interface PluginSettings {
 
 /** One plugin at a time: hardware keys serve one program. */
 const oneAtATime = pLimit(1);
+const FILE_KEY_BYTES = 16;
 const WORDS_LIMIT_CHARACTERS = 500;
+const STDERR_LIMIT_CHARACTERS = 1024 * 1024;
 
 /** `encoded` is the identity as it stands in its file; it is taken over. */
 export function createPluginIdentity(
@@ -47,35 +49,51 @@ async function runPlugin(
   settings: PluginSettings,
 ): Promise<Buffer | null> {
   const program = `age-plugin-${name}`;
-  const plugin = execa(program, ['--age-plugin=identity-v1'], {
+  const path = await findProgram(program, settings.searchPath);
+  if (path === undefined) {
+    throw pluginFailed(program, [`it is in no folder of PATH (${settings.searchPath})`], encoded);
+  }
+  // Costs more to load than all of age; most hosts have no plugin.
+  const { execa } = await import('execa');
+  const plugin = execa(path, ['--age-plugin=identity-v1'], {
     env: { PATH: settings.searchPath, LC_ALL: 'C.UTF-8' },
     extendEnv: false,
     cwd: '/',
     stdio: ['pipe', 'pipe', 'pipe'],
     buffer: { stdout: false, stderr: true },
-    maxBuffer: WORDS_LIMIT_CHARACTERS * 16,
-    timeout: settings.timeoutMs,
-    killSignal: 'SIGKILL',
+    maxBuffer: STDERR_LIMIT_CHARACTERS,
     reject: false,
   });
   // A plugin that leaves early makes the pipe fail; its exit says more.
   plugin.stdin.on('error', () => {});
+  let isLate = false;
+  const end = () => {
+    plugin.kill('SIGKILL');
+    // A plugin's own child may hold the pipes open.
+    plugin.stdout.destroy();
+    plugin.stderr.destroy();
+  };
+  const timer = setTimeout(() => {
+    isLate = true;
+    end();
+  }, settings.timeoutMs);
   const conversation: Conversation = { fileKey: null, words: [], isDone: false };
-  let broken = '';
   try {
     plugin.stdin.write(encodeRequest(encoded, stanzas));
     await converse(plugin.stdin, plugin.stdout, conversation);
   } catch (error) {
-    broken = error instanceof Error ? error.message : '';
-    plugin.kill('SIGKILL');
+    if (!isLate && error instanceof Error) conversation.words.push(error.message);
+    end();
   }
   plugin.stdin.end();
   const outcome = await plugin;
-  if (conversation.fileKey !== null) return conversation.fileKey;
-  const { words, isDone } = conversation;
+  clearTimeout(timer);
+  const { fileKey, words, isDone } = conversation;
+  if (fileKey !== null) return fileKey;
   if (isDone && words.length === 0) return null;
-  const reason = explainExit(outcome, settings) ?? broken;
-  throw pluginFailed(program, [...words, reason, String(outcome.stderr ?? '')]);
+  if (isLate) words.push(`it did not finish within ${settings.timeoutMs / 1000} seconds`);
+  else if (outcome.exitCode) words.push(`exit status ${outcome.exitCode}`);
+  throw pluginFailed(program, [...words, String(outcome.stderr ?? '')], encoded);
 }
 
 function encodeRequest(encoded: Buffer, stanzas: readonly Stanza[]): string {
@@ -100,6 +118,7 @@ async function converse(toPlugin: Writable, fromPlugin: Readable, conversation: 
 function answer(command: string | undefined, body: Uint8Array, conversation: Conversation): string {
   switch (command) {
     case 'file-key':
+      if (body.length !== FILE_KEY_BYTES) throw new Error('it sent a file key of another length');
       conversation.fileKey ??= Buffer.from(body);
       return 'ok';
     case 'error':
@@ -116,20 +135,15 @@ function answer(command: string | undefined, body: Uint8Array, conversation: Con
   }
 }
 
-function explainExit(
-  outcome: Pick<Result, 'code' | 'timedOut' | 'exitCode' | 'signal'>,
-  settings: PluginSettings,
-): string | null {
-  if (outcome.code === 'ENOENT') return `it is in none of the folders of PATH (${settings.searchPath})`;
-  if (outcome.timedOut) return `it did not finish within ${settings.timeoutMs / 1000} seconds`;
-  if (outcome.signal !== undefined) return null;
-  return outcome.exitCode === 0 ? null : `exit status ${outcome.exitCode ?? 'unknown'}`;
-}
-
-/** The plugin's own words, on one line, without control characters. */
-function pluginFailed(program: string, words: readonly string[]): AgeFileError {
+/** The plugin's own words, on one line, without control characters and without the identity. */
+function pluginFailed(program: string, words: readonly string[], encoded: Buffer): AgeFileError {
   const said = words
-    .map(text => text.replace(/\p{Cc}+/gu, ' ').trim())
+    .map(text =>
+      text
+        .replaceAll(encoded.toString('latin1'), '[identity]')
+        .replace(/\p{Cc}+/gu, ' ')
+        .trim(),
+    )
     .filter(text => text !== '')
     .join('; ');
   const message = `${program} failed: ${said.slice(0, WORDS_LIMIT_CHARACTERS) || 'it said nothing'}`;

@@ -7,6 +7,7 @@ import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.j
 import { AgeFileError, type AgeFileProblem } from './age-identity.js';
 import { decryptAgeFile } from './decrypt.js';
 import type { Identities } from './identities.js';
+import { PASSPHRASE_REMEDY } from './identity-file-error.js';
 import { SecretValue } from './secret-value.js';
 import { trimEnding } from './trim.js';
 
@@ -94,10 +95,8 @@ const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   payload: { code: 'secret_corrupt', advice: RESTORE },
   truncated: { code: 'secret_corrupt', advice: RESTORE },
   work_factor: { code: 'secret_unreadable', advice: 'Encrypt it again with a lower work factor.' },
-  key_locked: {
-    code: 'secret_no_identity',
-    advice: 'Put its passphrase into a file and name that in "passphraseFiles".',
-  },
+  key_locked: { code: 'secret_no_identity', advice: `For an encrypted key, ${PASSPHRASE_REMEDY}.` },
+  passphrase: { code: 'secret_no_identity', advice: `To open it, ${PASSPHRASE_REMEDY}.` },
   plugin_failed: { code: 'secret_no_identity', advice: 'Try the same with `age -d -i` on this host.' },
   no_match: {
     code: 'secret_no_identity',

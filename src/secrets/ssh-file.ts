@@ -2,7 +2,7 @@
 
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import type { AgeIdentity } from './age-identity.js';
-import { IdentityFileError } from './identity-file-error.js';
+import { IdentityFileError, PASSPHRASE_REMEDY } from './identity-file-error.js';
 import { isKnownCipher, openOpensshKey, parseOpensshKey, unlockOpensshKey } from './openssh-key.js';
 import { decodePem } from './pem.js';
 import { sshRsaPublicKey } from './rsa-key.js';
@@ -57,6 +57,7 @@ function readPem(content: Buffer, passphrases: readonly Buffer[]): KeyObject {
       // Encrypted with another passphrase, or damaged: node:crypto does not tell them apart.
     }
   }
-  const remedy = 'if it is encrypted, put its passphrase into a file and name that in "passphraseFiles"';
-  throw new IdentityFileError(`it is no private key that can be read; ${remedy}`);
+  throw new IdentityFileError(
+    `it is a private key that cannot be read; if it is encrypted, ${PASSPHRASE_REMEDY}`,
+  );
 }

@@ -13,7 +13,7 @@ import { createScryptIdentity } from '../../src/secrets/scrypt.js';
 const vectors = cctvAge as unknown as Record<string, Uint8Array>;
 
 const EXPECTED_PROBLEMS: Record<string, readonly AgeFileProblem[]> = {
-  'no match': ['no_match'],
+  'no match': ['no_match', 'passphrase'],
   'HMAC failure': ['header_mac'],
   'header failure': ['header', 'not_age', 'truncated', 'work_factor'],
   'payload failure': ['payload', 'truncated'],
