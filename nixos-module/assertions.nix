@@ -17,12 +17,12 @@ let
       vm = config.microvm.vms.${name};
       guest =
         if vm.flake != null then
-          vm.flake.nixosConfigurations.${name}.config
+          vm.flake.nixosConfigurations.${name}
         else if vm.evaluatedConfig != null then
-          vm.evaluatedConfig.config
+          vm.evaluatedConfig
         else
-          vm.config.config;
-      inherit (guest.microvm) cloud-hypervisor hypervisor;
+          vm.config;
+      inherit (guest.config.microvm) cloud-hypervisor hypervisor;
     in
     if vm.flake == null && vm.evaluatedConfig == null && vm.config == null then
       null
@@ -31,7 +31,7 @@ let
         inherit hypervisor;
         inherit (cloud-hypervisor) extraArgs;
         oemStrings = cloud-hypervisor.platformOEMStrings;
-        system = guest.nixpkgs.hostPlatform.system;
+        inherit (guest._module.args.pkgs.stdenv.hostPlatform) system;
         launcherFor = cloud-hypervisor.package.launcherFor or null;
       };
 

@@ -16,7 +16,7 @@ runCommand "vmsecretd-launch" { meta.mainProgram = "vmsecretd-launch"; } ''
         coreutils
         curl
       ]
-    }:$PATH'
+    }'
     tail -n +2 ${../systemd/vmsecretd-launch}
   } >$out/bin/vmsecretd-launch
   chmod +x $out/bin/vmsecretd-launch

@@ -24,6 +24,7 @@ let
         programs = {
           vmsecretd = "${cfg.package}/bin/vmsecretd";
           vmsecretctl = "${cfg.package}/bin/vmsecretctl";
+          kill = "${pkgs.coreutils}/bin/kill";
           vmsecretd-launch = "${pkgs.callPackage ./launch.nix { }}/bin/vmsecretd-launch";
         };
       }
@@ -68,9 +69,17 @@ in
         { restartIfChanged = false; }
       ]
     );
+    users.groups.microvm = lib.mkIf (runsPlainUnits && !hasMicrovmNix) { };
     users.users.microvm = lib.mkIf (runsPlainUnits && !hasMicrovmNix) {
       isSystemUser = true;
-      group = "kvm";
+      group = "microvm";
+      extraGroups = [ "kvm" ];
+      home = "/var/lib/microvms";
     };
+
+    # What is below /etc NixOS makes itself.
+    systemd.tmpfiles.rules = lib.filter (lib.hasInfix " /run/") (
+      lib.splitString "\n" (builtins.readFile ../systemd/vmsecretd.tmpfiles)
+    );
   };
 }

@@ -18,14 +18,22 @@ import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
 import { createQemu } from './hypervisor/qemu/qemu.js';
 import type { Logger } from './log.js';
 import { spawnVmm } from './supervisor/daemon-child.js';
+import { writeLaunchAnswer } from './supervisor/launch-answer.js';
+import { checkLaunchRequest } from './supervisor/launch-request.js';
 import { resolveGroup } from './supervisor/run-as.js';
+import { createSystemctl } from './supervisor/systemctl.js';
+import { readUnitConsole } from './supervisor/unit-console.js';
+import { writeUnitJournal } from './supervisor/unit-journal.js';
+import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
 import { listenOn } from './system/sockets.js';
 import { checkVm } from './vm/check-vm.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
 import { VmEvents } from './vm/events.js';
+import type { Lifecycle } from './vm/lifecycle.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
+import { UnitLifecycle } from './vm/unit-lifecycle.js';
 import { Vm } from './vm/vm.js';
 import { Vms } from './vm/vms.js';
 
@@ -77,33 +85,32 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     hypervisor: hypervisors[vm.definition.hypervisor],
   });
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
-  const adoptions: Promise<void>[] = [];
+  const systemctl = createSystemctl();
+  const unitWatch = createUnitWatch({ systemctl, logger });
+  const buildLifecycle = (vm: Vm): Lifecycle => {
+    const { definition } = vm;
+    const shared = { startTools: () => toolsFor(vm), startLimit };
+    if (definition.supervisor === 'daemon') {
+      return new DaemonLifecycle(vm, {
+        ...shared,
+        spawnVmm: (plan, signal) => spawnVmm({ plan, ...spawnSettings(vm, config), path, signal }),
+      });
+    }
+    return new UnitLifecycle(vm, {
+      ...shared,
+      systemctl,
+      unitWatch,
+      checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
+      writeAnswer: writeLaunchAnswer,
+      writeJournal: message => writeUnitJournal(definition.unit, message),
+    });
+  };
   const vms = new Vms({
     definitions,
     build: definition => {
-      const vm = new Vm({
-        definition,
-        paths: vmPaths(folders.runtimeDirectory, definition.name),
-        events,
-        now: () => new Date(),
-      });
-      const lifecycle = new DaemonLifecycle(vm, {
-        startTools: () => toolsFor(vm),
-        startLimit,
-        spawnVmm: (plan, signal) =>
-          spawnVmm({
-            plan,
-            paths: vm.paths,
-            workingDirectory: vm.definition.workingDirectory,
-            preStart: vm.definition.preStart,
-            user: vm.definition.user ?? config.user,
-            group: vm.definition.group ?? config.group,
-            path,
-            signal,
-          }),
-      });
-      adoptions.push(lifecycle.adopt());
-      return { vm, lifecycle };
+      const paths = vmPaths(folders.runtimeDirectory, definition.name);
+      const vm = new Vm({ definition, paths, events, now: () => new Date(), logger });
+      return { vm, lifecycle: buildLifecycle(vm) };
     },
   });
   const reload = async () => {
@@ -111,7 +118,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
   };
   await reload();
-  await Promise.all(adoptions);
+  await adoptAll(vms, logger);
   const roles = new WeakMap<object, SocketRole>();
   const app = await buildApp({
     vms,
@@ -123,6 +130,10 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     roleOf: request => roles.get(request.socket) ?? 'launch',
     checkVm: vm => checkVm(vm, toolsFor(vm)),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
+    readConsole: (vm, follow) => {
+      if (vm.definition.supervisor === 'unit') return readUnitConsole(vm.definition.unit, follow);
+      return follow ? vm.console.follow() : vm.console.recent();
+    },
   });
   const stopListening = await listen(app, roles, options);
   deliverers.warmUp();
@@ -145,9 +156,35 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       vms.close();
       await stopListening();
       await app.close();
+      await unitWatch.close();
       deliverers.close();
     },
   };
+}
+
+function spawnSettings(vm: Vm, config: Config) {
+  const { workingDirectory, preStart, user, group } = vm.definition;
+  return {
+    paths: vm.paths,
+    workingDirectory,
+    preStart,
+    user: user ?? config.user,
+    group: group ?? config.group,
+  };
+}
+
+/** One VMM that cannot be taken over keeps nobody else from being. */
+async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
+  await Promise.all(
+    vms.list().map(async vm => {
+      await vms
+        .get(vm.name)
+        .lifecycle.adopt()
+        .catch(error =>
+          logger.error({ vm: vm.name, detail: vm.describeProblem(error).detail }, 'adoption failed'),
+        );
+    }),
+  );
 }
 
 export function vmPaths(runtimeDirectory: string, name: string): VmPaths {

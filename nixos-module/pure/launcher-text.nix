@@ -5,6 +5,7 @@
   unit ? "microvm@${name}.service",
   shell ? "/bin/sh",
   launch ? "vmsecretd-launch",
+  cgroupFile ? "/proc/self/cgroup",
 }:
 let
   quote = text: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] text}'";
@@ -18,7 +19,7 @@ else
     inside=
     while IFS= read -r line; do
       case $line in */"$unit" | */"$unit"/*) inside=yes ;; esac
-    done </proc/self/cgroup
+    done <${quote cgroupFile}
     [ -z "$inside" ] || exec ${quote launch} ${quote name} -- "$@"
     echo "vmsecretd: this VM gets its secrets inside its unit only: systemctl start $unit" >&2
     exit 1

@@ -41,14 +41,13 @@ let
   value = values: if builtins.length values == 1 then builtins.head values else values;
   values = builtins.mapAttrs (_: value);
 
-  baseName = path: builtins.baseNameOf path;
   withProgram =
     line:
     let
       parts = builtins.match "([-@:+!]*)(/[^ ]+)(.*)" line;
       path = builtins.elemAt parts 1;
       program =
-        programs.${baseName path}
+        programs.${builtins.baseNameOf path}
           or (throw "unit file: ${path} is none of the programs that NixOS has for it (${toString (builtins.attrNames programs)})");
     in
     if parts == null then line else builtins.elemAt parts 0 + program + builtins.elemAt parts 2;
@@ -59,7 +58,10 @@ in
 pick dependencies (section "Unit")
 // pick installation (section "Install")
 // {
-  unitConfig = values (builtins.removeAttrs (section "Unit") (builtins.attrNames dependencies));
+  # Documentation= names files below the prefix of install.sh.
+  unitConfig = values (
+    builtins.removeAttrs (section "Unit") ([ "Documentation" ] ++ builtins.attrNames dependencies)
+  );
 }
 // (if unit ? Service then { serviceConfig = values (withPrograms unit.Service); } else { })
 // (if unit ? Socket then { socketConfig = values unit.Socket; } else { })

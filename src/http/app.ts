@@ -5,6 +5,7 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
+  type FastifyReply,
   type FastifyRequest,
   LogController,
 } from 'fastify';
@@ -13,9 +14,10 @@ import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
 import { addCommandRoutes, type CommandTools } from './routes/commands.js';
-import { addConsoleRoutes } from './routes/console.js';
+import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
 import { addDefinitionRoutes, type DefinitionTools } from './routes/definitions.js';
 import { addEventRoutes } from './routes/events.js';
+import { addLaunchRoute } from './routes/launch.js';
 import { addLifecycleRoutes } from './routes/lifecycle.js';
 import { addServiceRoutes, type ServiceTools } from './routes/service.js';
 
@@ -26,7 +28,7 @@ declare module 'fastify' {
   }
 }
 
-export interface AppTools extends DefinitionTools, CommandTools, ServiceTools {
+export interface AppTools extends DefinitionTools, CommandTools, ConsoleTools, ServiceTools {
   events: VmEvents;
   logger: FastifyBaseLogger;
   version: string;
@@ -48,13 +50,16 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: 300 },
     genReqId: () => crypto.randomUUID(),
   });
-  app.setErrorHandler<FastifyError>((error, request, reply) => sendProblem(toProblem(error, request), reply));
+  app.setErrorHandler<FastifyError>((error, request, reply) =>
+    sendProblem(toProblem(error, request), request, reply),
+  );
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
       new VmsecretdError(
         'request_invalid',
         `There is no ${request.method} ${request.url.slice(0, 200)}; GET /openapi.json lists what there is`,
       ),
+      request,
       reply,
       404,
     ),
@@ -76,6 +81,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   });
   addDefinitionRoutes(app, tools);
   addLifecycleRoutes(app, tools);
+  addLaunchRoute(app, tools);
   addCommandRoutes(app, tools);
   addConsoleRoutes(app, tools);
   addEventRoutes(app, tools);
@@ -98,12 +104,13 @@ function toProblem(error: FastifyError, request: FastifyRequest): VmsecretdError
 
 function sendProblem(
   error: VmsecretdError,
-  reply: { code(status: number): { type(type: string): { send(body: unknown): unknown } } },
+  request: FastifyRequest,
+  reply: FastifyReply,
   status?: number,
 ): void {
-  const problem = buildProblem(error);
-  reply
-    .code(status ?? problem.status)
-    .type(PROBLEM_TYPE)
-    .send({ ...problem, status: status ?? problem.status });
+  const problem = { ...buildProblem(error), ...(status === undefined ? {} : { status }) };
+  reply.code(problem.status);
+  // The launcher is a shell script: it prints what it gets.
+  if (request.headers.accept === 'text/plain') reply.type('text/plain').send(problem.detail);
+  else reply.type(PROBLEM_TYPE).send(problem);
 }

@@ -25,6 +25,8 @@ export interface VmPlan {
   staticOemStrings: readonly string[];
   packing: Packing;
   apiSocket: string;
+  /** Where the command line itself wanted the API socket; other programs may look for it there. */
+  apiSocketLink: string | undefined;
   console: ConsolePlan | undefined;
   /** The converted VM config, for people to look at; undefined for QEMU. */
   vmConfig: Readonly<Record<string, unknown>> | undefined;
@@ -71,6 +73,8 @@ export interface Hypervisor {
   plan(definition: Definition, context: PlanContext): Promise<VmPlan>;
   /** From a VMM that was just spawned to a guest that runs with its credentials. */
   bringUp(options: BringUp): Promise<VmmControl>;
+  /** Whether the VMM's guest was started, its credentials in it. */
+  isBooted(apiSocket: string): Promise<boolean>;
   /** Takes a running VMM over. */
   connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl>;
 }

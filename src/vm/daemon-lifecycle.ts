@@ -12,7 +12,7 @@ import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict }
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
 import { nextRestart } from './restart-policy.js';
-import { type RunningVm, type StartTools, startVm } from './start-vm.js';
+import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
 import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
@@ -89,13 +89,14 @@ export class DaemonLifecycle implements Lifecycle {
       if (record === undefined) return;
       const { pid, startTimeTicks, phase, startedAt } = record;
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
-      if (phase === 'starting') {
+      const { hypervisor } = this.#tools.startTools();
+      const isThere = await isRecordedVmm(record);
+      if (phase === 'starting' && !(isThere && (await hypervisor.isBooted(record.apiSocket)))) {
         await killSame(pid, startTimeTicks, 'SIGKILL');
         this.start().catch(() => {});
         return;
       }
-      if (!(await isRecordedVmm(record))) return removeRecord(vm.paths.record);
-      const { hypervisor } = this.#tools.startTools();
+      if (!isThere) return removeRecord(vm.paths.record);
       const vmm = attachToVmm({ ...record, kill });
       const running = await adoptVmm(
         vm.name,
@@ -108,6 +109,13 @@ export class DaemonLifecycle implements Lifecycle {
       vm.adopted(running, startedAt);
       this.#watch(running);
     });
+  }
+
+  launch(): Promise<string> {
+    const { name } = this.#vm;
+    return Promise.reject(
+      new VmsecretdError('forbidden', `VM ${name} is supervised by the daemon; no launcher starts it`),
+    );
   }
 
   close(): void {
@@ -160,7 +168,7 @@ export class DaemonLifecycle implements Lifecycle {
       paths: vm.paths,
       console: vm.console,
       ownsConsole: true,
-      obtainVmm: (plan, both) => this.#spawn(plan, both),
+      obtainVmm: (prepared, both) => this.#spawn(prepared, both),
       onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
       signal,
     });
@@ -205,13 +213,14 @@ export class DaemonLifecycle implements Lifecycle {
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
-    vm.ended(exit, clean ? 'ended' : 'broke');
+    vm.vmmGone(exit);
+    vm.transition(clean ? 'ended' : 'broke');
     if (!asked) this.#scheduleRestart(clean);
   }
 
-  async #spawn(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess> {
+  async #spawn({ plan, credentials }: PreparedVm, signal: AbortSignal): Promise<VmmProcess> {
     const vmm = await this.#tools.spawnVmm(plan, signal);
-    await keepRecord(this.#vm, { ...plan, vmm, credentials: [] }, 'starting');
+    await keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
     return vmm;
   }
 

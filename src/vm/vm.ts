@@ -7,6 +7,7 @@ import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
+import type { Logger } from '../log.js';
 import { Console } from './console.js';
 import type { VmEvents } from './events.js';
 import type { RunningVm } from './start-vm.js';
@@ -30,6 +31,7 @@ export interface VmFacts {
   paths: VmPaths;
   events: VmEvents;
   now: () => Date;
+  logger: Pick<Logger, 'error'>;
 }
 
 export class Vm {
@@ -37,6 +39,7 @@ export class Vm {
   readonly paths: VmPaths;
   readonly #events: VmEvents;
   readonly #now: () => Date;
+  readonly #logger: Pick<Logger, 'error'>;
   definition: Definition;
   state: VmState = 'stopped';
   running: RunningVm | undefined;
@@ -49,11 +52,12 @@ export class Vm {
   lastExit: LastExit | null = null;
   problem: Problem | null = null;
 
-  constructor({ definition, paths, events, now }: VmFacts) {
+  constructor({ definition, paths, events, now, logger }: VmFacts) {
     this.definition = definition;
     this.paths = paths;
     this.#events = events;
     this.#now = now;
+    this.#logger = logger;
   }
 
   get name(): string {
@@ -66,8 +70,8 @@ export class Vm {
     if (to === undefined) return false;
     const from = this.state;
     this.state = to;
-    if (from !== to)
-      this.publish('state', { from, state: to, ...(this.problem === null ? {} : { problem: this.problem }) });
+    const problem = to === 'failed' ? { problem: this.problem } : {};
+    if (from !== to) this.publish('state', { from, state: to, ...problem });
     return true;
   }
 
@@ -110,20 +114,19 @@ export class Vm {
     this.transition(event);
   }
 
-  /** The VMM is gone. */
-  ended(exit: VmmExit, event: 'ended' | 'broke'): void {
-    const { status, signal } = exit;
+  /** The VMM is gone; what that means for the state is for its supervisor to say. */
+  vmmGone({ status, signal }: Pick<VmmExit, 'status' | 'signal'>): void {
     this.running = undefined;
     this.ready = false;
     this.guestStatus = null;
     this.startedAt = null;
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
-    this.transition(event);
   }
 
   describeProblem(error: unknown): Problem {
     const known = error instanceof VmsecretdError ? error : undefined;
+    if (known === undefined) this.#logger.error({ vm: this.name, stack: stackOf(error) }, 'internal error');
     return {
       at: this.#now().toISOString(),
       code: known?.code ?? 'internal',
@@ -162,6 +165,10 @@ export class Vm {
       })),
     };
   }
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : typeof error;
 }
 
 export type VmView = ReturnType<Vm['toJSON']>;

@@ -79,7 +79,10 @@ export class Vms {
     for (const [name, definition] of definitions) {
       const existing = this.#byName.get(name);
       if (existing === undefined) this.#byName.set(name, this.#tools.build(definition));
-      else if (JSON.stringify(existing.vm.definition) !== JSON.stringify(definition)) {
+      else if (isSupervisedElse(existing.vm, definition)) {
+        existing.lifecycle.close();
+        this.#byName.set(name, this.#tools.build(definition));
+      } else if (JSON.stringify(existing.vm.definition) !== JSON.stringify(definition)) {
         existing.vm.definition = definition;
         existing.vm.publish('definition', { change: 'changed' });
       }
@@ -90,4 +93,10 @@ export class Vms {
       this.#byName.delete(name);
     }
   }
+}
+
+/** Another supervisor takes over once the VM is down. */
+function isSupervisedElse(vm: Vm, { supervisor, unit }: Definition): boolean {
+  const isDown = vm.state === 'stopped' || vm.state === 'failed';
+  return isDown && (vm.definition.supervisor !== supervisor || vm.definition.unit !== unit);
 }

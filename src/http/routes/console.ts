@@ -1,6 +1,8 @@
 // The serial console: read by operators, typed into by root.
+import type { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../../errors.js';
+import type { Vm } from '../../vm/vm.js';
 import type { Vms } from '../../vm/vms.js';
 import { FollowQuery, NameParams } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
@@ -11,13 +13,19 @@ interface ConsoleRoute extends NameRoute {
   Querystring: { follow?: boolean };
 }
 
-export function addConsoleRoutes(app: FastifyInstance, { vms }: { vms: Vms }): void {
+export interface ConsoleTools {
+  vms: Vms;
+  /** What the console printed, and with `follow` what it prints from now on. */
+  readConsole(vm: Vm, follow: boolean): Readable | Buffer;
+}
+
+export function addConsoleRoutes(app: FastifyInstance, { vms, readConsole }: ConsoleTools): void {
   app.get<ConsoleRoute>(
     '/v1/vms/:name/console',
     { schema: { summary: 'The serial console as raw bytes', params: NameParams, querystring: FollowQuery } },
     async (request, reply) => {
-      const { console } = vms.get(request.params.name).vm;
-      return reply.type(RAW).send(request.query.follow === true ? console.follow() : console.recent());
+      const { vm } = vms.get(request.params.name);
+      return reply.type(RAW).send(readConsole(vm, request.query.follow === true));
     },
   );
 

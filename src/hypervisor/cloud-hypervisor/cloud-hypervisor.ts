@@ -4,7 +4,7 @@ import type { Definition } from '../../definition/definition.js';
 import type { Packing } from '../../delivery/protocol.js';
 import { VmsecretdError } from '../../errors.js';
 import type { BringUp, ConsolePlan, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
-import { callVmm, type VmmVerb, waitForApi } from './api-client.js';
+import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
 import { programArguments } from './program-options.js';
@@ -24,6 +24,7 @@ export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor
     kind: 'cloud-hypervisor',
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
+    isBooted: apiSocket => isBooted(apiSocket, CALL_TIMEOUT_MS),
     connect,
   };
 }
@@ -50,6 +51,7 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     staticOemStrings,
     packing: packingOf(config, version),
     apiSocket: context.paths.apiSocket,
+    apiSocketLink: converted.program.apiSocket,
     console,
     vmConfig: config,
   };

@@ -1,0 +1,59 @@
+// Who knocks at launch.sock: nothing that a caller says is believed but which process it is, and that is looked up.
+import { basename } from 'node:path';
+import { VmsecretdError } from '../errors.js';
+import { type ProcessFacts, readProcess } from '../system/procfs.js';
+import type { Systemctl, UnitFacts } from './systemctl.js';
+
+const LAUNCHER = 'vmsecretd-launch';
+
+export interface LaunchRequest {
+  process: ProcessFacts;
+  /** What follows `--`; undefined where the definition's command counts. */
+  command: readonly string[] | undefined;
+  /** Which run of the unit it is. */
+  invocationId: string | null;
+}
+
+/**
+ * Checks that the process is the launcher of this VM, in the VM's unit, run by the unit's user.
+ * @throws VmsecretdError forbidden
+ */
+export async function checkLaunchRequest(
+  vm: string,
+  unit: string,
+  pid: number,
+  systemctl: Pick<Systemctl, 'show'>,
+): Promise<LaunchRequest> {
+  const process = await readProcess(pid);
+  if (process === null) throw refuse(vm, `there is no process ${pid}`);
+  const command = launcherCommand(vm, process.argv);
+  if (command === null) throw refuse(vm, `process ${pid} is not ${LAUNCHER} ${vm}`);
+  const facts = await systemctl.show(unit);
+  const why = findMismatch(process, facts);
+  if (why !== undefined)
+    throw refuse(vm, `process ${pid} ${why} ${unit}; start it with systemctl start ${unit}`);
+  // Between the reads the pid may have become another's.
+  const again = await readProcess(pid);
+  if (again?.startTimeTicks !== process.startTimeTicks || again.argv.join('\0') !== process.argv.join('\0')) {
+    throw refuse(vm, `process ${pid} changed while it was looked at`);
+  }
+  return { process, command, invocationId: facts.invocationId };
+}
+
+/** @returns null where the command line is not the launcher's, run by its shell, for this VM */
+function launcherCommand(vm: string, argv: readonly string[]): readonly string[] | undefined | null {
+  const [, script = '', name, separator, ...command] = argv;
+  if (basename(script) !== LAUNCHER || name !== vm) return null;
+  if (separator === undefined) return undefined;
+  return separator === '--' ? command : null;
+}
+
+function findMismatch({ cgroup, uid }: ProcessFacts, unit: UnitFacts): string | undefined {
+  if (unit.controlGroup === null || cgroup !== unit.controlGroup) return 'does not run in';
+  if (uid === null || uid !== unit.uid) return 'is not run by the user of';
+  return undefined;
+}
+
+function refuse(vm: string, why: string): VmsecretdError {
+  return new VmsecretdError('forbidden', `VM ${vm}: this launch is refused: ${why}`, { details: { vm } });
+}

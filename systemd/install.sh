@@ -1,0 +1,136 @@
+#!/bin/sh
+# Installs vmsecretd from this folder's parent, which was built (npm ci && npm run build), or takes it away again.
+# install.sh [--prefix DIR] [--uninstall [--purge]]; DESTDIR stages into a folder and touches no running system.
+set -eu
+
+usage='usage: [DESTDIR=DIR] install.sh [--prefix DIR] [--uninstall [--purge]]'
+fail() {
+  printf 'install.sh: %s\n' "$1" >&2
+  exit "${2:-1}"
+}
+
+prefix=/usr/local
+uninstall=
+purge=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --prefix)
+      [ $# -gt 1 ] || fail "--prefix needs a folder; $usage" 2
+      prefix=$2
+      shift
+      ;;
+    --prefix=*) prefix=${1#--prefix=} ;;
+    --uninstall) uninstall=yes ;;
+    --purge) purge=yes ;;
+    --help)
+      echo "$usage"
+      exit 0
+      ;;
+    *) fail "unknown argument \"$1\"; $usage" 2 ;;
+  esac
+  shift
+done
+[ -z "$purge" ] || [ -n "$uninstall" ] || fail "--purge goes with --uninstall; $usage" 2
+# The prefix is written into units and a shell script.
+case $prefix in
+  /*[!A-Za-z0-9/_.+-]* | [!/]* | '') fail "--prefix must be an absolute path of letters, digits and / _ . + -" 2 ;;
+esac
+
+root=${DESTDIR-}
+source=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+library=$prefix/lib/vmsecretd
+# systemd looks in PREFIX/lib/systemd only for these two.
+case $prefix in
+  /usr | /usr/local) configuration=$prefix/lib ;;
+  *) configuration=/etc ;;
+esac
+units=$configuration/systemd/system
+sysusers=$configuration/sysusers.d/vmsecretd.conf
+tmpfiles=$configuration/tmpfiles.d/vmsecretd.conf
+unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket microvm@.service'
+
+is_live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
+
+refuse_while_vms_run() {
+  running=$(systemctl list-units --plain --no-legend --state=active,activating,deactivating 'microvm@*.service' | cut -d' ' -f1 | tr '\n' ' ')
+  [ -z "$running" ] || fail "these VMs still run and need the launcher to be stopped: ${running% }. Stop them first: systemctl stop 'microvm@*'"
+}
+
+uninstall_all() {
+  if is_live; then
+    refuse_while_vms_run
+    systemctl disable --quiet --now vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd.service ||
+      fail 'the units could not be stopped'
+  fi
+  for name in $unit_names; do rm -f "$root$units/$name"; done
+  rm -f "$root$sysusers" "$root$tmpfiles"
+  rm -f "$root$prefix/bin/vmsecretd" "$root$prefix/bin/vmsecretctl" "$root$prefix/bin/vmsecretd-launch"
+  rm -rf "$root$library" "$root/run/vmsecretd"
+  if is_live; then systemctl daemon-reload; fi
+  if [ -n "$purge" ]; then
+    rm -rf "$root/var/lib/vmsecretd"
+    echo 'Removed vmsecretd and its state. /etc/vmsecretd, the disks in /var/lib/microvms and the users stay.'
+  else
+    echo "Removed vmsecretd. Definitions kept in $root/var/lib/vmsecretd stay (--purge removes them), as do /etc/vmsecretd,"
+    echo 'the disks in /var/lib/microvms and the users.'
+  fi
+}
+
+write_program() {
+  {
+    echo '#!/bin/sh'
+    echo "exec $node $library/$2 \"\$@\""
+  } > "$root$prefix/bin/$1"
+  chmod 755 "$root$prefix/bin/$1"
+}
+
+install_all() {
+  [ -f "$source/dist/src/daemon.js" ] || fail "$source is not built: npm ci && npm run build"
+  node=$(command -v node) || fail 'there is no node on the PATH: 20.19 or later is needed'
+  rm -rf "$root$library.new"
+  mkdir -p "$root$library.new/dist" "$root$prefix/bin" "$root$units" \
+    "$(dirname "$root$sysusers")" "$(dirname "$root$tmpfiles")"
+  cp "$source/package.json" "$root$library.new/"
+  cp -R "$source/dist/src" "$root$library.new/dist/"
+  for folder in docs guest; do
+    if [ -d "$source/$folder" ]; then cp -R "$source/$folder" "$root$library.new/"; fi
+  done
+  copy_dependencies
+  rm -rf "$root$library"
+  mv "$root$library.new" "$root$library"
+
+  write_program vmsecretd dist/src/daemon.js
+  write_program vmsecretctl dist/src/cli/vmsecretctl.js
+  install -m 755 "$source/systemd/vmsecretd-launch" "$root$prefix/bin/vmsecretd-launch"
+  for name in $unit_names; do
+    sed "s#/usr/local/#$prefix/#g" "$source/systemd/$name" > "$root$units/$name"
+    chmod 644 "$root$units/$name"
+  done
+  install -m 644 "$source/systemd/vmsecretd.sysusers" "$root$sysusers"
+  install -m 644 "$source/systemd/vmsecretd.tmpfiles" "$root$tmpfiles"
+  if is_live; then
+    systemd-sysusers "$sysusers"
+    systemd-tmpfiles --create "$tmpfiles"
+    systemctl daemon-reload
+    # An upgrade: a daemon of the old version must not fork deliverers of the new one. No VM notices.
+    systemctl try-restart vmsecretd.service
+  fi
+  echo "Installed vmsecretd in $root$library. Next: systemctl enable --now vmsecretd.service"
+}
+
+# What package-lock.json does not mark as development, as npm ci --omit=dev would lay it out; no network needed.
+copy_dependencies() {
+  # shellcheck disable=SC2016 # JavaScript, not shell
+  "$node" -e '
+    const { packages } = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
+    for (const [path, { dev, devOptional }] of Object.entries(packages))
+      if (path !== "" && !dev && !devOptional) console.log(path);
+  ' "$source/package-lock.json" | while IFS= read -r path; do
+    # An optional package of another platform is not there.
+    [ -d "$source/$path" ] || continue
+    mkdir -p "$root$library.new/$(dirname "$path")"
+    cp -R "$source/$path" "$root$library.new/$(dirname "$path")/"
+  done
+}
+
+if [ -n "$uninstall" ]; then uninstall_all; else install_all; fi
