@@ -1,7 +1,7 @@
 // A booted Debian with vmsecretd installed as people install it, one secret, and test guests: a host for VMs under systemd.
 // The VMM is the real cloud-hypervisor where it is on PATH and /dev/kvm is there, the stand-in otherwise.
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Test } from 'tap';
@@ -53,6 +53,7 @@ vm_state() { vmsecretctl list | while read -r name state rest; do [ "$name" != "
 # What systemd and vmsecretd say of a VM.
 states() { echo "$(unit "$1" ActiveState) $(vm_state "$1")"; }
 vmm_count() { ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c cloud-hypervisor; }
+launcher_lines() { console "$1" | grep "vmsecretd-launch: .*$2"; }
 console() { journalctl --unit "microvm@$1" --output cat --no-pager; }
 # define NAME GUEST [MORE ARGUMENTS AS JSON]
 define() {
@@ -80,6 +81,8 @@ echo '{"identities": ["/etc/vmsecretd/identity"]}' > /etc/vmsecretd/config.json
 export async function bootVmHost(t: Test): Promise<VmHost> {
   const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
   t.teardown(() => rmSync(guests, { recursive: true, force: true }));
+  // The VMM's user reads them.
+  chmodSync(guests, 0o755);
   for (const after of GUESTS) writeFileSync(join(guests, after), buildPvhGuest({ after }));
   const system = await bootDebian({
     binds: { [findHypervisor() ?? '']: '/usr/bin/cloud-hypervisor', [guests]: '/opt/guests' },
