@@ -25,10 +25,16 @@ export interface StartOptions {
   command?: readonly string[];
   ownsConsole: boolean;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
-  obtainVmm(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess>;
+  obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
   /** Told once the credentials are ready, before anything is started. */
   onPrepared?(credentials: readonly PreparedCredential[], notes: readonly string[]): void;
   signal: AbortSignal;
+}
+
+/** A VM whose credentials are ready and which has no VMM yet. */
+export interface PreparedVm {
+  plan: VmPlan;
+  credentials: readonly PreparedCredential[];
 }
 
 /** A VM whose guest runs. */
@@ -51,7 +57,7 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     try {
       options.onPrepared?.(delivery.credentials, delivery.notes);
-      const vmm = await options.obtainVmm(plan, signal);
+      const vmm = await options.obtainVmm({ plan, credentials: delivery.credentials }, signal);
       const control = await bringUp({
         tools,
         definition,

@@ -31,7 +31,7 @@ export interface VmFacts {
   paths: VmPaths;
   events: VmEvents;
   now: () => Date;
-  logger: Pick<Logger, 'error'>;
+  logger: Pick<Logger, 'error' | 'warn'>;
 }
 
 export class Vm {
@@ -39,7 +39,7 @@ export class Vm {
   readonly paths: VmPaths;
   readonly #events: VmEvents;
   readonly #now: () => Date;
-  readonly #logger: Pick<Logger, 'error'>;
+  readonly #logger: Pick<Logger, 'error' | 'warn'>;
   definition: Definition;
   state: VmState = 'stopped';
   running: RunningVm | undefined;
@@ -82,6 +82,7 @@ export class Vm {
   credentialsPrepared(credentials: readonly PreparedCredential[], notes: readonly string[]): void {
     const told = credentials.map(({ name, source, path, sizeBytes }) => ({ name, source, path, sizeBytes }));
     this.publish('credentials', { credentials: told, notes });
+    if (this.definition.delivery === 'cmdline') this.#logger.warn({ vm: this.name }, EXPOSED);
   }
 
   booted(running: RunningVm): void {
@@ -166,6 +167,10 @@ export class Vm {
     };
   }
 }
+
+/** Told wherever an operator looks. */
+export const EXPOSED =
+  'delivery "cmdline" puts the secrets on a command line that every user of this host can read; "api" keeps them out of it';
 
 function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : typeof error;
