@@ -161,10 +161,13 @@ async function bringUp({
       signal: either,
     });
   } catch (error) {
+    // Why it was ended says more than what broke off; what the VMM answered says more than that we then ended it.
+    const isAnswer = error instanceof VmsecretdError && error.details.status !== undefined;
+    const isKnown = signal.aborted || (isAnswer && !gone.signal.aborted);
     vmm.kill('SIGKILL');
     await vmm.exited;
     await console.disconnect();
-    // Why it was ended says more than what broke off.
+    if (isKnown) throw signal.aborted ? signal.reason : error;
     throw either.aborted ? either.reason : error;
   }
 }
