@@ -26,9 +26,11 @@ import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
 import { listenOn } from './system/sockets.js';
+import { requestUnix } from './system/unix-http.js';
 import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
+import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
 import { showCommand } from './vm/show-command.js';
@@ -54,6 +56,8 @@ export interface Daemon {
   reload(): Promise<void>;
   /** Starts what has `autostart`, after the service manager knows that the daemon is ready. */
   autostart(): void;
+  /** Settles when every socket of the daemon has answered; rejects when one does not. */
+  probe(): Promise<void>;
   /** Leaves the VMs running. */
   close(): Promise<void>;
 }
@@ -87,6 +91,14 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
   const systemctl = createSystemctl();
   const unitWatch = createUnitWatch({ systemctl, logger });
+  let journal: Promise<void> = Promise.resolve();
+  events.subscribe(event => {
+    const unit = vms.unitOf(event.vm);
+    // What failed a start, the launcher or the lifecycle has told that journal.
+    if (unit === undefined || event.state === 'failed') return;
+    // One after another: each is a process of its own.
+    journal = journal.then(() => writeUnitJournal(unit, `VM ${event.vm} ${describeEvent(event)}`, 'info'));
+  });
   const buildLifecycle = (vm: Vm): Lifecycle => {
     const { definition } = vm;
     const shared = { startTools: () => toolsFor(vm), startLimit };
@@ -114,7 +126,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       unitWatch,
       checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
       writeAnswer: writeLaunchAnswer,
-      writeJournal: message => writeUnitJournal(definition.unit, message),
+      writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };
   const vms = new Vms({
@@ -164,6 +176,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
             .catch(() => {});
       }
     },
+    probe: () => probeSockets(folders.runtimeDirectory),
     close: async () => {
       vms.close();
       await stopListening();
@@ -280,6 +293,23 @@ async function listen(
       server.closeAllConnections();
     }
   };
+}
+
+/** How long a daemon that works takes to answer itself, with plenty to spare. */
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** Any answer will do: launch.sock refuses the call, and so shows that it is served. */
+async function probeSockets(runtimeDirectory: string): Promise<void> {
+  await Promise.all(
+    SOCKETS.map(({ file }) =>
+      requestUnix({
+        socketPath: join(runtimeDirectory, file),
+        method: 'GET',
+        path: '/v1/health',
+        timeoutMs: PROBE_TIMEOUT_MS,
+      }),
+    ),
+  );
 }
 
 async function findGroup(group: string | undefined): Promise<number | undefined> {
