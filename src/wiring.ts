@@ -17,16 +17,16 @@ import { createCloudHypervisor } from './hypervisor/cloud-hypervisor/cloud-hyper
 import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
 import { createQemu } from './hypervisor/qemu/qemu.js';
 import type { Logger } from './log.js';
-import { spawnVmm } from './supervisor/daemon-child.js';
+import { prepareDirectory, spawnVmm } from './supervisor/daemon-child.js';
 import { writeLaunchAnswer } from './supervisor/launch-answer.js';
 import { checkLaunchRequest } from './supervisor/launch-request.js';
-import { resolveGroup } from './supervisor/run-as.js';
 import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
 import { listenOn } from './system/sockets.js';
+import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
 import { VmEvents } from './vm/events.js';
@@ -93,7 +93,19 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     if (definition.supervisor === 'daemon') {
       return new DaemonLifecycle(vm, {
         ...shared,
-        spawnVmm: (plan, signal) => spawnVmm({ plan, ...spawnSettings(vm, config), path, signal }),
+        resolveOwner: () =>
+          resolveUser(vm.name, vm.definition.user ?? config.user, vm.definition.group ?? config.group),
+        prepareDirectory: (plan, owner) => prepareDirectory(plan, vm.paths, owner),
+        spawnVmm: (plan, owner, signal) =>
+          spawnVmm({
+            plan,
+            owner,
+            paths: vm.paths,
+            workingDirectory: vm.definition.workingDirectory,
+            preStart: vm.definition.preStart,
+            path,
+            signal,
+          }),
       });
     }
     return new UnitLifecycle(vm, {
@@ -162,17 +174,6 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-function spawnSettings(vm: Vm, config: Config) {
-  const { workingDirectory, preStart, user, group } = vm.definition;
-  return {
-    paths: vm.paths,
-    workingDirectory,
-    preStart,
-    user: user ?? config.user,
-    group: group ?? config.group,
-  };
-}
-
 /** One VMM that cannot be taken over keeps nobody else from being. */
 async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
   await Promise.all(
@@ -194,6 +195,8 @@ export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
     apiSocket: join(directory, 'api.sock'),
     consoleSocket: join(directory, 'console.sock'),
     consoleLog: join(directory, 'console.log'),
+    notifyPort: join(directory, 'notify.sock'),
+    reportPort: join(directory, 'report.sock'),
     vmmLog: join(directory, 'vmm.log'),
     record: join(runtimeDirectory, 'records', `${name}.json`),
   };

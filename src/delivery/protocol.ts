@@ -11,6 +11,8 @@ export interface Preparation {
   /** OEM strings of command line and definition, in order. */
   staticOemStrings: string[];
   packing: Packing;
+  /** Whether the guest is to acknowledge its credentials: a nonce goes first among them. */
+  wantsReceipt: boolean;
   /** Hex key of the digests that tell a changed secret without telling the secret. */
   digestKey: string;
 }
@@ -19,13 +21,13 @@ export interface Preparation {
 export type Packing =
   | { kind: 'api'; vmConfigText: string; limitBytes: number }
   | { kind: 'fifo'; limitBytes: number }
-  | { kind: 'cmdline'; platform: string | undefined };
+  /** The VMM's program and complete arguments, its static OEM strings among them but for the definition's. */
+  | { kind: 'cmdline'; program: string; argv: string[]; oemStrings: string[] };
 
 /** Where the packed OEM strings go. */
 export type Destination =
   | { kind: 'api'; socketPath: string; timeoutMs: number }
-  | { kind: 'fifo'; paths: string[]; timeoutMs: number }
-  | { kind: 'cmdline'; path: string; timeoutMs: number };
+  | { kind: 'fifo'; paths: string[]; timeoutMs: number };
 
 /** One credential as everybody may know it. */
 export interface PreparedCredential {
@@ -36,6 +38,8 @@ export interface PreparedCredential {
   sizeBytes: number;
   /** HMAC-SHA-256 of the value with the digest key, hex. */
   digest: string;
+  /** What the guest's receipt must have for it; only where one is wanted. */
+  receiptDigest?: string;
 }
 
 export interface PreparationResult {

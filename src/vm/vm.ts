@@ -10,6 +10,7 @@ import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import { Console } from './console.js';
 import type { VmEvents } from './events.js';
+import { GuestReports } from './guest-reports.js';
 import type { RunningVm } from './start-vm.js';
 import { nextState, type VmEvent, type VmState } from './state.js';
 import type { VmmExit } from './vmm-process.js';
@@ -31,15 +32,16 @@ export interface VmFacts {
   paths: VmPaths;
   events: VmEvents;
   now: () => Date;
-  logger: Pick<Logger, 'error'>;
+  logger: Pick<Logger, 'error' | 'warn'>;
 }
 
 export class Vm {
   readonly console = new Console();
+  readonly reports = new GuestReports(this);
   readonly paths: VmPaths;
   readonly #events: VmEvents;
   readonly #now: () => Date;
-  readonly #logger: Pick<Logger, 'error'>;
+  readonly #logger: Pick<Logger, 'error' | 'warn'>;
   definition: Definition;
   state: VmState = 'stopped';
   running: RunningVm | undefined;
@@ -82,10 +84,12 @@ export class Vm {
   credentialsPrepared(credentials: readonly PreparedCredential[], notes: readonly string[]): void {
     const told = credentials.map(({ name, source, path, sizeBytes }) => ({ name, source, path, sizeBytes }));
     this.publish('credentials', { credentials: told, notes });
+    if (this.definition.delivery === 'cmdline') this.#logger.warn({ vm: this.name }, EXPOSED);
   }
 
   booted(running: RunningVm): void {
     this.running = running;
+    this.receipt ??= running.channels.receipt === undefined ? null : 'pending';
     this.startedAt = this.#now().toISOString();
     this.problem = null;
     this.lastExit = null;
@@ -100,6 +104,13 @@ export class Vm {
     this.startedAt = startedAt;
     this.transition('adopted');
     this.becomeReady();
+  }
+
+  /** The guest's receipt: what is wrong with it, or nothing. */
+  receiptCame(problems: readonly string[]): void {
+    this.receipt = problems.length === 0 ? 'verified' : `failed: ${problems.join(', ')}`;
+    this.publish('receipt', { receipt: this.receipt });
+    if (problems.length === 0 && this.definition.ready === 'receipt') this.becomeReady();
   }
 
   becomeReady(): void {
@@ -119,6 +130,7 @@ export class Vm {
     this.running = undefined;
     this.ready = false;
     this.guestStatus = null;
+    this.receipt = null;
     this.startedAt = null;
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
@@ -166,6 +178,10 @@ export class Vm {
     };
   }
 }
+
+/** Told wherever an operator looks. */
+export const EXPOSED =
+  'delivery "cmdline" puts the secrets on a command line that every user of this host can read; "api" keeps them out of it';
 
 function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : typeof error;

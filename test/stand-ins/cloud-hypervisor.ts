@@ -11,8 +11,8 @@
 //   refuses-create vm.create is answered with 400 that quotes the last OEM string
 
 import { rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { refuseVmConfig } from './refuse-vm-config.js';
 import { StandInRefusal, StandInVm, type StandInVmConfig } from './stand-in-vm.js';
 
@@ -77,6 +77,8 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
         return void response.end(JSON.stringify(describeProgram()));
       case 'GET vm.info':
         return void response.end(JSON.stringify(vm.view()));
+      case 'GET vm.counters':
+        return void response.end(JSON.stringify(vm.counters()));
       case 'PUT vm.create':
         await vm.create(parseVmConfig(body, name));
         return done();
@@ -113,10 +115,21 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
 
   process.on('SIGTERM', () => vm.failure === 'hangs-on-stop' || exit());
   if (name === 'never-listens') return void setInterval(() => {}, 1_000_000);
-  process.umask(0o077);
-  rmSync(apiSocket, { force: true });
   server.on('error', error => exitWith(1, `Fatal error: CreateApiServerSocket(${error.message})`));
-  server.listen(apiSocket);
+  listenUnlessInUse(server, apiSocket);
+}
+
+/** A socket that a killed VMM left behind is replaced, one that somebody listens on is not. */
+function listenUnlessInUse(server: Server, path: string): void {
+  const other = connect(path);
+  other.once('connect', () =>
+    exitWith(1, `Error: API socket "${path}" is already in use by another running instance`),
+  );
+  other.once('error', () => {
+    process.umask(0o077);
+    rmSync(path, { force: true });
+    server.listen(path);
+  });
 }
 
 function describeProgram(): object {
