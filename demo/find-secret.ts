@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 
-/** The secret itself, as a JSON string has it, and what base64 makes of it at each of the three places where it may begin in a group. */
-function traces(text: string): Buffer[] {
-  const secret = Buffer.from(text);
+/** The value itself, as a JSON string has it, and what base64 makes of it wherever in a group of three bytes it begins. */
+function traces(value: string): Buffer[] {
+  const secret = Buffer.from(value);
   const encoded = [0, 1, 2].map(before => {
-    const text = Buffer.concat([Buffer.alloc(before), secret])
+    const base64 = Buffer.concat([Buffer.alloc(before), secret])
       .toString('base64')
       .replace(/=+$/, '');
     // A first and last character that its neighbours in the text share bits with is no part of the trace.
@@ -18,7 +18,7 @@ function traces(text: string): Buffer[] {
     const last = (before + secret.length) % 3 === 0 ? base64.length : base64.length - 1;
     return Buffer.from(base64.slice(first, last));
   });
-  return [secret, Buffer.from(JSON.stringify(text).slice(1, -1)), ...encoded];
+  return [secret, Buffer.from(JSON.stringify(value).slice(1, -1)), ...encoded];
 }
 
 /** Every regular file below a path, or the path itself. */
