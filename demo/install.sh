@@ -24,7 +24,7 @@ choose_hypervisor() {
 install_program() {
   ! command -v "$1" >/dev/null || return 0
   if command -v apt-get >/dev/null && [[ $(id -u) -eq 0 ]]; then
-    run "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $2 >/dev/null"
+    run "apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $2 </dev/null >/dev/null"
   else
     fail "$1 is missing. Install it, then run this again: sudo apt-get install --no-install-recommends $2"
   fi
