@@ -30,16 +30,24 @@ export function renderPages(): { path: string; now: string; fresh: string }[] {
     const now = readFileSync(path, 'utf8');
     if (!MARKED_PART.test(now)) throw new Error(`${path} has no place for its generated part`);
     const table = renderTable(schema);
-    return { path, now, fresh: now.replace(MARKED_PART, (_, begin, end) => begin + table + end) };
+    return { path, now, fresh: now.replace(MARKED_PART, (_, begin, end) => `${begin}\n${table}\n${end}`) };
   });
 }
 
 function renderTable(schema: Schema): string {
-  const rows = listKeys(schema).map(
-    ([key, value]) =>
-      `| \`${key}\` | ${describeType(value)} | ${describeDefault(value)} | ${value.description ?? ''} |`,
-  );
-  return ['| key | type | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n');
+  const rows = [
+    ['key', 'type', 'default', 'meaning'],
+    ...listKeys(schema).map(([key, value]) => [
+      `\`${key}\``,
+      describeType(value),
+      describeDefault(value),
+      value.description ?? '',
+    ]),
+  ];
+  const widths = [0, 1, 2, 3].map(column => Math.max(...rows.map(row => row[column]?.length ?? 0)));
+  const [head, ...body] = rows.map(row => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)));
+  const rule = widths.map(width => '-'.repeat(width));
+  return [head, rule, ...body].map(row => `| ${row?.join(' | ')} |`).join('\n');
 }
 
 /** Every key with its path, objects before what is in them. */
