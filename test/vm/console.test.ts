@@ -13,7 +13,10 @@ async function listen(t: Test) {
   const server = createServer();
   const client = once(server, 'connection') as Promise<[Socket]>;
   await once(server.listen(path), 'listening');
-  t.teardown(() => server.close());
+  t.teardown(async () => {
+    server.close();
+    (await client)[0].destroy();
+  });
   return { path, client: client.then(([socket]) => socket) };
 }
 
