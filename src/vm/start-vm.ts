@@ -3,7 +3,14 @@ import type { Definition } from '../definition/definition.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
-import type { ConsolePlan, Hypervisor, VmmControl, VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
+import type {
+  ConsolePlan,
+  GuestChannelPlans,
+  Hypervisor,
+  VmmControl,
+  VmPaths,
+  VmPlan,
+} from '../hypervisor/hypervisor.js';
 import type { Console } from './console.js';
 import { describeExit, type VmmProcess } from './vmm-process.js';
 
@@ -21,13 +28,15 @@ export interface StartOptions {
   definition: Definition;
   paths: VmPaths;
   console: Console;
+  /** Where a unit runs, in place of the definition's. */
+  workingDirectory?: string;
   /** A launcher's command, in place of the definition's. */
   command?: readonly string[];
   ownsConsole: boolean;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
   obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
   /** Told once the credentials are ready, before anything is started. */
-  onPrepared?(credentials: readonly PreparedCredential[], notes: readonly string[]): void;
+  onPrepared(prepared: PreparedVm, notes: readonly string[]): Promise<void>;
   signal: AbortSignal;
 }
 
@@ -41,6 +50,7 @@ export interface PreparedVm {
 export interface RunningVm {
   apiSocket: string;
   console: ConsolePlan | undefined;
+  channels: GuestChannelPlans;
   /** Undefined where an earlier daemon started it. */
   plan: VmPlan | undefined;
   vmm: VmmProcess;
@@ -56,8 +66,9 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
     const plan = await planVm(tools, options);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     try {
-      options.onPrepared?.(delivery.credentials, delivery.notes);
-      const vmm = await options.obtainVmm({ plan, credentials: delivery.credentials }, signal);
+      const prepared = { plan, credentials: delivery.credentials };
+      await options.onPrepared(prepared, delivery.notes);
+      const vmm = await options.obtainVmm(prepared, signal);
       const control = await bringUp({
         tools,
         definition,
@@ -67,8 +78,8 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
         console: options.console,
         signal,
       });
-      const { apiSocket, console } = plan;
-      return { apiSocket, console, plan, vmm, control, credentials: delivery.credentials };
+      const { apiSocket, console, channels } = plan;
+      return { apiSocket, console, channels, plan, vmm, control, credentials: delivery.credentials };
     } finally {
       delivery.end();
     }
@@ -81,12 +92,13 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
 /** Steps 1 and 2: nothing is touched. */
 export function planVm(
   tools: Pick<StartTools, 'hypervisor'>,
-  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'ownsConsole'>,
+  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'workingDirectory' | 'ownsConsole'>,
 ): Promise<VmPlan> {
   const { definition, paths, command, ownsConsole } = options;
   return tools.hypervisor.plan(definition, {
     paths,
     ownsConsole,
+    workingDirectory: options.workingDirectory ?? definition.workingDirectory ?? paths.directory,
     ...(command === undefined ? {} : { command }),
   });
 }
@@ -106,6 +118,7 @@ export function prepareCredentials(
       passphraseFiles: [...tools.passphraseFiles],
       staticOemStrings: [...plan.staticOemStrings],
       packing: plan.packing,
+      wantsReceipt: plan.channels.receipt !== undefined,
       digestKey: tools.digestKey,
     },
     signal,
@@ -148,10 +161,13 @@ async function bringUp({
       signal: either,
     });
   } catch (error) {
+    // Why it was ended says more than what broke off; what the VMM answered says more than that we then ended it.
+    const isAnswer = error instanceof VmsecretdError && error.details.status !== undefined;
+    const isKnown = signal.aborted || (isAnswer && !gone.signal.aborted);
     vmm.kill('SIGKILL');
     await vmm.exited;
     await console.disconnect();
-    // Why it was ended says more than what broke off.
+    if (isKnown) throw signal.aborted ? signal.reason : error;
     throw either.aborted ? either.reason : error;
   }
 }

@@ -1,9 +1,19 @@
 // cloud-hypervisor as a Hypervisor: its own options on the command line, the VM through its API socket.
+import { resolve } from 'node:path';
 import { checkOemStrings } from '../../credentials/limits.js';
+import { credentialNameOf } from '../../credentials/oem-string.js';
 import type { Definition } from '../../definition/definition.js';
 import type { Packing } from '../../delivery/protocol.js';
 import { VmsecretdError } from '../../errors.js';
-import type { BringUp, ConsolePlan, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
+import type {
+  BringUp,
+  ConsolePlan,
+  GuestChannelPlans,
+  Hypervisor,
+  PlanContext,
+  VmmControl,
+  VmPlan,
+} from '../hypervisor.js';
 import { fifoPaths } from '../qemu/fifo-delivery.js';
 import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
 import { writeVmConfig } from './create-body.js';
@@ -26,7 +36,7 @@ export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor
     kind: 'cloud-hypervisor',
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
-    isBooted: apiSocket => isBooted(apiSocket, CALL_TIMEOUT_MS),
+    isBooted: (vm, apiSocket) => isBooted(vm, apiSocket, CALL_TIMEOUT_MS),
     connect,
   };
 }
@@ -36,7 +46,12 @@ async function planVm(program: string, definition: Definition, context: PlanCont
   const { paths } = context;
   const converted = convertDefinition(definition, context);
   const { vmConfig, console } = arrangeConsole(converted.vmConfig, context, definition.delivery);
-  const staticOemStrings = [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings];
+  const channels = channelsOf(definition, vmConfig, context);
+  const staticOemStrings = [
+    ...(vmConfig.platform?.oem_strings ?? []),
+    ...definition.oemStrings,
+    ...notifyStrings(channels, [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings]),
+  ];
   const credentials = Object.keys(definition.credentials);
   checkOemStrings(vm, staticOemStrings, credentials);
   const version = await readMajorVersion(program);
@@ -53,6 +68,7 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     apiSocket: paths.apiSocket,
     apiSocketLink: converted.program.apiSocket,
     console,
+    channels,
     vmConfig: config,
   };
   if (definition.delivery === 'cmdline')
@@ -63,6 +79,39 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     fifos: [],
     packing: packingOf(config, version),
   };
+}
+
+/** vsock ports, as microvm.nix and docs/receipt.md have them. */
+const NOTIFY_PORT = 8888;
+const RECEIPT_PORT = 8889;
+const NOTIFY_CREDENTIAL = 'vmm.notify_socket';
+
+/** Under a unit the notify socket is the unit's own: microvm.nix feeds systemd from it. */
+function channelsOf(
+  { name: vm, ready }: Definition,
+  { vsock }: VmConfig,
+  { ownsConsole, workingDirectory }: PlanContext,
+): GuestChannelPlans {
+  const wanted = ready === 'receipt' || (ready === 'notify' && ownsConsole);
+  if (!wanted) return {};
+  if (vsock === undefined) {
+    throw new VmsecretdError(
+      'command_invalid',
+      `VM ${vm}: ready "${ready}" needs a channel from the guest: add --vsock cid=3,socket=vsock.sock to the command line`,
+      { details: { vm, flag: '--vsock' } },
+    );
+  }
+  const path = (port: number) => `${resolve(workingDirectory, vsock.socket)}_${port}`;
+  return ready === 'notify'
+    ? { notify: { kind: 'vsock', path: path(NOTIFY_PORT) } }
+    : { receipt: { kind: 'vsock', path: path(RECEIPT_PORT) } };
+}
+
+/** Tells the guest's systemd where to notify, unless the command line does. */
+function notifyStrings({ notify }: GuestChannelPlans, strings: readonly string[]): string[] {
+  if (notify === undefined || strings.some(string => credentialNameOf(string) === NOTIFY_CREDENTIAL))
+    return [];
+  return [`io.systemd.credential:${NOTIFY_CREDENTIAL}=vsock-stream:2:${NOTIFY_PORT}`];
 }
 
 /** The VM on the command line itself, from where it boots at once. */
@@ -113,8 +162,19 @@ function fromVmConfig({ name: vm, vmConfig, path }: Definition): ConvertedComman
       { details: { vm, path } },
     );
   }
+  const config = vmConfig as VmConfig;
+  for (const key of ['serial', 'console'] as const) {
+    if (config[key]?.mode !== 'Socket' || typeof config[key].socket === 'string') continue;
+    throw new VmsecretdError(
+      'definition_invalid',
+      `VM ${vm}: vmConfig.${key} has mode Socket and no socket, which ends cloud-hypervisor v53`,
+      {
+        details: { vm, path },
+      },
+    );
+  }
   return {
-    vmConfig: vmConfig as VmConfig,
+    vmConfig: config,
     program: { noShutdown: false, verbosity: 0, inheritedDescriptors: [] },
     needsFileDescriptors: [],
     fileDescriptorNets: [],
