@@ -210,6 +210,7 @@ export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
     consoleLog: join(directory, 'console.log'),
     notifyPort: join(directory, 'notify.sock'),
     reportPort: join(directory, 'report.sock'),
+    netsAdded: join(directory, 'nets-added'),
     vmmLog: join(directory, 'vmm.log'),
     record: join(runtimeDirectory, 'records', `${name}.json`),
   };

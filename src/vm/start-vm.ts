@@ -59,7 +59,7 @@ export interface RunningVm {
 }
 
 export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  const { definition } = options;
+  const { definition, paths } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
   try {
@@ -72,6 +72,7 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
       const control = await bringUp({
         tools,
         definition,
+        paths,
         plan,
         delivery,
         vmm,
@@ -128,6 +129,7 @@ export function prepareCredentials(
 interface BringUpOptions {
   tools: StartTools;
   definition: Definition;
+  paths: VmPaths;
   plan: VmPlan;
   delivery: Delivery;
   vmm: VmmProcess;
@@ -139,6 +141,7 @@ interface BringUpOptions {
 async function bringUp({
   tools,
   definition,
+  paths,
   plan,
   delivery,
   vmm,
@@ -155,6 +158,7 @@ async function bringUp({
   try {
     return await tools.hypervisor.bringUp({
       plan,
+      paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       connectConsole: () => console.connect(plan.console),
