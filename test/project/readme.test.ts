@@ -23,13 +23,19 @@ t.test('every link of the documentation leads to something in the repository', a
   }
 });
 
+const END_EVERYTHING = `trap 'set +e
+  curl -s --unix-socket $D/run/admin.sock -X POST http://localhost/v1/vms/web/kill
+  kill $(jobs -p)
+  rm -rf "$D"
+' EXIT
+`;
 const skip = whyNotOnPath('qemu-system-x86_64') || whyNotOnPath('curl');
 
 t.test('the curl commands of the README work as they stand', { skip }, async t => {
   const [, section = ''] = readFileSync('README.md', 'utf8').split('\n## With curl alone\n');
   const [first = '', second = ''] = [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block);
-  // This test runs from a build.
-  const script = first.replace('npm ci && npm run build\n', '') + second;
+  // This test runs from a build, and leaves nothing behind when a command fails.
+  const script = END_EVERYTHING + first.replace('npm ci && npm run build\n', '') + second;
   const { status, stdout, stderr } = spawnSync('bash', ['-eumc', script], {
     encoding: 'utf8',
     timeout: 60_000,
