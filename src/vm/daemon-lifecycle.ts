@@ -218,9 +218,9 @@ export class DaemonLifecycle implements Lifecycle {
     if (!asked) this.#scheduleRestart(clean);
   }
 
-  async #spawn({ plan, credentials }: PreparedVm, signal: AbortSignal): Promise<VmmProcess> {
+  async #spawn({ plan, ...prepared }: PreparedVm, signal: AbortSignal): Promise<VmmProcess> {
     const vmm = await this.#tools.spawnVmm(plan, signal);
-    await keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
+    await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
     return vmm;
   }
 

@@ -16,12 +16,14 @@ export interface VmmRecord {
   apiSocket: string;
   console: ConsolePlan | null;
   startedAt: string | null;
+  /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
+  definitionDigest: string;
 }
 
 export async function keepRecord(
   vm: Pick<Vm, 'paths' | 'startedAt'>,
-  { apiSocket, console, vmm, credentials }: Omit<RunningVm, 'control' | 'plan'>,
+  { apiSocket, console, vmm, credentials, definitionDigest }: Omit<RunningVm, 'control' | 'plan'>,
   phase: VmmRecord['phase'],
 ): Promise<void> {
   const { record: path } = vm.paths;
@@ -35,6 +37,7 @@ export async function keepRecord(
     console: console ?? null,
     startedAt,
     credentials,
+    definitionDigest,
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });

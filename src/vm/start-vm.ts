@@ -1,5 +1,6 @@
 // Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
 import type { Definition } from '../definition/definition.js';
+import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
@@ -35,6 +36,8 @@ export interface StartOptions {
 export interface PreparedVm {
   plan: VmPlan;
   credentials: readonly PreparedCredential[];
+  /** Of the definition that it was started from. */
+  definitionDigest: string;
 }
 
 /** A VM whose guest runs. */
@@ -46,18 +49,21 @@ export interface RunningVm {
   vmm: VmmProcess;
   control: VmmControl;
   credentials: readonly PreparedCredential[];
+  definitionDigest: string;
 }
 
 export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
   const { definition } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
+  const definitionDigest = digestDefinition(definition);
   try {
     const plan = await planVm(tools, options);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     try {
       options.onPrepared?.(delivery.credentials, delivery.notes);
-      const vmm = await options.obtainVmm({ plan, credentials: delivery.credentials }, signal);
+      const prepared = { plan, credentials: delivery.credentials, definitionDigest };
+      const vmm = await options.obtainVmm(prepared, signal);
       const control = await bringUp({
         tools,
         definition,
@@ -68,7 +74,7 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
         signal,
       });
       const { apiSocket, console } = plan;
-      return { apiSocket, console, plan, vmm, control, credentials: delivery.credentials };
+      return { apiSocket, console, vmm, control, ...prepared };
     } finally {
       delivery.end();
     }

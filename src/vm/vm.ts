@@ -90,7 +90,6 @@ export class Vm {
     this.startedAt = this.#now().toISOString();
     this.problem = null;
     this.lastExit = null;
-    this.outdated = [];
     this.transition('booted');
     if (this.definition.ready === 'boot') this.becomeReady();
   }
@@ -101,6 +100,13 @@ export class Vm {
     this.startedAt = startedAt;
     this.transition('adopted');
     this.becomeReady();
+  }
+
+  /** @param reasons what changed since its VM config was created; none when it is up to date (again) */
+  becomeOutdated(reasons: readonly string[]): void {
+    if (reasons.join('\n') === this.outdated.join('\n')) return;
+    this.outdated = [...reasons];
+    this.publish('outdated', { outdated: this.outdated });
   }
 
   becomeReady(): void {
@@ -121,6 +127,7 @@ export class Vm {
     this.ready = false;
     this.guestStatus = null;
     this.startedAt = null;
+    this.becomeOutdated([]);
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
   }
