@@ -10,6 +10,7 @@ import type { Config, Folders } from './config.js';
 import type { SupervisorKind } from './definition/definition.js';
 import { Definitions } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
+import type { SourceToDigest } from './delivery/protocol.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import type { SocketRole } from './http/access.js';
 import { buildApp } from './http/app.js';
@@ -25,6 +26,7 @@ import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
+import { PathWatch } from './system/path-watch.js';
 import { listenOn } from './system/sockets.js';
 import { requestUnix } from './system/unix-http.js';
 import { resolveGroup, resolveUser } from './system/users.js';
@@ -33,6 +35,8 @@ import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
 import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
+import { OutdatedWatch } from './vm/outdated.js';
+import { SecretRetry } from './vm/secret-retry.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
 import { UnitLifecycle } from './vm/unit-lifecycle.js';
@@ -142,6 +146,15 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
   };
   await reload();
+  const stopWatching = watchChanges({
+    vms,
+    events,
+    deliverers,
+    logger,
+    reload,
+    toolsFor,
+    digestKey: startTools.digestKey,
+  });
   await adoptAll(vms, logger);
   const roles = new WeakMap<object, SocketRole>();
   const app = await buildApp({
@@ -178,12 +191,59 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     },
     probe: () => probeSockets(folders.runtimeDirectory),
     close: async () => {
+      stopWatching();
       vms.close();
       await stopListening();
       await app.close();
       await unitWatch.close();
       deliverers.close();
     },
+  };
+}
+
+interface ChangeTools {
+  vms: Vms;
+  events: VmEvents;
+  deliverers: Deliverers;
+  digestKey: string;
+  logger: Logger;
+  reload(): Promise<void>;
+  toolsFor(vm: Vm): StartTools;
+}
+
+/** How long digests of all sources may take. */
+const DIGEST_TIMEOUT_MS = 60_000;
+
+/** What VMs were made of is watched: for `outdated`, `onChange`, and VMs that wait for their secrets. */
+function watchChanges(tools: ChangeTools): () => void {
+  const { vms, events, deliverers, digestKey, logger, reload, toolsFor } = tools;
+  const pathWatch = new PathWatch({
+    onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
+  });
+  const shared = {
+    events,
+    findVm: (name: string) => vms.find(name)?.vm,
+    pathWatch,
+    digest: (sources: SourceToDigest[]) =>
+      deliverers.digest(sources, digestKey, AbortSignal.timeout(DIGEST_TIMEOUT_MS)),
+    onProblem: (error: unknown) =>
+      logger.error({ stack: error instanceof Error ? error.stack : typeof error }, 'watching failed'),
+  };
+  const outdated = new OutdatedWatch({
+    ...shared,
+    reload,
+    restart: async vm => {
+      const { ok, checks } = await checkVm(vm, toolsFor(vm));
+      if (ok) return vms.get(vm.name).lifecycle.restart();
+      const failed = checks.filter(check => !check.ok).map(({ name, detail }) => ({ name, detail }));
+      logger.warn({ vm: vm.name, failed }, 'onChange: not restarted, since it would not start again');
+    },
+  });
+  const retry = new SecretRetry({ ...shared, start: vm => vms.get(vm.name).lifecycle.start() });
+  return () => {
+    outdated.close();
+    retry.close();
+    pathWatch.close();
   };
 }
 

@@ -220,14 +220,14 @@ export class UnitLifecycle implements Lifecycle {
     await this.#tools.writeJournal(detail);
   }
 
-  #keepStarting({ plan, credentials }: PreparedVm, { process }: LaunchRequest): Promise<void> {
+  #keepStarting({ plan, ...prepared }: PreparedVm, { process }: LaunchRequest): Promise<void> {
     const vmm = {
       pid: process.pid,
       startTimeTicks: process.startTimeTicks,
       exited: new Promise<never>(() => {}),
       kill: () => {},
     };
-    return keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
+    return keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
   }
 
   /** A file at the path says nothing about who made it: this very process must listen there. */

@@ -93,7 +93,6 @@ export class Vm {
     this.startedAt = this.#now().toISOString();
     this.problem = null;
     this.lastExit = null;
-    this.outdated = [];
     this.transition('booted');
     if (this.definition.ready === 'boot') this.becomeReady();
   }
@@ -111,6 +110,13 @@ export class Vm {
     this.receipt = problems.length === 0 ? 'verified' : `failed: ${problems.join(', ')}`;
     this.publish('receipt', { receipt: this.receipt });
     if (problems.length === 0 && this.definition.ready === 'receipt') this.becomeReady();
+  }
+
+  /** @param reasons what changed since its VM config was created; none when it is up to date (again) */
+  becomeOutdated(reasons: readonly string[]): void {
+    if (reasons.join('\n') === this.outdated.join('\n')) return;
+    this.outdated = [...reasons];
+    this.publish('outdated', { outdated: this.outdated });
   }
 
   becomeReady(): void {
@@ -132,6 +138,7 @@ export class Vm {
     this.guestStatus = null;
     this.receipt = null;
     this.startedAt = null;
+    this.becomeOutdated([]);
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
   }

@@ -30,6 +30,10 @@ export class Vms {
     return [...this.#byName.values()].map(({ vm }) => vm).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  find(name: string): ManagedVm | undefined {
+    return this.#byName.get(name);
+  }
+
   /** @throws VmsecretdError vm_unknown */
   get(name: string): ManagedVm {
     const found = this.#byName.get(name);
