@@ -161,6 +161,8 @@ export class UnitLifecycle implements Lifecycle {
     this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
     vm.adopted(running, record.startedAt);
     this.#watch(running);
+    // systemd may have begun to stop it while nobody looked.
+    if (this.#facts !== undefined) this.#follow(this.#facts);
   }
 
   close(): void {
