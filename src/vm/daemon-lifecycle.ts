@@ -65,8 +65,13 @@ export class DaemonLifecycle implements Lifecycle {
   kill(): Promise<void> {
     this.#startAbort?.abort(startInterrupted(this.#vm, 'kill'));
     this.#stopAbort?.abort();
-    this.#vm.running?.vmm.kill('SIGKILL');
-    return this.#enqueue('kill', () => this.#stop());
+    const { running } = this.#vm;
+    if (running !== undefined) {
+      // Asked for, whatever else holds the lock: the end of the VMM is no failure.
+      this.#vm.transition('stop');
+      running.vmm.kill('SIGKILL');
+    }
+    return this.#enqueue('kill', () => this.#stop({ atOnce: true }));
   }
 
   reboot(): Promise<void> {
@@ -96,7 +101,7 @@ export class DaemonLifecycle implements Lifecycle {
       }
       if (!(await isRecordedVmm(record))) return removeRecord(vm.paths.record);
       const { hypervisor } = this.#tools.startTools();
-      const vmm = attachToVmm({ ...record, kill });
+      const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
       const running = await adoptVmm(
         vm.name,
         record,
@@ -173,7 +178,7 @@ export class DaemonLifecycle implements Lifecycle {
     });
   }
 
-  async #stop(): Promise<void> {
+  async #stop({ atOnce = false } = {}): Promise<void> {
     const vm = this.#vm;
     await this.#ending;
     const { running } = vm;
@@ -185,6 +190,7 @@ export class DaemonLifecycle implements Lifecycle {
     vm.transition('stop');
     const abort = new AbortController();
     this.#stopAbort = abort;
+    if (atOnce) abort.abort();
     try {
       await stopVm(running, {
         timeoutMs: vm.definition.stopTimeoutSeconds * 1000,

@@ -104,7 +104,8 @@ export class TestDaemon {
     child.once('exit', () => this.#changes.emit('change'));
     await this.until('the daemon is ready', () => {
       if (!this.isRunning) throw new Error(`the daemon exited with ${child.exitCode}: ${errors}`);
-      return this.log.slice(firstRecord).some(record => record.msg === 'ready');
+      // A VM's events have the same word, and no folders.
+      return this.log.slice(firstRecord).some(record => record.msg === 'ready' && 'folders' in record);
     });
     await this.#followEvents();
   }

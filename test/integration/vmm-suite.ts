@@ -39,6 +39,7 @@ export function runVmmSuite(vmm: Vmm): void {
     t.match(stopped, { state: 'stopped', ready: false, pid: null, lastExit: { status: 0, signal: null } });
     t.strictSame(daemon.vmms(), []);
     t.strictSame(stepsOf(rig), ['power-button'], 'the guest powered off by itself');
+    await daemon.until('the last event has come', () => statesOf(rig).at(-1) === 'stopped');
     t.strictSame(statesOf(rig), ['starting', 'running', 'stopping', 'stopped']);
   });
 
