@@ -172,16 +172,20 @@ export class TestDaemon {
 
   /** Looks again at every event and log record. @returns the first truthy look; throws at the deadline */
   async until<Result>(what: string, look: () => Promise<Result> | Result): Promise<NonNullable<Result>> {
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    for (;;) {
-      const change = once(this.#changes, 'change', { signal }).catch(() => {});
-      const found = await look();
-      if (found) return found;
-      await change;
-      if (!signal.aborted) continue;
-      throw new Error(
-        `not so after ${TIMEOUT_MS} ms: ${what}. Last told: ${JSON.stringify(this.log.slice(-8))}`,
-      );
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
+    try {
+      for (;;) {
+        const change = once(this.#changes, 'change', { signal: late.signal }).catch(() => {});
+        const found = await look();
+        if (found) return found;
+        await change;
+        if (!late.signal.aborted) continue;
+        const told = JSON.stringify(this.log.slice(-8));
+        throw new Error(`not so after ${TIMEOUT_MS} ms: ${what}. Last told: ${told}`);
+      }
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -1,5 +1,7 @@
 // The VMMs that the contract suite runs on, and the guest that each boots.
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { connectQmp } from '../../src/hypervisor/qemu/qmp-client.js';
 import { type AfterPrinting, buildPvhGuest } from '../guests/pvh/pvh-guest.js';
@@ -16,7 +18,7 @@ export interface Vmm {
   hypervisors: Readonly<Record<string, { path: string }>>;
   skip: string | false;
   command(kernel: string): string[];
-  /** As the guest's own shutdown: not by way of the daemon. */
+  /** Makes the guest power off by itself, without the daemon. Resolves once the VMM is gone. */
   powerOff(apiSocket: string): Promise<void>;
 }
 
@@ -29,7 +31,7 @@ export const QEMU: Vmm = {
   powerOff: async apiSocket => {
     const qmp = await connectQmp(apiSocket, { timeoutMs: TIMEOUT_MS });
     await qmp.execute('system_powerdown');
-    qmp.close();
+    await qmp.closed;
   },
 };
 
@@ -40,8 +42,11 @@ export const CLOUD_HYPERVISOR: Vmm = {
   skip: whyNotOnPath('cloud-hypervisor') || whyNoKvm(),
   command: kernel => ['--kernel', kernel, '--memory', 'size=64M', '--serial', 'tty', '--console', 'off'],
   powerOff: async socketPath => {
+    // An idle connection closes with the process.
+    const gone = once(connect(socketPath).resume(), 'close', { signal: AbortSignal.timeout(TIMEOUT_MS) });
     const path = '/api/v1/vm.power-button';
     await callUnix({ socketPath, method: 'PUT', path, timeoutMs: TIMEOUT_MS });
+    await gone;
   },
 };
 
