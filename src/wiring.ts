@@ -109,7 +109,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     definitions,
     build: definition => {
       const paths = vmPaths(folders.runtimeDirectory, definition.name);
-      const vm = new Vm({ definition, paths, events, now: () => new Date() });
+      const vm = new Vm({ definition, paths, events, now: () => new Date(), logger });
       return { vm, lifecycle: buildLifecycle(vm) };
     },
   });

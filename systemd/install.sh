@@ -52,8 +52,8 @@ unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-
 is_live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
 refuse_while_vms_run() {
-  running=$(systemctl list-units --plain --no-legend --state=active,activating,deactivating 'microvm@*.service' | cut -d' ' -f1)
-  [ -z "$running" ] || fail "these VMs still run and need the daemon to be shut down: $(echo $running). Stop them first: vmsecretctl stop --all"
+  running=$(systemctl list-units --plain --no-legend --state=active,activating,deactivating 'microvm@*.service' | cut -d' ' -f1 | tr '\n' ' ')
+  [ -z "$running" ] || fail "these VMs still run and need the launcher to be stopped: ${running% }. Stop them first: systemctl stop 'microvm@*'"
 }
 
 uninstall_all() {
@@ -112,6 +112,8 @@ install_all() {
     systemd-sysusers "$sysusers"
     systemd-tmpfiles --create "$tmpfiles"
     systemctl daemon-reload
+    # An upgrade: a daemon of the old version must not fork deliverers of the new one. No VM notices.
+    systemctl try-restart vmsecretd.service
   fi
   echo "Installed vmsecretd in $root$library. Next: systemctl enable --now vmsecretd.service"
 }

@@ -65,6 +65,7 @@ async function openSources(
   const { vm, credentials } = preparation;
   const limit = pLimit(CONCURRENT_SOURCES);
   const identities = await loadIdentities({
+    vm,
     paths: preparation.identities,
     passphraseFiles: preparation.passphraseFiles,
   });

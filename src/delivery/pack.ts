@@ -3,6 +3,8 @@ import { checkBudget } from '../credentials/limits.js';
 import { VmsecretdError } from '../errors.js';
 import { createVm } from '../hypervisor/cloud-hypervisor/api-client.js';
 import { buildCreateBody, type EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
+import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
+import { buildCommandLine } from '../hypervisor/cloud-hypervisor/to-command.js';
 import { writeFifo } from '../hypervisor/qemu/fifo-delivery.js';
 import type { Destination, Packing } from './protocol.js';
 
@@ -32,32 +34,55 @@ export function packOemStrings(
       wipe: () => body.fill(0),
     };
   }
-  if (packing.kind === 'fifo') {
-    const parts = credentials.map(({ name, oemString }) => ({
-      label: name,
-      sizeBytes: oemString.length + 1,
-    }));
-    const staticBytes = staticOemStrings.reduce((sum, string) => sum + Buffer.byteLength(string) + 1, 0);
-    checkBudget(vm, [{ label: 'static OEM strings', sizeBytes: staticBytes }, ...parts], {
-      of: 'the SMBIOS tables of QEMU',
-      sizeBytes: packing.limitBytes,
-    });
-    return {
-      deliver: async destination => {
-        if (destination.kind !== 'fifo') throw mismatch(vm);
-        // QEMU reads them one after the other, in the order of its command line.
-        for (const [index, { oemString }] of credentials.entries()) {
-          const path = destination.paths[index];
-          if (path === undefined) throw mismatch(vm);
-          await writeFifo(path, oemString, { timeoutMs: destination.timeoutMs });
-        }
-      },
-      wipe: () => {
-        for (const { oemString } of credentials) oemString.fill(0);
-      },
-    };
-  }
-  throw mismatch(vm);
+  if (packing.kind === 'cmdline') return packCommandLine(vm, packing, credentials);
+  return packFifos(vm, packing.limitBytes, staticOemStrings, credentials);
+}
+
+/** QEMU reads one FIFO after the other, in the order of its command line. */
+function packFifos(
+  vm: string,
+  limitBytes: number,
+  staticOemStrings: readonly string[],
+  credentials: readonly EncodedCredential[],
+): Packed {
+  const parts = credentials.map(({ name, oemString }) => ({ label: name, sizeBytes: oemString.length + 1 }));
+  const staticBytes = staticOemStrings.reduce((sum, string) => sum + Buffer.byteLength(string) + 1, 0);
+  checkBudget(vm, [{ label: 'static OEM strings', sizeBytes: staticBytes }, ...parts], {
+    of: 'the SMBIOS tables of QEMU',
+    sizeBytes: limitBytes,
+  });
+  return {
+    deliver: async destination => {
+      if (destination.kind !== 'fifo' || destination.paths.length !== credentials.length) throw mismatch(vm);
+      for (const [index, path] of destination.paths.entries()) {
+        const bytes = credentials[index]?.oemString ?? Buffer.alloc(0);
+        await writeFifo(path, bytes, { timeoutMs: destination.timeoutMs });
+      }
+    },
+    wipe: () => {
+      for (const { oemString } of credentials) oemString.fill(0);
+    },
+  };
+}
+
+/** The exception: secrets in an argument, which every user of the host can read. A shell becomes this command. */
+function packCommandLine(
+  vm: string,
+  { program, argv, oemStrings }: Extract<Packing, { kind: 'cmdline' }>,
+  credentials: readonly EncodedCredential[],
+): Packed {
+  const secrets = credentials.map(({ oemString }) => oemString.toString('latin1'));
+  const command = Buffer.from(
+    quoteCommand([program, ...buildCommandLine(argv, [...oemStrings, ...secrets])]),
+  );
+  return {
+    deliver: async destination => {
+      const path = destination.kind === 'fifo' ? destination.paths[0] : undefined;
+      if (destination.kind !== 'fifo' || path === undefined) throw mismatch(vm);
+      await writeFifo(path, command, { timeoutMs: destination.timeoutMs });
+    },
+    wipe: () => command.fill(0),
+  };
 }
 
 function mismatch(vm: string): VmsecretdError {

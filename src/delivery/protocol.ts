@@ -19,13 +19,13 @@ export interface Preparation {
 export type Packing =
   | { kind: 'api'; vmConfigText: string; limitBytes: number }
   | { kind: 'fifo'; limitBytes: number }
-  | { kind: 'cmdline'; platform: string | undefined };
+  /** The VMM's program and complete arguments, its static OEM strings among them but for the definition's. */
+  | { kind: 'cmdline'; program: string; argv: string[]; oemStrings: string[] };
 
 /** Where the packed OEM strings go. */
 export type Destination =
   | { kind: 'api'; socketPath: string; timeoutMs: number }
-  | { kind: 'fifo'; paths: string[]; timeoutMs: number }
-  | { kind: 'cmdline'; path: string; timeoutMs: number };
+  | { kind: 'fifo'; paths: string[]; timeoutMs: number };
 
 /** One credential as everybody may know it. */
 export interface PreparedCredential {

@@ -19,7 +19,7 @@ export interface VmPlan {
   vm: string;
   program: string;
   arguments: readonly string[];
-  /** Named pipes that must be there before the VMM starts; QEMU reads one credential from each. */
+  /** Named pipes that must be there before the VMM starts: one a credential for QEMU, one for a whole command line. */
   fifos: readonly string[];
   /** OEM strings of command line and definition, in order. */
   staticOemStrings: readonly string[];
@@ -35,8 +35,8 @@ export interface VmPlan {
 /** How the daemon gets at a serial console; undefined where the command line sends it elsewhere. */
 export type ConsolePlan =
   | { kind: 'socket'; path: string }
-  /** Output is appended to a file; input goes to a socket. */
-  | { kind: 'log'; path: string; inputSocket: string };
+  /** Output is appended to a file; input goes to a socket, if at all. */
+  | { kind: 'log'; path: string; inputSocket?: string };
 
 export interface PlanContext {
   paths: VmPaths;
@@ -73,6 +73,8 @@ export interface Hypervisor {
   plan(definition: Definition, context: PlanContext): Promise<VmPlan>;
   /** From a VMM that was just spawned to a guest that runs with its credentials. */
   bringUp(options: BringUp): Promise<VmmControl>;
+  /** Whether the VMM's guest was started, its credentials in it. */
+  isBooted(apiSocket: string): Promise<boolean>;
   /** Takes a running VMM over. */
   connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl>;
 }

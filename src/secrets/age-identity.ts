@@ -27,6 +27,8 @@ export type AgeFileProblem =
   | 'truncated'
   | 'work_factor'
   | 'key_locked'
+  | 'plugin_failed'
+  | 'passphrase'
   | 'no_match';
 
 /** Why a file does not open. The message is a clause about "it", the file, without a path. */

@@ -2,7 +2,7 @@
 // is the only file that reads that package's message texts; keys are ours (age-identity.ts), and so is the payload.
 
 import { armor, Decrypter, type Stanza } from 'age-encryption';
-import { AgeFileError, type AgeIdentity } from './age-identity.js';
+import { AgeFileError, type AgeFileProblem, type AgeIdentity } from './age-identity.js';
 import { openPayload } from './payload.js';
 
 const VERSION_LINE = 'age-encryption.org/v1\n';
@@ -11,6 +11,7 @@ const ARMOR_BEGIN = '-----BEGIN AGE ENCRYPTED FILE-----';
 const ARMOR_END = '-----END AGE ENCRYPTED FILE-----';
 const MAC_LINE_START = '\n--- ';
 const MAC_CHARACTERS = 43;
+const DEFERRABLE: ReadonlySet<AgeFileProblem> = new Set(['key_locked', 'plugin_failed']);
 
 /**
  * The plaintext of a binary or armored age file, in a buffer of its own that the caller wipes.
@@ -74,6 +75,7 @@ function notVersion1(binary: Buffer): AgeFileError {
 
 async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): Promise<Buffer> {
   let recipientTypes: string[] = [];
+  const failures: Failures = { deferred: [], unexpected: undefined };
   const decrypter = new Decrypter();
   decrypter.addIdentity({
     unwrapFileKey(stanzas: Stanza[]) {
@@ -82,13 +84,40 @@ async function openHeader(header: Buffer, identities: readonly AgeIdentity[]): P
       return null;
     },
   });
-  for (const identity of identities) decrypter.addIdentity(identity.encoded?.toString('latin1') ?? identity);
+  for (const identity of identities) {
+    decrypter.addIdentity(identity.encoded?.toString('latin1') ?? noteFailures(identity, failures));
+  }
   try {
     const fileKey = await decrypter.decryptHeader(header);
     return Buffer.from(fileKey.buffer, fileKey.byteOffset, fileKey.byteLength);
   } catch (error) {
-    throw explainHeaderFailure(error, header, recipientTypes);
+    // Not what is wrong with a file, so not for explainHeaderFailure to guess.
+    if (failures.unexpected !== undefined) throw failures.unexpected;
+    throw explainHeaderFailure(error, header, recipientTypes, failures.deferred);
   }
+}
+
+interface Failures {
+  /** A locked key or a failing plugin is the file's failure only where no other identity opens it. */
+  deferred: AgeFileError[];
+  unexpected: unknown;
+}
+
+function noteFailures(identity: AgeIdentity, failures: Failures): Pick<AgeIdentity, 'unwrapFileKey'> {
+  return {
+    async unwrapFileKey(stanzas) {
+      try {
+        return await identity.unwrapFileKey(stanzas);
+      } catch (error) {
+        if (!(error instanceof AgeFileError)) failures.unexpected = error;
+        else if (DEFERRABLE.has(error.problem)) {
+          failures.deferred.push(error);
+          return null;
+        }
+        throw error;
+      }
+    },
+  };
 }
 
 /** Distinct types in their order, without grease: what age puts there only to keep parsers honest. */
@@ -109,10 +138,26 @@ function hasWholeMac(header: Buffer): boolean {
   return header.length - header.indexOf(MAC_LINE_START) === MAC_LINE_START.length + MAC_CHARACTERS + 1;
 }
 
-function explainHeaderFailure(error: unknown, header: Buffer, types: readonly string[]): unknown {
+function explainHeaderFailure(
+  error: unknown,
+  header: Buffer,
+  types: readonly string[],
+  deferred: readonly AgeFileError[],
+): unknown {
   // What our own identities threw says it better already.
   if (error instanceof AgeFileError || !(error instanceof Error)) return error;
   if (error.message === "no identity matched any of the file's recipients") {
+    const [first] = deferred;
+    if (first !== undefined) {
+      return new AgeFileError(first.problem, deferred.map(failure => failure.message).join('; '), types);
+    }
+    if (types.includes('scrypt')) {
+      return new AgeFileError(
+        'passphrase',
+        'it is encrypted with a passphrase, and none at hand fits',
+        types,
+      );
+    }
     return new AgeFileError('no_match', 'it is encrypted to other keys', types);
   }
   if (error.message === 'invalid header HMAC' && hasWholeMac(header)) {

@@ -1,75 +1,150 @@
-// Loads the private keys that open age files, once for each start. A file that is absent, empty or of no use is
-// skipped with a note: another key may open everything, and where none does the error repeats the notes.
+// The private keys that open age files, read once for each start and only when its first age source asks for them.
+// A file that is absent, empty or closed to us is skipped with a note, as agenix does; one of nonsense is refused.
 
-import { systemErrorCode } from '../errors.js';
-import type { AgeIdentity } from './age-identity.js';
-import { IdentityFileError, parseIdentityFile } from './identity-file.js';
-import { ReadRefusedError, readRegularFile } from './read-bounded.js';
+import type { Stats } from 'node:fs';
+import { systemErrorCode, VmsecretdError } from '../errors.js';
+import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import { AgeFileError, type AgeIdentity } from './age-identity.js';
+import { decryptAgeFile, looksLikeAgeFile } from './decrypt.js';
+import { parseIdentityFile } from './identity-file.js';
+import { IdentityFileError, PASSPHRASE_REMEDY } from './identity-file-error.js';
+import type { PluginSettings } from './plugin-identity.js';
+import { createScryptIdentity } from './scrypt.js';
+import { trimEnding } from './trim.js';
 
 /** Far more than any key file has; keeps /dev/zero and the like out. */
-const IDENTITY_FILE_LIMIT_BYTES = 1024 * 1024;
+const KEY_FILE_LIMIT_BYTES = 1024 * 1024;
 const READABLE_BY_OTHERS = 0o004;
 
 export interface IdentitySettings {
+  vm: string;
+  /** Absolute paths of identity files. */
   paths: readonly string[];
+  /** Absolute paths of files with one passphrase each, for age files and SSH keys that have one. */
   passphraseFiles: readonly string[];
 }
 
 /** The keys of one start. Whoever loaded them wipes them. */
 export class Identities {
-  readonly list: readonly AgeIdentity[];
-  /** For `check`: a clause for each file that was skipped or deserves a warning ("PATH does not exist"). */
-  readonly notes: readonly string[];
+  readonly #settings: IdentitySettings;
+  readonly #plugins: PluginSettings;
+  readonly #notes: string[] = [];
+  #list: Promise<AgeIdentity[]> | undefined;
+  #loaded: AgeIdentity[] = [];
 
-  constructor(list: readonly AgeIdentity[], notes: readonly string[]) {
-    this.list = list;
-    this.notes = notes;
+  constructor(settings: IdentitySettings, plugins: PluginSettings) {
+    this.#settings = settings;
+    this.#plugins = plugins;
+  }
+
+  /** Reads the files at the first call. @throws VmsecretdError secret_no_identity for a file that is no identity file */
+  list(): Promise<readonly AgeIdentity[]> {
+    this.#list ??= this.#load();
+    return this.#list;
+  }
+
+  /** What has been read so far, for error messages. */
+  get loaded(): readonly AgeIdentity[] {
+    return this.#loaded;
+  }
+
+  /** For `check`: a clause for each file that was skipped or deserves a warning ("PATH does not exist"). */
+  get notes(): readonly string[] {
+    return this.#notes;
   }
 
   wipe(): void {
-    for (const identity of this.list) identity.wipe();
+    for (const identity of this.#loaded) identity.wipe();
+    this.#loaded = [];
+  }
+
+  async #load(): Promise<AgeIdentity[]> {
+    const passphrases: Buffer[] = [];
+    for (const path of this.#settings.passphraseFiles) {
+      const content = await this.#readKeyFile(path);
+      if (content === undefined) continue;
+      const passphrase = trimEnding(content, 'newline');
+      passphrases.push(passphrase);
+      this.#loaded.push(createScryptIdentity(passphrase, path));
+    }
+    for (const path of this.#settings.paths) {
+      this.#loaded.push(...(await this.#loadIdentityFile(path, passphrases)));
+    }
+    // A key at hand is tried before a plugin is run for nothing.
+    this.#loaded.sort((a, b) => Number(a.kind === 'plugin') - Number(b.kind === 'plugin'));
+    return this.#loaded;
+  }
+
+  async #loadIdentityFile(path: string, passphrases: readonly Buffer[]): Promise<AgeIdentity[]> {
+    const content = await this.#readKeyFile(path);
+    if (content === undefined) return [];
+    let plain = content;
+    try {
+      if (looksLikeAgeFile(content)) plain = await this.#openIdentityFile(content);
+      const identities = parseIdentityFile(plain, path, { passphrases, plugins: this.#plugins });
+      if (identities.length === 0) this.#notes.push(`${path} holds no identity`);
+      return identities;
+    } catch (error) {
+      if (error instanceof IdentityFileError) throw this.#refuseFile(path, error);
+      throw error;
+    } finally {
+      content.fill(0);
+      plain.fill(0);
+    }
+  }
+
+  /** As `age -p` encrypts an identity file: with a passphrase. */
+  async #openIdentityFile(content: Buffer): Promise<Buffer> {
+    const passphrases = this.#loaded.filter(identity => identity.kind === 'scrypt');
+    try {
+      return await decryptAgeFile(content, passphrases);
+    } catch (error) {
+      if (!(error instanceof AgeFileError)) throw error;
+      const remedy = error.problem === 'no_match' ? `; ${PASSPHRASE_REMEDY}` : '';
+      throw new IdentityFileError(`${error.message}${remedy}`, { cause: error });
+    }
+  }
+
+  /** Undefined, with a note, for a file that is absent, empty or cannot be read. */
+  async #readKeyFile(path: string): Promise<Buffer | undefined> {
+    const inspect = (stats: Stats) => {
+      if (stats.mode & READABLE_BY_OTHERS)
+        this.#notes.push(`${path} is readable by everybody (chmod 600 it)`);
+    };
+    try {
+      const content = await readRegularFile(path, { limitBytes: KEY_FILE_LIMIT_BYTES, inspect });
+      if (content.length > 0) return content;
+      this.#notes.push(`${path} is empty`);
+    } catch (error) {
+      this.#notes.push(`${path} ${explainSkipped(error)}`);
+    }
+    return undefined;
+  }
+
+  #refuseFile(path: string, cause: IdentityFileError): VmsecretdError {
+    const { vm } = this.#settings;
+    const message = `VM ${vm}: the identity file ${path} is refused: ${cause.message}`;
+    return new VmsecretdError('secret_no_identity', message, { details: { vm, path }, cause });
   }
 }
 
-/** Never throws for a file: what is wrong with one is in the notes. */
-export async function loadIdentities(settings: IdentitySettings): Promise<Identities> {
-  const loaded = await Promise.all(settings.paths.map(loadIdentityFile));
-  return new Identities(
-    loaded.flatMap(file => file.identities),
-    loaded.flatMap(file => file.notes),
-  );
-}
+const PLUGIN_TIMEOUT_MS = 30_000;
 
-interface LoadedFile {
-  identities: AgeIdentity[];
-  notes: string[];
-}
-
-async function loadIdentityFile(path: string): Promise<LoadedFile> {
-  const notes: string[] = [];
-  let content: Buffer | undefined;
-  try {
-    content = await readRegularFile(path, {
-      limitBytes: IDENTITY_FILE_LIMIT_BYTES,
-      inspect: stats => {
-        if (stats.mode & READABLE_BY_OTHERS) notes.push(`${path} is readable by everybody (chmod 600 it)`);
-      },
-    });
-    const identities = parseIdentityFile(content, path);
-    if (identities.length === 0) notes.push(`${path} holds no identity`);
-    return { identities, notes };
-  } catch (error) {
-    return { identities: [], notes: [...notes, `${path} ${explainSkipped(error)}`] };
-  } finally {
-    content?.fill(0);
-  }
+/**
+ * Reads nothing yet: a VM without age sources needs no key.
+ * Plugins are looked for in this process's PATH unless told otherwise.
+ */
+export async function loadIdentities(
+  settings: IdentitySettings,
+  plugins: PluginSettings = { searchPath: process.env.PATH ?? '', timeoutMs: PLUGIN_TIMEOUT_MS },
+): Promise<Identities> {
+  return new Identities(settings, plugins);
 }
 
 function explainSkipped(error: unknown): string {
-  if (error instanceof IdentityFileError) return `is skipped: ${error.message}`;
   if (error instanceof ReadRefusedError) return `is skipped: ${error.message}`;
   const code = systemErrorCode(error);
-  if (code === 'ENOENT') return 'does not exist';
+  if (code === 'ENOENT' || code === 'ENOTDIR') return 'does not exist';
   if (code !== undefined) return `cannot be read (${code})`;
   throw error;
 }

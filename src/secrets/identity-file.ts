@@ -3,22 +3,29 @@
 
 import type { AgeIdentity } from './age-identity.js';
 import { parseBech32 } from './bech32.js';
+import { IdentityFileError } from './identity-file-error.js';
+import { createPluginIdentity, type PluginSettings } from './plugin-identity.js';
+import { looksLikePem, parseSshFile } from './ssh-file.js';
 import { createX25519Identity } from './x25519.js';
 
 const KEY_BYTES = 32;
+/** The name becomes a part of a program's name, so it has no slash. */
+const PLUGIN_PREFIX = /^AGE-PLUGIN-([A-Z0-9+_.-]+)-$/;
 
-/** Why an identity file is of no use; the message is a clause about the file, without its path or content. */
-export class IdentityFileError extends Error {
-  override readonly name = 'IdentityFileError';
+/** What some kinds of identity need beside their file. */
+export interface IdentityContext {
+  passphrases: readonly Buffer[];
+  plugins: PluginSettings;
 }
 
 /** The caller wipes `content` and the identities. An empty list means that there is none in the file. */
-export function parseIdentityFile(content: Buffer, origin: string): AgeIdentity[] {
+export function parseIdentityFile(content: Buffer, origin: string, context: IdentityContext): AgeIdentity[] {
+  if (looksLikePem(content)) return [parseSshFile(content, origin, context.passphrases)];
   const identities: AgeIdentity[] = [];
   try {
     for (const [index, line] of splitLines(content).entries()) {
       if (line.length === 0 || line[0] === 0x23) continue;
-      identities.push(parseIdentityLine(line, index + 1, origin));
+      identities.push(parseIdentityLine(line, index + 1, origin, context));
     }
     return identities;
   } catch (error) {
@@ -27,7 +34,12 @@ export function parseIdentityFile(content: Buffer, origin: string): AgeIdentity[
   }
 }
 
-function parseIdentityLine(line: Buffer, lineNumber: number, origin: string): AgeIdentity {
+function parseIdentityLine(
+  line: Buffer,
+  lineNumber: number,
+  origin: string,
+  context: IdentityContext,
+): AgeIdentity {
   const parsed = parseBech32(line);
   if (parsed === null) throw new IdentityFileError(`line ${lineNumber} is not an age identity`);
   const { prefix, payload } = parsed;
@@ -38,13 +50,14 @@ function parseIdentityLine(line: Buffer, lineNumber: number, origin: string): Ag
   if (prefix === 'AGE-SECRET-KEY-PQ-' && payload.length === KEY_BYTES) {
     return createPostQuantumIdentity(line, origin);
   }
+  const plugin = PLUGIN_PREFIX.exec(prefix)?.[1]?.toLowerCase();
+  if (plugin !== undefined) return createPluginIdentity(plugin, copyOf(line), origin, context.plugins);
   throw new IdentityFileError(`line ${lineNumber} is an identity of an unknown kind (${prefix})`);
 }
 
 /** The package does this kind itself and wants it as text, so that is what is kept. */
 function createPostQuantumIdentity(line: Buffer, origin: string): AgeIdentity {
-  const encoded = Buffer.allocUnsafeSlow(line.length);
-  line.copy(encoded);
+  const encoded = copyOf(line);
   return {
     kind: 'mlkem768x25519',
     origin,
@@ -52,6 +65,12 @@ function createPostQuantumIdentity(line: Buffer, origin: string): AgeIdentity {
     unwrapFileKey: () => null,
     wipe: () => encoded.fill(0),
   };
+}
+
+function copyOf(line: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(line.length);
+  line.copy(copy);
+  return copy;
 }
 
 /** Lines without their ends and surrounding blanks; they share memory with the content. */

@@ -1,24 +1,18 @@
 // Opens one credential's source: takes its definition, gives the value. Every failure is a VmsecretdError that
 // names the VM, the credential, the file and what to do; none of them says anything about the value.
 
+import type { CredentialSource } from '../definition/definition.js';
 import { type ErrorCode, systemErrorCode, VmsecretdError } from '../errors.js';
+import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
 import { AgeFileError, type AgeFileProblem } from './age-identity.js';
 import { decryptAgeFile } from './decrypt.js';
 import type { Identities } from './identities.js';
-import { ReadRefusedError, readRegularFile } from './read-bounded.js';
+import { PASSPHRASE_REMEDY } from './identity-file-error.js';
 import { SecretValue } from './secret-value.js';
-import { type Trim, trimEnding } from './trim.js';
+import { trimEnding } from './trim.js';
 
 /** design.md's limit for one source, encrypted or not: systemd takes no more for all credentials together. */
 export const SOURCE_LIMIT_BYTES = 1024 * 1024;
-
-/** Exactly one of `age`, `file` (absolute paths) and `text` is set: the definition's schema sees to it. */
-export interface CredentialSource {
-  age?: string;
-  file?: string;
-  text?: string;
-  trim?: Trim;
-}
 
 interface Place {
   vm: string;
@@ -79,7 +73,7 @@ function explainSystemError(error: unknown, place: Place): unknown {
 
 async function decryptFile(file: Buffer, identities: Identities, place: Place): Promise<Buffer> {
   try {
-    return await decryptAgeFile(file, identities.list);
+    return await decryptAgeFile(file, await identities.list());
   } catch (error) {
     if (!(error instanceof AgeFileError)) throw error;
     const { code, advice } = FAILURES[error.problem];
@@ -101,10 +95,9 @@ const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   payload: { code: 'secret_corrupt', advice: RESTORE },
   truncated: { code: 'secret_corrupt', advice: RESTORE },
   work_factor: { code: 'secret_unreadable', advice: 'Encrypt it again with a lower work factor.' },
-  key_locked: {
-    code: 'secret_no_identity',
-    advice: 'Put its passphrase into a file and name that in "passphraseFiles".',
-  },
+  key_locked: { code: 'secret_no_identity', advice: `For an encrypted key, ${PASSPHRASE_REMEDY}.` },
+  passphrase: { code: 'secret_no_identity', advice: `To open it, ${PASSPHRASE_REMEDY}.` },
+  plugin_failed: { code: 'secret_no_identity', advice: 'Try the same with `age -d -i` on this host.' },
   no_match: {
     code: 'secret_no_identity',
     advice: 'Encrypt it to a key of this host, or add the right key to "identities".',
@@ -114,10 +107,10 @@ const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
 /** Which kinds of recipient the file has, which identities were tried, what there is to say of their files. */
 function describeKeys(failure: AgeFileError, identities: Identities): string {
   const types = failure.recipientTypes.slice(0, 8).map(type => type.slice(0, 40));
-  const tried = identities.list.map(identity => `${identity.origin} (${identity.kind})`);
+  const tried = identities.loaded.map(identity => `${identity.origin} (${identity.kind})`);
   return [
     types.length === 0 ? '' : `Its recipients: ${types.join(', ')}.`,
-    tried.length === 0 ? 'There is no identity to try.' : `Tried: ${tried.join(', ')}.`,
+    tried.length === 0 ? 'There is no identity to try.' : `Tried: ${[...new Set(tried)].join(', ')}.`,
     identities.notes.length === 0 ? '' : `Notes: ${identities.notes.join('; ')}.`,
   ]
     .filter(sentence => sentence !== '')

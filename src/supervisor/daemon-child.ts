@@ -32,7 +32,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   await prepareDirectory(plan, paths, ids);
   for (const command of options.preStart) await runPreStart(options, command, cwd, ids);
   signal.throwIfAborted();
-  const [program, ...args] = runAs(ids, [plan.program, ...plan.arguments]);
+  const [program, ...args] = runAs(ids, commandOf(plan));
   // A file of its own, not a pipe through us: a pipe would break when this daemon stops, and the VMM with it.
   const log = (await open(paths.vmmLog, 'a', 0o600)).createWriteStream();
   const child = execa(program, args, {
@@ -70,6 +70,12 @@ function notRun(plan: VmPlan, why: string): VmsecretdError {
   return new VmsecretdError('vmm_missing', `VM ${plan.vm}: ${plan.program} cannot be run. ${why}`, {
     details: { vm: plan.vm, path: plan.program },
   });
+}
+
+/** A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: we never have it. */
+function commandOf({ program, arguments: args, packing, fifos }: VmPlan): readonly string[] {
+  if (packing.kind !== 'cmdline') return [program, ...args];
+  return ['/bin/sh', '-c', 'eval "exec $(cat "$0") </dev/null"', fifos[0] ?? ''];
 }
 
 /** MALLOC_ARENA_MAX: without it a v53 VMM with 30 KB of OEM strings never exits (docs/decisions/0004). */

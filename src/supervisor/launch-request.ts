@@ -10,6 +10,8 @@ export interface LaunchRequest {
   process: ProcessFacts;
   /** What follows `--`; undefined where the definition's command counts. */
   command: readonly string[] | undefined;
+  /** Which run of the unit it is. */
+  invocationId: string | null;
 }
 
 /**
@@ -35,7 +37,7 @@ export async function checkLaunchRequest(
   if (again?.startTimeTicks !== process.startTimeTicks || again.argv.join('\0') !== process.argv.join('\0')) {
     throw refuse(vm, `process ${pid} changed while it was looked at`);
   }
-  return { process, command };
+  return { process, command, invocationId: facts.invocationId };
 }
 
 /** @returns null where the command line is not the launcher's, run by its shell, for this VM */

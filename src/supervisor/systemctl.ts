@@ -81,7 +81,7 @@ export function createSystemctl({
     restart: unit => queue('restart', unit),
     resetFailed: unit => queue('reset-failed', unit),
     async kill(unit, signal) {
-      await run('kill', unit, [`--signal=${signal}`]);
+      await run('kill', unit, [`--signal=${signal}`, '--kill-who=main']);
     },
     async show(unit) {
       return parseUnitFacts(await run('show', unit, ['--property', PROPERTIES]));

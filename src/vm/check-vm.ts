@@ -1,7 +1,7 @@
 // A start without the start: everything that can be known before a VMM runs, told item by item.
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import { planVm, prepareCredentials, type StartTools } from './start-vm.js';
-import type { Vm } from './vm.js';
+import { EXPOSED, type Vm } from './vm.js';
 
 export interface Check {
   name: string;
@@ -36,7 +36,8 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
       code: null,
       detail: bringsOwnCommand ? `brought by the launcher of ${definition.unit}` : plan.program,
     });
-    if (definition.delivery === 'cmdline') checks.push(exposed());
+    if (definition.delivery === 'cmdline')
+      checks.push({ name: 'delivery', ok: true, code: null, detail: EXPOSED });
     const delivery = await prepareCredentials(tools, definition, plan, AbortSignal.timeout(TIMEOUT_MS));
     delivery.end();
     for (const { name, source, path, sizeBytes } of delivery.credentials) {
@@ -56,14 +57,4 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
     checks.push({ name, ok: false, code: error.code, detail: error.message });
   }
   return { ok: checks.every(check => check.ok), checks };
-}
-
-function exposed(): Check {
-  return {
-    name: 'delivery',
-    ok: true,
-    code: null,
-    detail:
-      'cmdline: every user of this host can read the secrets in the process list; "api" keeps them out of it',
-  };
 }

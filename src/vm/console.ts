@@ -84,7 +84,7 @@ export class Console {
     this.#disconnect = () => ended;
   }
 
-  async #followLog(plan: { path: string; inputSocket: string }): Promise<void> {
+  async #followLog(plan: Extract<ConsolePlan, { kind: 'log' }>): Promise<void> {
     const file = await open(plan.path);
     const reader = new LogReader(file, bytes => this.#append(bytes));
     const watcher: FSWatcher = watch(plan.path, () => void reader.read());

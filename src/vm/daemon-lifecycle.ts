@@ -12,7 +12,7 @@ import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict }
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
 import { nextRestart } from './restart-policy.js';
-import { type RunningVm, type StartTools, startVm } from './start-vm.js';
+import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
 import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
@@ -94,13 +94,14 @@ export class DaemonLifecycle implements Lifecycle {
       if (record === undefined) return;
       const { pid, startTimeTicks, phase, startedAt } = record;
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
-      if (phase === 'starting') {
+      const { hypervisor } = this.#tools.startTools();
+      const isThere = await isRecordedVmm(record);
+      if (phase === 'starting' && !(isThere && (await hypervisor.isBooted(record.apiSocket)))) {
         await killSame(pid, startTimeTicks, 'SIGKILL');
         this.start().catch(() => {});
         return;
       }
-      if (!(await isRecordedVmm(record))) return removeRecord(vm.paths.record);
-      const { hypervisor } = this.#tools.startTools();
+      if (!isThere) return removeRecord(vm.paths.record);
       const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
       const running = await adoptVmm(
         vm.name,
@@ -172,7 +173,7 @@ export class DaemonLifecycle implements Lifecycle {
       paths: vm.paths,
       console: vm.console,
       ownsConsole: true,
-      obtainVmm: (plan, both) => this.#spawn(plan, both),
+      obtainVmm: (prepared, both) => this.#spawn(prepared, both),
       onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
       signal,
     });
@@ -223,9 +224,9 @@ export class DaemonLifecycle implements Lifecycle {
     if (!asked) this.#scheduleRestart(clean);
   }
 
-  async #spawn(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess> {
+  async #spawn({ plan, credentials }: PreparedVm, signal: AbortSignal): Promise<VmmProcess> {
     const vmm = await this.#tools.spawnVmm(plan, signal);
-    await keepRecord(this.#vm, { ...plan, vmm, credentials: [] }, 'starting');
+    await keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
     return vmm;
   }
 

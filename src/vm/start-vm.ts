@@ -25,10 +25,16 @@ export interface StartOptions {
   command?: readonly string[];
   ownsConsole: boolean;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
-  obtainVmm(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess>;
+  obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
   /** Told once the credentials are ready, before anything is started. */
   onPrepared?(credentials: readonly PreparedCredential[], notes: readonly string[]): void;
   signal: AbortSignal;
+}
+
+/** A VM whose credentials are ready and which has no VMM yet. */
+export interface PreparedVm {
+  plan: VmPlan;
+  credentials: readonly PreparedCredential[];
 }
 
 /** A VM whose guest runs. */
@@ -51,7 +57,7 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     try {
       options.onPrepared?.(delivery.credentials, delivery.notes);
-      const vmm = await options.obtainVmm(plan, signal);
+      const vmm = await options.obtainVmm({ plan, credentials: delivery.credentials }, signal);
       const control = await bringUp({
         tools,
         definition,
@@ -132,19 +138,21 @@ async function bringUp({
     const message = `VM ${definition.name}: ${plan.program} ${describeExit(exit)}`;
     gone.abort(new VmsecretdError(code, message, { details: { vm: definition.name, path: plan.program } }));
   });
+  const either = AbortSignal.any([signal, gone.signal]);
   try {
     return await tools.hypervisor.bringUp({
       plan,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       connectConsole: () => console.connect(plan.console),
-      signal: AbortSignal.any([signal, gone.signal]),
+      signal: either,
     });
   } catch (error) {
     vmm.kill('SIGKILL');
     await vmm.exited;
     await console.disconnect();
-    throw error;
+    // Why it was ended says more than what broke off.
+    throw either.aborted ? either.reason : error;
   }
 }
 

@@ -16,7 +16,7 @@ import { adoptVmm, attachToVmm, isRecordedVmm } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
-import { type RunningVm, type StartTools, startVm } from './start-vm.js';
+import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
 import type { VmmProcess } from './vmm-process.js';
@@ -55,6 +55,10 @@ export class UnitLifecycle implements Lifecycle {
   readonly #listeners = new Set<(facts: UnitFacts | undefined, decision?: Decision) => void>();
   #facts: UnitFacts | undefined;
   #attempt: Attempt | undefined;
+  /** The unit's run that the present attempt or VMM belongs to. */
+  #invocation: string | null = null;
+  /** The unit's last run whose launch failed: what systemd says of that run is no news. */
+  #failedInvocation: string | null = null;
   #ending: Promise<void> = Promise.resolve();
 
   constructor(vm: Vm, tools: UnitLifecycleTools) {
@@ -128,6 +132,7 @@ export class UnitLifecycle implements Lifecycle {
     return new Promise((resolve, reject) => {
       const abort = new AbortController();
       const done = this.#bringUp(request, abort.signal, resolve).catch(reject);
+      this.#invocation = request.invocationId;
       this.#attempt = { process, abort, done };
     });
   }
@@ -141,8 +146,9 @@ export class UnitLifecycle implements Lifecycle {
       if (await isSameProcess(record.pid, record.startTimeTicks)) await this.#killUnit();
       return removeRecord(vm.paths.record);
     }
-    if (record.phase === 'starting') return this.#killUnit();
     const { hypervisor } = this.#tools.startTools();
+    if (record.phase === 'starting' && !(await hypervisor.isBooted(record.apiSocket)))
+      return this.#killUnit();
     const vmm = attachToVmm({ ...record, kill: signal => void this.#killUnit(signal) });
     const running = await adoptVmm(
       vm.name,
@@ -151,6 +157,7 @@ export class UnitLifecycle implements Lifecycle {
       vmm,
       AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
     );
+    this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
     vm.adopted(running, record.startedAt);
     this.#watch(running);
   }
@@ -163,6 +170,8 @@ export class UnitLifecycle implements Lifecycle {
   async #bringUp(request: LaunchRequest, signal: AbortSignal, answer: (text: string) => void): Promise<void> {
     const vm = this.#vm;
     let answered = false;
+    // A new run proves that the last one is over, whether or not systemd's word of it came through.
+    if (vm.state !== 'failed' && vm.state !== 'starting') vm.transition('ended');
     vm.transition('start');
     try {
       const running = await this.#tools.startLimit(() =>
@@ -172,9 +181,10 @@ export class UnitLifecycle implements Lifecycle {
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
           ownsConsole: false,
-          obtainVmm: async (plan, both) => {
+          obtainVmm: async (prepared, both) => {
+            const { plan } = prepared;
             const text = this.#tools.writeAnswer(plan, request.process.workingDirectory);
-            await this.#keepStarting(plan, request);
+            await this.#keepStarting(prepared, request);
             answered = true;
             answer(text);
             return this.#untilListening(plan, request, both);
@@ -188,30 +198,31 @@ export class UnitLifecycle implements Lifecycle {
       await keepRecord(vm, running, 'running');
       this.#tell({ booted: true });
     } catch (error) {
-      await this.#launchFailed(error, answered);
+      await this.#launchFailed(request, error, answered);
     }
   }
 
-  async #launchFailed(error: unknown, answered: boolean): Promise<void> {
+  async #launchFailed({ invocationId }: LaunchRequest, error: unknown, answered: boolean): Promise<void> {
     const vm = this.#vm;
     vm.fail(error, 'start-failed');
     await removeRecord(vm.paths.record);
     const { code, detail } = vm.describeProblem(error);
     this.#attempt = undefined;
+    this.#failedInvocation = invocationId;
     this.#tell({ booted: false, error: new VmsecretdError(code, detail, { details: { vm: vm.name } }) });
     // Before the answer the launcher itself prints the error; after it, it has become the VMM.
     if (!answered) throw error;
     await this.#tools.writeJournal(detail);
   }
 
-  #keepStarting(plan: VmPlan, { process }: LaunchRequest): Promise<void> {
+  #keepStarting({ plan, credentials }: PreparedVm, { process }: LaunchRequest): Promise<void> {
     const vmm = {
       pid: process.pid,
       startTimeTicks: process.startTimeTicks,
       exited: new Promise<never>(() => {}),
       kill: () => {},
     };
-    return keepRecord(this.#vm, { ...plan, vmm, credentials: [] }, 'starting');
+    return keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
   }
 
   /** A file at the path says nothing about who made it: this very process must listen there. */
@@ -278,9 +289,12 @@ export class UnitLifecycle implements Lifecycle {
     vm.guestStatus = facts.statusText;
     const phase = unitPhase(facts);
     const isOurs = vm.running !== undefined || this.#attempt !== undefined;
+    // What was read while an earlier run ended says nothing of this one.
+    if (isOurs && facts.invocationId !== this.#invocation) return;
     if (phase === 'active' && vm.definition.ready === 'notify' && vm.running !== undefined) vm.becomeReady();
     if (phase === 'stopping') vm.transition('stop');
-    if (phase === 'starting' && !isOurs) vm.transition('start');
+    if (phase === 'starting' && !isOurs && facts.invocationId !== this.#failedInvocation)
+      vm.transition('start');
     if (phase === 'failed' && !isOurs) this.#unitFailed(facts);
     if (phase === 'stopped' && !isOurs && vm.transition('ended')) vm.problem = null;
     for (const listener of this.#listeners) listener(facts);

@@ -7,6 +7,7 @@ import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
+import type { Logger } from '../log.js';
 import { Console } from './console.js';
 import type { VmEvents } from './events.js';
 import type { RunningVm } from './start-vm.js';
@@ -30,6 +31,7 @@ export interface VmFacts {
   paths: VmPaths;
   events: VmEvents;
   now: () => Date;
+  logger: Pick<Logger, 'error' | 'warn'>;
 }
 
 export class Vm {
@@ -37,6 +39,7 @@ export class Vm {
   readonly paths: VmPaths;
   readonly #events: VmEvents;
   readonly #now: () => Date;
+  readonly #logger: Pick<Logger, 'error' | 'warn'>;
   definition: Definition;
   state: VmState = 'stopped';
   running: RunningVm | undefined;
@@ -49,11 +52,12 @@ export class Vm {
   lastExit: LastExit | null = null;
   problem: Problem | null = null;
 
-  constructor({ definition, paths, events, now }: VmFacts) {
+  constructor({ definition, paths, events, now, logger }: VmFacts) {
     this.definition = definition;
     this.paths = paths;
     this.#events = events;
     this.#now = now;
+    this.#logger = logger;
   }
 
   get name(): string {
@@ -66,8 +70,8 @@ export class Vm {
     if (to === undefined) return false;
     const from = this.state;
     this.state = to;
-    if (from !== to)
-      this.publish('state', { from, state: to, ...(this.problem === null ? {} : { problem: this.problem }) });
+    const problem = to === 'failed' ? { problem: this.problem } : {};
+    if (from !== to) this.publish('state', { from, state: to, ...problem });
     return true;
   }
 
@@ -78,6 +82,7 @@ export class Vm {
   credentialsPrepared(credentials: readonly PreparedCredential[], notes: readonly string[]): void {
     const told = credentials.map(({ name, source, path, sizeBytes }) => ({ name, source, path, sizeBytes }));
     this.publish('credentials', { credentials: told, notes });
+    if (this.definition.delivery === 'cmdline') this.#logger.warn({ vm: this.name }, EXPOSED);
   }
 
   booted(running: RunningVm): void {
@@ -122,6 +127,7 @@ export class Vm {
 
   describeProblem(error: unknown): Problem {
     const known = error instanceof VmsecretdError ? error : undefined;
+    if (known === undefined) this.#logger.error({ vm: this.name, stack: stackOf(error) }, 'internal error');
     return {
       at: this.#now().toISOString(),
       code: known?.code ?? 'internal',
@@ -160,6 +166,14 @@ export class Vm {
       })),
     };
   }
+}
+
+/** Told wherever an operator looks. */
+export const EXPOSED =
+  'delivery "cmdline" puts the secrets on a command line that every user of this host can read; "api" keeps them out of it';
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : typeof error;
 }
 
 export type VmView = ReturnType<Vm['toJSON']>;

@@ -13,12 +13,14 @@ import { createScryptIdentity } from '../../src/secrets/scrypt.js';
 const vectors = cctvAge as unknown as Record<string, Uint8Array>;
 
 const EXPECTED_PROBLEMS: Record<string, readonly AgeFileProblem[]> = {
-  'no match': ['no_match'],
+  'no match': ['no_match', 'passphrase'],
   'HMAC failure': ['header_mac'],
   'header failure': ['header', 'not_age', 'truncated', 'work_factor'],
   'payload failure': ['payload', 'truncated'],
   'armor failure': ['armor', 'not_age', 'truncated', 'header'],
 };
+
+const CONTEXT = { passphrases: [], plugins: { searchPath: '', timeoutMs: 1 } };
 
 interface Vector {
   fields: Map<string, string>;
@@ -33,7 +35,7 @@ function parseVector(bytes: Buffer): Vector {
   for (const line of bytes.toString('latin1', 0, end).split('\n')) {
     const [key = '', value = ''] = line.split(/: (.*)/s);
     fields.set(key, value);
-    if (key === 'identity') identities.push(...parseIdentityFile(Buffer.from(value), 'vector'));
+    if (key === 'identity') identities.push(...parseIdentityFile(Buffer.from(value), 'vector', CONTEXT));
     if (key === 'passphrase') identities.push(createScryptIdentity(Buffer.from(value), 'vector'));
   }
   const body = bytes.subarray(end + 2);

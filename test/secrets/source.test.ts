@@ -3,9 +3,10 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import t from 'tap';
+import type { CredentialSource } from '../../src/definition/definition.js';
 import { type ErrorCode, VmsecretdError } from '../../src/errors.js';
 import { loadIdentities } from '../../src/secrets/identities.js';
-import { type CredentialSource, openSource, SOURCE_LIMIT_BYTES } from '../../src/secrets/source.js';
+import { openSource, SOURCE_LIMIT_BYTES } from '../../src/secrets/source.js';
 
 const folder = t.testdir({});
 const at = (name: string) => join(folder, name);
@@ -22,7 +23,7 @@ function write(name: string, content: string | Uint8Array): string {
 }
 
 async function open(source: CredentialSource, identityPaths = [keyPath]): Promise<string> {
-  const identities = await loadIdentities({ paths: identityPaths, passphraseFiles: [] });
+  const identities = await loadIdentities({ vm: 'my-app', paths: identityPaths, passphraseFiles: [] });
   const value = await openSource('my-app', 'API_KEY', source, identities);
   return value.open(bytes => bytes.toString('latin1'));
 }

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Runs inside the booted Debian, as a unit: takes the numbers of scripts from a FIFO, runs each, leaves output and status.
 exec 3<> /exchange/requests
 touch /exchange/booted

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, watch } from 'node:fs';
 import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { cacheDirectory } from '../setup/cache-directory.js';
 
 export interface ScriptResult {
   status: number;
@@ -43,7 +44,7 @@ export function whyNoDebianSystem(): string | false {
 }
 
 export async function bootDebian(options: DebianSystemOptions = {}): Promise<DebianSystem> {
-  const cache = join(process.env.XDG_CACHE_HOME ?? '/var/cache', 'vmsecretd-test');
+  const cache = cacheDirectory();
   const tree = await buildTree(cache);
   const exchange = await mkdtemp(join(cache, 'run-'));
   await execa('mkfifo', [join(exchange, 'requests')]);

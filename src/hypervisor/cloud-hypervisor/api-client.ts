@@ -76,6 +76,14 @@ export async function waitForApi(
   }
 }
 
+/** vm.counters is refused until vm.boot was done, and unlike vm.info shows no secret. */
+export async function isBooted(socketPath: string, timeoutMs: number): Promise<boolean> {
+  return requestUnix({ socketPath, method: 'GET', path: '/api/v1/vm.counters', timeoutMs }).then(
+    ({ status }) => status === 200,
+    () => false,
+  );
+}
+
 async function put(
   vm: string,
   socketPath: string,

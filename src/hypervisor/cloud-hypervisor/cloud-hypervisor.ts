@@ -4,10 +4,12 @@ import type { Definition } from '../../definition/definition.js';
 import type { Packing } from '../../delivery/protocol.js';
 import { VmsecretdError } from '../../errors.js';
 import type { BringUp, ConsolePlan, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
-import { callVmm, type VmmVerb, waitForApi } from './api-client.js';
+import { fifoPaths } from '../qemu/fifo-delivery.js';
+import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
 import { programArguments } from './program-options.js';
+import { mergeOemStrings, setOption } from './to-command.js';
 import { readMajorVersion } from './version.js';
 import type { VmConfig } from './vm-config.js';
 
@@ -24,14 +26,16 @@ export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor
     kind: 'cloud-hypervisor',
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
+    isBooted: apiSocket => isBooted(apiSocket, CALL_TIMEOUT_MS),
     connect,
   };
 }
 
 async function planVm(program: string, definition: Definition, context: PlanContext): Promise<VmPlan> {
   const vm = definition.name;
+  const { paths } = context;
   const converted = convertDefinition(definition, context);
-  const { vmConfig, console } = arrangeConsole(converted.vmConfig, context);
+  const { vmConfig, console } = arrangeConsole(converted.vmConfig, context, definition.delivery);
   const staticOemStrings = [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings];
   const credentials = Object.keys(definition.credentials);
   checkOemStrings(vm, staticOemStrings, credentials);
@@ -41,18 +45,40 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     staticOemStrings.length === 0
       ? vmConfig
       : { ...vmConfig, platform: { ...vmConfig.platform, oem_strings: staticOemStrings } };
-  return {
-    hypervisor: 'cloud-hypervisor',
+  const shared = {
+    hypervisor: 'cloud-hypervisor' as const,
     vm,
     program,
-    arguments: programArguments({ ...converted.program, apiSocket: context.paths.apiSocket }),
-    fifos: [],
     staticOemStrings,
-    packing: packingOf(config, version),
-    apiSocket: context.paths.apiSocket,
+    apiSocket: paths.apiSocket,
     apiSocketLink: converted.program.apiSocket,
     console,
     vmConfig: config,
+  };
+  if (definition.delivery === 'cmdline')
+    return { ...shared, ...wholeCommandLine(program, definition, context) };
+  return {
+    ...shared,
+    arguments: programArguments({ ...converted.program, apiSocket: paths.apiSocket }),
+    fifos: [],
+    packing: packingOf(config, version),
+  };
+}
+
+/** The VM on the command line itself, from where it boots at once. */
+function wholeCommandLine(
+  program: string,
+  { command = [], oemStrings }: Definition,
+  { paths }: PlanContext,
+): Pick<VmPlan, 'arguments' | 'fifos' | 'packing'> {
+  const { serial } = convertCommand(command).vmConfig;
+  const withSocket = setOption(mergeOemStrings(command, []), '--api-socket', `path=${paths.apiSocket}`);
+  const argv =
+    serial?.mode === 'Tty' ? setOption(withSocket, '--serial', `file=${paths.consoleLog}`) : withSocket;
+  return {
+    arguments: argv,
+    fifos: fifoPaths(paths.directory, 1),
+    packing: { kind: 'cmdline', program, argv, oemStrings: [...oemStrings] },
   };
 }
 
@@ -98,24 +124,26 @@ function fromVmConfig({ name: vm, vmConfig, path }: Definition): ConvertedComman
 /**
  * A terminal of the VMM's becomes a socket of ours, so that the console outlives this daemon: the VMM has no terminal,
  * and a pipe would break with its reader. The virtio console has no socket mode, so its output goes nowhere.
+ * A VM that boots at once would print before anybody is connected: its terminal becomes a file.
  */
 function arrangeConsole(
   vmConfig: VmConfig,
   context: PlanContext,
+  delivery: Definition['delivery'],
 ): { vmConfig: VmConfig; console: ConsolePlan | undefined } {
   if (!context.ownsConsole) return { vmConfig, console: undefined };
-  const { consoleSocket } = context.paths;
+  const { consoleSocket, consoleLog } = context.paths;
   const console = vmConfig.console ?? { mode: 'Tty' };
-  return {
-    vmConfig: {
-      ...vmConfig,
-      ...(console.mode === 'Tty' ? { console: { ...console, mode: 'Null' } } : {}),
-      ...(vmConfig.serial?.mode === 'Tty'
-        ? { serial: { ...vmConfig.serial, mode: 'Socket', socket: consoleSocket } }
-        : {}),
-    },
-    console: vmConfig.serial?.mode === 'Tty' ? { kind: 'socket', path: consoleSocket } : undefined,
-  };
+  const quiet: VmConfig =
+    console.mode === 'Tty' ? { ...vmConfig, console: { ...console, mode: 'Null' } } : vmConfig;
+  const { serial } = quiet;
+  if (serial?.mode !== 'Tty') return { vmConfig: quiet, console: undefined };
+  if (delivery === 'cmdline') {
+    const file: VmConfig = { ...quiet, serial: { ...serial, mode: 'File', file: consoleLog } };
+    return { vmConfig: file, console: { kind: 'log', path: consoleLog } };
+  }
+  const socket: VmConfig = { ...quiet, serial: { ...serial, mode: 'Socket', socket: consoleSocket } };
+  return { vmConfig: socket, console: { kind: 'socket', path: consoleSocket } };
 }
 
 function checkArchitecture(vm: string, version: number): void {
@@ -132,8 +160,14 @@ function packingOf(config: VmConfig, version: number): Packing {
   return { kind: 'api', vmConfigText: writeVmConfig(config), limitBytes };
 }
 
-async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: BringUp): Promise<VmmControl> {
+async function bringUp(options: BringUp): Promise<VmmControl> {
+  const { plan, delivery, timeoutMs, connectConsole, signal } = options;
   const { vm, apiSocket } = plan;
+  if (plan.packing.kind === 'cmdline') {
+    await connectConsole();
+    await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs });
+    return connect(vm, apiSocket, signal);
+  }
   const version = await waitForApi(vm, apiSocket, timeoutMs, signal);
   await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS });
   await connectConsole();

@@ -56,6 +56,15 @@ export function mergeOemStrings(argv: readonly string[], oemStrings: readonly st
   return words;
 }
 
+/** The same arguments with a single-valued option set, or replaced where it is there. */
+export function setOption(argv: readonly string[], flag: string, value: string): string[] {
+  const words = [...argv];
+  const at = words.findIndex(word => word === flag || word.startsWith(`${flag}=`));
+  if (at < 0) words.push(flag, value);
+  else words.splice(at, words[at] === flag ? 2 : 1, flag, value);
+  return words;
+}
+
 /** Of several `oem_strings=` the program takes the last. */
 function mergeIntoPlatform(optionString: string, oemStrings: readonly string[]): string {
   const { oem_strings: present = [] } = convertOption('--platform', optionString, platform);

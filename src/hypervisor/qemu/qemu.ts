@@ -18,6 +18,8 @@ export function createQemu(locate: (program: string | undefined) => Promise<stri
     kind: 'qemu',
     plan: (definition, context) => planVm(locate, definition, context),
     bringUp,
+    // It listens for QMP once it has read its FIFOs, and starts the guest by itself.
+    isBooted: () => Promise.resolve(true),
     connect: (vm, socket, signal) => connect(vm, socket, CALL_TIMEOUT_MS, signal),
   };
 }

@@ -33,9 +33,14 @@ const NOTE_OFFSET = ELF_HEADER_BYTES + 2 * PROGRAM_HEADER_BYTES;
 const ENTRY_OFFSET = NOTE_OFFSET + NOTE_BYTES;
 
 export function buildPvhGuest(options: { after?: AfterPrinting } = {}): Buffer {
+  const after = options.after ?? 'power-off';
   const code = assemble(LOAD_ADDRESS + ENTRY_OFFSET, [
+    instruction('mov esp, STACK_TOP', 0xbc, ...littleEndian32(STACK_TOP)),
+    instruction('cld', 0xfc),
+    // Before the marker: whoever has read that may press the button.
+    ...(after === 'await-power-button' ? LISTEN_FOR_POWER_BUTTON : []),
     ...PRINT_OEM_STRINGS,
-    ...AFTER_PRINTING[options.after ?? 'power-off'],
+    ...AFTER_PRINTING[after],
     ...PUT_BYTE,
     label('marker'),
     { bytes: [...Buffer.from(`${END_OF_OEM_STRINGS}\n\0`, 'latin1')] },
@@ -103,8 +108,6 @@ function pvhNote(): Buffer {
 // PVH starts the guest in 32-bit protected mode with flat segments, paging and interrupts off.
 // esi: where the guest reads; bl: the type of the SMBIOS structure at hand.
 const PRINT_OEM_STRINGS: readonly Piece[] = [
-  instruction('mov esp, STACK_TOP', 0xbc, ...littleEndian32(STACK_TOP)),
-  instruction('cld', 0xfc),
   // The SMBIOS 3 entry point stands on a 16-byte boundary of the last 64 KiB below 1 MiB.
   instruction('mov esi, 0xf0000', 0xbe, ...littleEndian32(0xf0000)),
   label('scan'),
@@ -190,7 +193,7 @@ const POWER_OFF: readonly Piece[] = [
 // line 9. Every line from 5 on is routed to a non-maskable interrupt, which wakes a halted CPU without a set-up local
 // APIC; its handler is `power-off`. (The lines below belong to timer, keyboard and serial ports.)
 const IO_APIC = 0xfec0_0000;
-const AWAIT_POWER_BUTTON: readonly Piece[] = [
+const LISTEN_FOR_POWER_BUTTON: readonly Piece[] = [
   withAddress('lgdt [gdt-pointer]', 'gdt-pointer', 0x0f, 0x01, 0x15),
   // Gate 2 (NMI): code segment 8, 32-bit interrupt gate, present; the offset's halves around that.
   withAddress('mov eax, power-off', 'power-off', 0xb8),
@@ -214,6 +217,9 @@ const AWAIT_POWER_BUTTON: readonly Piece[] = [
   instruction('add ecx, 2', 0x83, 0xc1, 2),
   instruction('cmp ecx, 0x40', 0x83, 0xf9, 0x40),
   jump('jb', 'route'),
+];
+
+const AWAIT_POWER_BUTTON: readonly Piece[] = [
   label('await'),
   instruction('hlt', 0xf4),
   jump('jmp', 'await'),

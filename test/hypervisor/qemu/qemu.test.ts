@@ -18,7 +18,7 @@ import { untilFileHas } from '../../setup/until-file-has.js';
 
 const PROGRAM = 'qemu-system-x86_64';
 const skip = whyNotOnPath(PROGRAM);
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 20_000;
 const PRINTED = `a\n${END_OF_OEM_STRINGS}\n`;
 
 /** Starts QEMU with the guest; `secrets` go through FIFOs. Gives its exit status to come, and its folder. */
