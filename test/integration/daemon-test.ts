@@ -1,8 +1,11 @@
 // A test on a daemon of its own that ends with the search for its secret: while VMs run, and after they ended.
 import { basename } from 'node:path';
-import { type Test, test } from 'tap';
+import tap, { type Test, test } from 'tap';
 import { Canary, searchFolder, searchProcesses } from '../canary.js';
 import { type DaemonOptions, TestDaemon } from './daemon.js';
+
+/** For all tests of a file, on a machine that has other things to do. */
+const FILE_TIMEOUT_MS = 300_000;
 
 export interface Rig {
   daemon: TestDaemon;
@@ -20,6 +23,7 @@ export function daemonTest(
   options: DaemonTestOptions,
   body: (t: Test, rig: Rig) => Promise<void>,
 ): void {
+  tap.setTimeout(FILE_TIMEOUT_MS);
   test(title, { skip: options.skip ?? false }, async t => {
     const daemon = await TestDaemon.start(options);
     const canary = new Canary();

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { Encrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import type { Test } from 'tap';
 import { daemonTest, type Rig } from './daemon-test.js';
-import { CLOUD_HYPERVISOR, defineVm, QEMU, STAND_IN, type VmOptions, type Vmm } from './vmm.js';
+import { CLOUD_HYPERVISOR, defineVm, QEMU, STAND_IN, standIn, type Vmm } from './vmm.js';
+
+type More = { credentials?: Record<string, unknown>; [key: string]: unknown };
 
 interface Failure {
   title: string;
   /** Makes it so; gives what the definition has more. */
-  arrange(rig: Rig): Promise<VmOptions['more']> | VmOptions['more'];
+  arrange(rig: Rig): Promise<More> | More;
   code: string;
   detail: RegExp;
 }
@@ -71,7 +73,9 @@ const AGE_FILES: readonly Failure[] = [
 const CREDENTIALS: readonly Failure[] = [
   {
     title: 'whose credentials do not fit, saying what takes the room',
-    arrange: async rig => ({ credentials: { HUGE: { age: await rig.daemon.seal('huge', Buffer.alloc(60_000)) } } }),
+    arrange: async rig => ({
+      credentials: { HUGE: { age: await rig.daemon.seal('huge', Buffer.alloc(60_000)) } },
+    }),
     code: 'credentials_too_large',
     detail: /do not fit into .*HUGE \d{5}/,
   },
@@ -103,14 +107,21 @@ function expectFailure(vmm: Vmm, { title, arrange, code, detail }: Failure): voi
   const options = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
   daemonTest(`${vmm.name}: does not start a VM ${title}`, options, async (t, rig) => {
     const { daemon } = rig;
-    await defineVm(vmm, rig, 'web');
-    const more = await arrange(rig);
-    const hadToBeThere = title.includes('missing') || code === 'secret_corrupt' || code === 'secret_no_identity';
-    if (!hadToBeThere || Object.keys(more ?? {}).length > 0) await defineVm(vmm, rig, 'web', { more: more ?? {} });
+    const definition = await defineVm(vmm, rig, 'web');
+    const { credentials = {}, ...others } = await arrange(rig);
+    await daemon.define('web', {
+      ...definition,
+      ...others,
+      credentials: { ...definition.credentials, ...credentials },
+    });
     await refusesToStart(t, rig, code, detail);
     const report = (await daemon.call('POST', '/v1/vms/web/check')).json as { checks: { ok: boolean }[] };
     t.match(report, { ok: false });
-    t.match(report.checks.find(check => !check.ok), { code, detail }, 'a check says the same');
+    t.match(
+      report.checks.find(check => !check.ok),
+      { code, detail },
+      'a check says the same',
+    );
   });
 }
 
@@ -122,4 +133,95 @@ async function refusesToStart(t: Test, { daemon }: Rig, code: string, detail: Re
   t.match(await daemon.show('web'), { state: 'failed', pid: null, problem: { code, detail } });
 }
 
-for (const failure of AGE_FILES) expectFailure(QEMU, failure);
+for (const failure of [...AGE_FILES, ...CREDENTIALS]) expectFailure(STAND_IN, failure);
+for (const failure of CREDENTIALS) expectFailure(QEMU, failure);
+
+expectFailure(STAND_IN, {
+  title: 'with -v on its command line, which would log the secrets',
+  arrange: () => ({ command: ['--kernel', '/dev/null', '-v'] }),
+  code: 'command_invalid',
+  detail: /-v makes cloud-hypervisor log/,
+});
+
+for (const vmm of [QEMU, STAND_IN]) {
+  const config = { hypervisors: { [vmm.hypervisor]: { path: '/nowhere/vmm' } } };
+  daemonTest(`${vmm.name}: does not start a VM whose hypervisor is missing`, { config }, async (t, rig) => {
+    await defineVm(vmm, rig, 'web');
+    const detail = new RegExp(`/nowhere/vmm .*install ${vmm.hypervisor}, or set hypervisors`);
+    await refusesToStart(t, rig, 'vmm_missing', detail);
+  });
+}
+
+for (const vmm of [CLOUD_HYPERVISOR, STAND_IN, QEMU]) {
+  const options = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(`${vmm.name}: leaves no VMM where the kernel is missing`, options, async (t, rig) => {
+    const definition = await defineVm(vmm, rig, 'web');
+    await rig.daemon.define('web', { ...definition, command: vmm.command('/nowhere/kernel') });
+    await refusesToStart(t, rig, 'vmm_refused', vmm === QEMU ? /kernel/ : /vm\.boot/);
+  });
+}
+
+interface StandInFailure {
+  title: string;
+  program?: string;
+  kernelName?: string;
+  code: string;
+  detail: RegExp;
+}
+
+const STAND_IN_FAILURES: readonly StandInFailure[] = [
+  {
+    title: 'exits in the middle of its start, and passes its last words on',
+    kernelName: 'exits-early',
+    code: 'vmm_refused',
+    detail: /exited with status 1: ./,
+  },
+  {
+    title: 'refuses to boot',
+    kernelName: 'refuses-boot',
+    code: 'vmm_refused',
+    detail: /vm\.boot with status 500/,
+  },
+  {
+    title: 'never answers vm.boot',
+    kernelName: 'hangs-on-boot',
+    code: 'vmm_timeout',
+    detail: /startTimeoutSeconds \(2 s\)/,
+  },
+  {
+    title: 'never listens',
+    program: 'never-listens',
+    code: 'vmm_timeout',
+    detail: /startTimeoutSeconds \(2 s\)/,
+  },
+  {
+    title: 'refuses vm.create, whose answer quotes a secret',
+    program: 'refuses-create',
+    code: 'vmm_refused',
+    detail: /vm\.create with status 400/,
+  },
+];
+
+for (const {
+  title,
+  program = 'cloud-hypervisor',
+  kernelName = 'web.elf',
+  code,
+  detail,
+} of STAND_IN_FAILURES) {
+  const config = { hypervisors: { 'cloud-hypervisor': { path: standIn(program) } } };
+  daemonTest(`leaves no VMM that ${title}`, { config }, async (t, rig) => {
+    await defineVm(STAND_IN, rig, 'web', { kernelName, more: { startTimeoutSeconds: 2 } });
+    await refusesToStart(t, rig, code, detail);
+  });
+}
+
+daemonTest(
+  'ends a VMM by SIGKILL that listens to nothing',
+  { config: { hypervisors: STAND_IN.hypervisors } },
+  async (t, rig) => {
+    await defineVm(STAND_IN, rig, 'web', { kernelName: 'hangs-on-stop', more: { stopTimeoutSeconds: 1 } });
+    await rig.daemon.act('web', 'start');
+    t.match(await rig.daemon.act('web', 'stop'), { state: 'stopped', lastExit: { signal: 'SIGKILL' } });
+  },
+);

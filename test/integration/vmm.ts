@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { connectQmp } from '../../src/hypervisor/qemu/qmp-client.js';
 import { type AfterPrinting, buildPvhGuest } from '../guests/pvh/pvh-guest.js';
 import { whyNoKvm, whyNotOnPath } from '../setup/programs.js';
@@ -50,10 +51,30 @@ export const CLOUD_HYPERVISOR: Vmm = {
   },
 };
 
+/** Behaves as cloud-hypervisor does; test/stand-ins has more of it. */
+export const STAND_IN: Vmm = {
+  ...CLOUD_HYPERVISOR,
+  name: 'stand-in',
+  hypervisors: { 'cloud-hypervisor': { path: standIn('cloud-hypervisor') } },
+  skip: false,
+};
+
+/** A program of test/fixtures/bin, which is not compiled. */
+export function standIn(name: string): string {
+  return fileURLToPath(new URL(`../../../test/fixtures/bin/${name}`, import.meta.url));
+}
+
 export interface VmOptions {
   after?: AfterPrinting;
+  /** File name of the kernel; the stand-in fails as it says. */
+  kernelName?: string;
   /** More of the definition; credentials come behind the canary's. */
   more?: Readonly<Record<string, unknown>>;
+}
+
+export interface VmDefinition {
+  command: string[];
+  credentials: Record<string, unknown>;
 }
 
 /** A definition whose credential CANARY is the rig's secret, from an age file. */
@@ -61,9 +82,9 @@ export async function defineVm(
   vmm: Vmm,
   { daemon, canary }: Rig,
   name: string,
-  { after = 'await-power-button', more = {} }: VmOptions = {},
-): Promise<Record<string, unknown>> {
-  const kernel = join(daemon.folder, `${name}.elf`);
+  { after = 'await-power-button', kernelName = `${name}.elf`, more = {} }: VmOptions = {},
+): Promise<VmDefinition> {
+  const kernel = join(daemon.folder, kernelName);
   writeFileSync(kernel, buildPvhGuest({ after }));
   const { credentials, ...others } = more;
   const definition = {
