@@ -1,4 +1,5 @@
 // A test on a daemon of its own that ends with the search for its secret: while VMs run, and after they ended.
+import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import tap, { type Test, test } from 'tap';
 import { Canary, searchFolder, searchProcesses } from '../canary.js';
@@ -45,7 +46,9 @@ const CONSOLE_LOG = 'console.log';
 
 /** @returns the places that hold the secret */
 export function searchEverywhere({ daemon, canary }: Rig): string[] {
-  const files = [daemon.runtime, daemon.state].flatMap(folder => searchFolder(canary, folder));
+  // There is no state before the first PUT.
+  const folders = [daemon.runtime, daemon.state].filter(existsSync);
+  const files = folders.flatMap(folder => searchFolder(canary, folder));
   return [
     ...searchProcesses(canary),
     ...files.filter(path => basename(path) !== CONSOLE_LOG),
