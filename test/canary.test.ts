@@ -18,23 +18,23 @@ async function startCat(t: Test, options: { argument?: string; variable?: string
 
 test('no two canaries are the same, and none finds another', async t => {
   const [one, other] = [new Canary(), new Canary()];
-  t.not(one.secret, other.secret);
-  t.strictSame(one.searchText('text', `x${other.secret}x`), []);
+  t.not(one.text, other.text);
+  t.strictSame(one.searchText('text', `x${other.text}x`), []);
 });
 
 test('finds its secret in a text and in bytes', async t => {
   const canary = new Canary();
-  t.strictSame(canary.searchText('log', `{"a":"${canary.secret}"}`), [{ where: 'log', form: 'plain' }]);
-  const bytes = Buffer.concat([Buffer.from([0, 255]), Buffer.from(canary.secret), Buffer.from([128])]);
+  t.strictSame(canary.searchText('log', `{"a":"${canary.text}"}`), [{ where: 'log', form: 'plain' }]);
+  const bytes = Buffer.concat([Buffer.from([0, 255]), Buffer.from(canary.text), Buffer.from([128])]);
   t.strictSame(canary.searchText('log', bytes), [{ where: 'log', form: 'plain' }]);
-  t.strictSame(canary.searchText('log', canary.secret.slice(1)), []);
+  t.strictSame(canary.searchText('log', canary.text.slice(1)), []);
 });
 
 test('finds its secret in base64, whatever stands before and behind it', async t => {
   const canary = new Canary();
   for (const before of ['', 'a', 'ab', 'abc', '\xff'.repeat(7)]) {
     for (const behind of ['', 'a', 'ab', '\n']) {
-      const text = Buffer.from(before + canary.secret + behind, 'latin1').toString('base64');
+      const text = Buffer.from(before + canary.text + behind, 'latin1').toString('base64');
       t.strictSame(
         canary.searchText('text', `="${text}"`),
         [{ where: 'text', form: `base64+${before.length % 3}` }],
@@ -47,9 +47,9 @@ test('finds its secret in base64, whatever stands before and behind it', async t
 test('finds its secret in the command line and in the environment of a process', async t => {
   const canary = new Canary();
   t.strictSame(canary.searchProcesses(), []);
-  const encoded = Buffer.from(`:${canary.secret}`).toString('base64');
+  const encoded = Buffer.from(`:${canary.text}`).toString('base64');
   const argument = await startCat(t, { argument: encoded });
-  const variable = await startCat(t, { variable: canary.secret });
+  const variable = await startCat(t, { variable: canary.text });
   t.match(
     new Set(canary.searchProcesses()),
     new Set([
@@ -66,9 +66,9 @@ test('finds its secret in files at any depth, in names and in targets of links',
   t.strictSame(canary.searchFiles([top]), []);
   const inner = join(top, 'a/.b');
   mkdirSync(inner, { recursive: true });
-  writeFileSync(join(inner, 'content'), `\0${canary.secret}`);
-  writeFileSync(join(inner, `n-${canary.secret}`), '');
-  symlinkSync(`/nowhere/${canary.secret}`, join(top, 'link'));
+  writeFileSync(join(inner, 'content'), `\0${canary.text}`);
+  writeFileSync(join(inner, `n-${canary.text}`), '');
+  symlinkSync(`/nowhere/${canary.text}`, join(top, 'link'));
   symlinkSync('..', join(inner, 'loop'));
   const found = canary.searchFiles([top]);
   t.strictSame(
@@ -79,7 +79,7 @@ test('finds its secret in files at any depth, in names and in targets of links',
       { where: `target of ${join(top, 'link')}`, form: 'plain' },
     ]),
   );
-  t.notMatch(JSON.stringify(found), canary.secret, 'no finding holds the secret');
+  t.notMatch(JSON.stringify(found), canary.text, 'no finding holds the secret');
 });
 
 test('refuses to search a directory that is not there', async t => {

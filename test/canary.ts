@@ -14,15 +14,15 @@ export interface Finding {
 
 export class Canary {
   /** Printable ASCII without a line ending; marked, so that a reader of a finding knows what it was. */
-  readonly secret: string = `canary-${randomBytes(24).toString('hex')}-yranac`;
+  readonly text: string = `canary-${randomBytes(24).toString('hex')}-yranac`;
   readonly #needles: readonly [Finding['form'], Buffer][];
 
   constructor() {
     this.#needles = [
-      ['plain', Buffer.from(this.secret)],
+      ['plain', Buffer.from(this.text)],
       ...([0, 1, 2] as const).map((offset): [Finding['form'], Buffer] => [
         `base64+${offset}`,
-        Buffer.from(base64Within(this.secret, offset)),
+        Buffer.from(base64Within(this.text, offset)),
       ]),
     ];
   }
@@ -46,7 +46,7 @@ export class Canary {
     return directories.flatMap(directory =>
       readdirSync(directory).flatMap(name => {
         const path = join(directory, name);
-        const found = this.searchText(`name of ${path.replaceAll(this.secret, '…')}`, name);
+        const found = this.searchText(`name of ${path.replaceAll(this.text, '…')}`, name);
         const kind = lstatSync(path, { throwIfNoEntry: false });
         if (kind?.isDirectory()) found.push(...this.searchFiles([path]));
         if (kind?.isFile()) found.push(...this.searchText(path, readFileSync(path)));
