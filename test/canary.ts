@@ -13,11 +13,12 @@ export interface Finding {
 }
 
 export class Canary {
-  /** Printable ASCII without a line ending; marked, so that a reader of a finding knows what it was. */
-  readonly secret: string = `canary-${randomBytes(24).toString('hex')}-yranac`;
+  readonly secret: string;
   readonly #needles: readonly [Finding['form'], Buffer][];
 
-  constructor() {
+  /** Unless given, printable ASCII without a line ending; marked, so that a reader of a finding knows what it was. */
+  constructor(secret = `canary-${randomBytes(24).toString('hex')}-yranac`) {
+    this.secret = secret;
     this.#needles = [
       ['plain', Buffer.from(this.secret)],
       ...([0, 1, 2] as const).map((offset): [Finding['form'], Buffer] => [
