@@ -57,7 +57,8 @@ refuse_while_vms_run() {
 }
 
 uninstall_all() {
-  if is_live; then
+  # Not there: an earlier run was here already.
+  if is_live && [ -e "$units/vmsecretd.service" ]; then
     refuse_while_vms_run
     systemctl disable --quiet --now vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket \
       vmsecretd-ready.target vmsecretd.service ||

@@ -3,7 +3,7 @@
 
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { type AfterPrinting, buildPvhGuest } from '../guests/pvh/pvh-guest.js';
 import { whyNoKvm } from '../setup/programs.js';
@@ -77,6 +77,11 @@ printf '%s' '${SECRET}' | age --recipient "$(sed 's/.*: //' /tmp/public)" --outp
 echo '{"identities": ["/etc/vmsecretd/identity"]}' > /etc/vmsecretd/config.json
 `;
 
+/** Why the real program cannot run here, for what no stand-in does; false when it can. */
+export function whyNoRealVmHost(): string | false {
+  return whyNoVmHost() || (findHypervisor() === STAND_IN && 'needs cloud-hypervisor on PATH and /dev/kvm');
+}
+
 /** Ends with the test. */
 export async function bootVmHost(t: Test): Promise<VmHost> {
   const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
@@ -84,8 +89,13 @@ export async function bootVmHost(t: Test): Promise<VmHost> {
   // The VMM's user reads them.
   chmodSync(guests, 0o755);
   for (const after of GUESTS) writeFileSync(join(guests, after), buildPvhGuest({ after }));
+  const remote = join(dirname(findHypervisor() ?? ''), 'ch-remote');
   const system = await bootDebian({
-    binds: { [findHypervisor() ?? '']: '/usr/bin/cloud-hypervisor', [guests]: '/opt/guests' },
+    binds: {
+      [findHypervisor() ?? '']: '/usr/bin/cloud-hypervisor',
+      ...(existsSync(remote) ? { [remote]: '/usr/bin/ch-remote' } : {}),
+      [guests]: '/opt/guests',
+    },
   });
   t.teardown(() => system.close());
   const sh: VmHost['sh'] = async (script, options) => {
