@@ -5,8 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { computeReceiptDigest } from '../../../src/credentials/receipt-digest.js';
 import {
-  computeReceiptDigest,
   isReceiptComplete,
   parseReceipt,
   type ReceiptVerdict,
