@@ -34,8 +34,8 @@ test('finds a canary that was planted in each of the places', async t => {
     rmSync(path);
 
     const holders = [
-      { place: 'cmdline', child: spawn('sleep', ['60', '--', canary.text], { env: {} }) },
-      { place: 'environ', child: spawn('/bin/sleep', ['60'], { env: { PLANTED: canary.text } }) },
+      { place: 'cmdline', child: spawn('/bin/cat', ['-', canary.text], { env: {} }) },
+      { place: 'environ', child: spawn('/bin/cat', ['-'], { env: { PLANTED: canary.text } }) },
     ];
     for (const { place, child } of holders) {
       await once(child, 'spawn');
