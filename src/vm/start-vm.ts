@@ -148,11 +148,12 @@ async function bringUp({
       signal: either,
     });
   } catch (error) {
+    const wasEnded = either.aborted;
     vmm.kill('SIGKILL');
-    await vmm.exited;
+    const { status } = await vmm.exited;
     await console.disconnect();
-    // Why it was ended says more than what broke off.
-    throw either.aborted ? either.reason : error;
+    // Why it ended says more than what broke off, unless we have just ended it: a status means that it exited.
+    throw wasEnded || status !== null ? either.reason : error;
   }
 }
 
