@@ -1,29 +1,35 @@
 // The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
-import { createHmac } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { checkOemStrings } from '../credentials/limits.js';
-import { buildCredentialString } from '../credentials/oem-string.js';
+import { buildCredentialString, NONCE_CREDENTIAL } from '../credentials/oem-string.js';
 import { VmsecretdError } from '../errors.js';
 import type { EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { loadIdentities } from '../secrets/identities.js';
-import type { SecretValue } from '../secrets/secret-value.js';
+import { SecretValue } from '../secrets/secret-value.js';
 import { openSource } from '../secrets/source.js';
+import { computeReceiptDigest } from '../vm/receipt.js';
 import { type Packed, packOemStrings } from './pack.js';
 import type {
   DelivererAnswer,
   DelivererRequest,
+  DelivererResult,
   Preparation,
   PreparationResult,
   PreparedCredential,
 } from './protocol.js';
+import { digestCiphertext, digestSources, digestValue } from './source-digest.js';
 
 /** File reads and plugin runs at once; a definition may have 255 credentials. */
 const CONCURRENT_SOURCES = 16;
 
+const NONCE_BYTES = 32;
+
 const prepared = new Map<number, Packed>();
 
-async function answer(request: DelivererRequest): Promise<PreparationResult | null> {
+async function answer(request: DelivererRequest): Promise<DelivererResult> {
+  if (request.verb === 'digest') return { digests: await digestSources(request.sources, request.digestKey) };
   if (request.verb === 'prepare') {
     const { packed, result } = await prepare(request.preparation);
     prepared.set(request.id, packed);
@@ -42,13 +48,24 @@ async function answer(request: DelivererRequest): Promise<PreparationResult | nu
 async function prepare(preparation: Preparation): Promise<{ packed: Packed; result: PreparationResult }> {
   const { vm, packing } = preparation;
   checkOemStrings(vm, preparation.staticOemStrings, Object.keys(preparation.credentials));
-  const { values, notes } = await openSources(preparation);
+  const ciphertextDigests = new Map<string, string>();
+  const { values, notes } = await openSources(preparation, ciphertextDigests);
   const encoded: EncodedCredential[] = [];
   try {
     const credentials: PreparedCredential[] = [];
+    const nonce = preparation.wantsReceipt ? randomBytes(NONCE_BYTES) : undefined;
+    if (nonce !== undefined) {
+      const value = new SecretValue(nonce);
+      encoded.push({ name: NONCE_CREDENTIAL, oemString: buildCredentialString(NONCE_CREDENTIAL, value) });
+    }
     for (const [name, value] of values) {
       encoded.push({ name, oemString: buildCredentialString(name, value) });
-      credentials.push(describeCredential(preparation, name, value));
+      credentials.push(
+        describeCredential(preparation, name, value, {
+          nonce,
+          ciphertextDigest: ciphertextDigests.get(name),
+        }),
+      );
     }
     const packed = packOemStrings(vm, packing, preparation.staticOemStrings, encoded);
     return { packed, result: { credentials, notes } };
@@ -61,6 +78,7 @@ async function prepare(preparation: Preparation): Promise<{ packed: Packed; resu
 /** All or nothing: the first error in the definition's order ends the preparation. */
 async function openSources(
   preparation: Preparation,
+  ciphertextDigests: Map<string, string>,
 ): Promise<{ values: [string, SecretValue][]; notes: readonly string[] }> {
   const { vm, credentials } = preparation;
   const limit = pLimit(CONCURRENT_SOURCES);
@@ -72,9 +90,10 @@ async function openSources(
   try {
     const outcomes = await Promise.allSettled(
       Object.entries(credentials).map(([name, source]) =>
-        limit(
-          async (): Promise<[string, SecretValue]> => [name, await openSource(vm, name, source, identities)],
-        ),
+        limit(async (): Promise<[string, SecretValue]> => {
+          const note = (file: Buffer) => ciphertextDigests.set(name, digestCiphertext(file));
+          return [name, await openSource(vm, name, source, identities, note)];
+        }),
       ),
     );
     const failed = outcomes.find(outcome => outcome.status === 'rejected');
@@ -87,16 +106,24 @@ async function openSources(
   }
 }
 
-function describeCredential(preparation: Preparation, name: string, value: SecretValue): PreparedCredential {
+function describeCredential(
+  preparation: Preparation,
+  name: string,
+  value: SecretValue,
+  { nonce, ciphertextDigest }: { nonce: Buffer | undefined; ciphertextDigest: string | undefined },
+): PreparedCredential {
   const source = preparation.credentials[name];
   const path = source?.age ?? source?.file;
-  const key = Buffer.from(preparation.digestKey, 'hex');
   return {
     name,
     source: source?.age !== undefined ? 'age' : source?.file !== undefined ? 'file' : 'text',
     ...(path === undefined ? {} : { path }),
     sizeBytes: value.sizeBytes,
-    digest: value.open(bytes => createHmac('sha256', key).update(bytes).digest('hex')),
+    digest: digestValue(value, preparation.digestKey),
+    ...(ciphertextDigest === undefined ? {} : { ciphertextDigest }),
+    ...(nonce === undefined
+      ? {}
+      : { receiptDigest: value.open(bytes => computeReceiptDigest(nonce, bytes)) }),
   };
 }
 

@@ -4,7 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
-import type { ConsolePlan } from '../hypervisor/hypervisor.js';
+import type { ConsolePlan, GuestChannelPlans } from '../hypervisor/hypervisor.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
@@ -15,13 +15,16 @@ export interface VmmRecord {
   startTimeTicks: number;
   apiSocket: string;
   console: ConsolePlan | null;
+  channels: GuestChannelPlans;
   startedAt: string | null;
+  /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
+  definitionDigest: string;
 }
 
 export async function keepRecord(
   vm: Pick<Vm, 'paths' | 'startedAt'>,
-  { apiSocket, console, vmm, credentials }: Omit<RunningVm, 'control' | 'plan'>,
+  { apiSocket, console, channels, vmm, credentials, definitionDigest }: Omit<RunningVm, 'control' | 'plan'>,
   phase: VmmRecord['phase'],
 ): Promise<void> {
   const { record: path } = vm.paths;
@@ -33,8 +36,10 @@ export async function keepRecord(
     startTimeTicks,
     apiSocket,
     console: console ?? null,
+    channels,
     startedAt,
     credentials,
+    definitionDigest,
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });

@@ -1,9 +1,17 @@
 // Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
 import type { Definition } from '../definition/definition.js';
+import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
-import type { ConsolePlan, Hypervisor, VmmControl, VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
+import type {
+  ConsolePlan,
+  GuestChannelPlans,
+  Hypervisor,
+  VmmControl,
+  VmPaths,
+  VmPlan,
+} from '../hypervisor/hypervisor.js';
 import type { Console } from './console.js';
 import { describeExit, type VmmProcess } from './vmm-process.js';
 
@@ -21,13 +29,15 @@ export interface StartOptions {
   definition: Definition;
   paths: VmPaths;
   console: Console;
+  /** Where a unit runs, in place of the definition's. */
+  workingDirectory?: string;
   /** A launcher's command, in place of the definition's. */
   command?: readonly string[];
   ownsConsole: boolean;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
   obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
   /** Told once the credentials are ready, before anything is started. */
-  onPrepared?(credentials: readonly PreparedCredential[], notes: readonly string[]): void;
+  onPrepared(prepared: PreparedVm, notes: readonly string[]): Promise<void>;
   signal: AbortSignal;
 }
 
@@ -35,40 +45,47 @@ export interface StartOptions {
 export interface PreparedVm {
   plan: VmPlan;
   credentials: readonly PreparedCredential[];
+  /** Of the definition that it was started from. */
+  definitionDigest: string;
 }
 
 /** A VM whose guest runs. */
 export interface RunningVm {
   apiSocket: string;
   console: ConsolePlan | undefined;
+  channels: GuestChannelPlans;
   /** Undefined where an earlier daemon started it. */
   plan: VmPlan | undefined;
   vmm: VmmProcess;
   control: VmmControl;
   credentials: readonly PreparedCredential[];
+  definitionDigest: string;
 }
 
 export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  const { definition } = options;
+  const { definition, paths } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
+  const definitionDigest = digestDefinition(definition);
   try {
     const plan = await planVm(tools, options);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     try {
-      options.onPrepared?.(delivery.credentials, delivery.notes);
-      const vmm = await options.obtainVmm({ plan, credentials: delivery.credentials }, signal);
+      const prepared = { plan, credentials: delivery.credentials, definitionDigest };
+      await options.onPrepared(prepared, delivery.notes);
+      const vmm = await options.obtainVmm(prepared, signal);
       const control = await bringUp({
         tools,
         definition,
+        paths,
         plan,
         delivery,
         vmm,
         console: options.console,
         signal,
       });
-      const { apiSocket, console } = plan;
-      return { apiSocket, console, plan, vmm, control, credentials: delivery.credentials };
+      const { apiSocket, console, channels } = plan;
+      return { apiSocket, console, channels, vmm, control, ...prepared };
     } finally {
       delivery.end();
     }
@@ -81,12 +98,13 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
 /** Steps 1 and 2: nothing is touched. */
 export function planVm(
   tools: Pick<StartTools, 'hypervisor'>,
-  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'ownsConsole'>,
+  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'workingDirectory' | 'ownsConsole'>,
 ): Promise<VmPlan> {
   const { definition, paths, command, ownsConsole } = options;
   return tools.hypervisor.plan(definition, {
     paths,
     ownsConsole,
+    workingDirectory: options.workingDirectory ?? definition.workingDirectory ?? paths.directory,
     ...(command === undefined ? {} : { command }),
   });
 }
@@ -106,6 +124,7 @@ export function prepareCredentials(
       passphraseFiles: [...tools.passphraseFiles],
       staticOemStrings: [...plan.staticOemStrings],
       packing: plan.packing,
+      wantsReceipt: plan.channels.receipt !== undefined,
       digestKey: tools.digestKey,
     },
     signal,
@@ -115,6 +134,7 @@ export function prepareCredentials(
 interface BringUpOptions {
   tools: StartTools;
   definition: Definition;
+  paths: VmPaths;
   plan: VmPlan;
   delivery: Delivery;
   vmm: VmmProcess;
@@ -126,6 +146,7 @@ interface BringUpOptions {
 async function bringUp({
   tools,
   definition,
+  paths,
   plan,
   delivery,
   vmm,
@@ -142,6 +163,7 @@ async function bringUp({
   try {
     return await tools.hypervisor.bringUp({
       plan,
+      paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       connectConsole: () => console.connect(plan.console),

@@ -147,7 +147,7 @@ export class UnitLifecycle implements Lifecycle {
       return removeRecord(vm.paths.record);
     }
     const { hypervisor } = this.#tools.startTools();
-    if (record.phase === 'starting' && !(await hypervisor.isBooted(record.apiSocket)))
+    if (record.phase === 'starting' && !(await hypervisor.isBooted(vm.name, record.apiSocket)))
       return this.#killUnit();
     const vmm = attachToVmm({ ...record, kill: signal => void this.#killUnit(signal) });
     const running = await adoptVmm(
@@ -157,9 +157,12 @@ export class UnitLifecycle implements Lifecycle {
       vmm,
       AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
     );
+    await vm.reports.open(running.channels, running.credentials);
     this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
     vm.adopted(running, record.startedAt);
     this.#watch(running);
+    // systemd may have begun to stop it while nobody looked.
+    if (this.#facts !== undefined) this.#follow(this.#facts);
   }
 
   close(): void {
@@ -180,6 +183,7 @@ export class UnitLifecycle implements Lifecycle {
           paths: vm.paths,
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
+          workingDirectory: request.process.workingDirectory,
           ownsConsole: false,
           obtainVmm: async (prepared, both) => {
             const { plan } = prepared;
@@ -189,7 +193,10 @@ export class UnitLifecycle implements Lifecycle {
             answer(text);
             return this.#untilListening(plan, request, both);
           },
-          onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
+          onPrepared: async ({ plan, credentials }, notes) => {
+            vm.credentialsPrepared(credentials, notes);
+            await vm.reports.open(plan.channels, credentials);
+          },
           signal,
         }),
       );
@@ -215,14 +222,14 @@ export class UnitLifecycle implements Lifecycle {
     await this.#tools.writeJournal(detail);
   }
 
-  #keepStarting({ plan, credentials }: PreparedVm, { process }: LaunchRequest): Promise<void> {
+  #keepStarting({ plan, ...prepared }: PreparedVm, { process }: LaunchRequest): Promise<void> {
     const vmm = {
       pid: process.pid,
       startTimeTicks: process.startTimeTicks,
       exited: new Promise<never>(() => {}),
       kill: () => {},
     };
-    return keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
+    return keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
   }
 
   /** A file at the path says nothing about who made it: this very process must listen there. */
@@ -271,6 +278,7 @@ export class UnitLifecycle implements Lifecycle {
   async #vmmGone(running: RunningVm): Promise<void> {
     const vm = this.#vm;
     running.control.close();
+    await vm.reports.close();
     await removeRecord(vm.paths.record);
     const facts = await this.#tools.systemctl.show(this.#unit);
     const signalled = facts.result === 'signal' || facts.result === 'core-dump';

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import tap, { type Test, test } from 'tap';
-import { Canary, searchFolder, searchProcesses } from '../canary.js';
+import { Canary } from '../canary.js';
 import { type DaemonOptions, TestDaemon } from './daemon.js';
 
 /** For all tests of a file, on a machine that has other things to do. */
@@ -48,10 +48,10 @@ const CONSOLE_LOG = 'console.log';
 export function searchEverywhere({ daemon, canary }: Rig): string[] {
   // There is no state before the first PUT.
   const folders = [daemon.runtime, daemon.state].filter(existsSync);
-  const files = folders.flatMap(folder => searchFolder(canary, folder));
-  return [
-    ...searchProcesses(canary),
-    ...files.filter(path => basename(path) !== CONSOLE_LOG),
-    ...(daemon.said.some(bytes => canary.isIn(bytes)) ? ['log, replies and events'] : []),
+  const findings = [
+    ...canary.searchProcesses(),
+    ...canary.searchFiles(folders).filter(({ where }) => basename(where) !== CONSOLE_LOG),
+    ...canary.searchText('log, replies and events', Buffer.concat(daemon.said)),
   ];
+  return [...new Set(findings.map(({ where }) => where))];
 }

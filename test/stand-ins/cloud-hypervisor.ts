@@ -11,13 +11,15 @@
 //   refuses-create vm.create is answered with 400 that quotes the last OEM string
 
 import { rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { refuseVmConfig } from './refuse-vm-config.js';
 import { StandInRefusal, StandInVm, type StandInVmConfig } from './stand-in-vm.js';
 
 const BODY_LIMIT_BYTES = 51_200;
 const CONNECTION_LIMIT = 10;
+const PATHS =
+  /^\/api\/v1\/(vmm\.(ping|shutdown)|vm\.(info|create|boot|reboot|pause|resume|power-button|shutdown|delete))$/;
 
 interface Options {
   readonly apiSocket: string;
@@ -47,10 +49,11 @@ function exitWith(status: number, lastWords: string): never {
 
 function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
   const vm = new StandInVm(() => (noShutdown ? vm.shutdown() : exit()));
-  const server = createServer((request, response) => {
+  const server = createServer({ requireHostHeader: false }, (request, response) => {
     answer(request, response).catch(error => {
       if (!(error instanceof StandInRefusal)) throw error;
-      response.writeHead(error.status).end(JSON.stringify(error.messages));
+      const text = error.messages.length === 0 ? '' : JSON.stringify(error.messages);
+      response.writeHead(error.status).end(text);
     });
   });
   refuseConnectionsOverLimit(server);
@@ -74,6 +77,8 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
         return void response.end(JSON.stringify(describeProgram()));
       case 'GET vm.info':
         return void response.end(JSON.stringify(vm.view()));
+      case 'GET vm.counters':
+        return void response.end(JSON.stringify(vm.counters()));
       case 'PUT vm.create':
         await vm.create(parseVmConfig(body, name));
         return done();
@@ -102,16 +107,29 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
       case 'PUT vmm.shutdown':
         return void response.end(() => vm.failure === 'hangs-on-stop' || exit());
       default:
-        throw new StandInRefusal(404, 'Not Found');
+        throw PATHS.test(request.url ?? '')
+          ? new StandInRefusal(400, 'Bad Request')
+          : new StandInRefusal(404, 'Not Found');
     }
   }
 
   process.on('SIGTERM', () => vm.failure === 'hangs-on-stop' || exit());
   if (name === 'never-listens') return void setInterval(() => {}, 1_000_000);
-  process.umask(0o077);
-  rmSync(apiSocket, { force: true });
   server.on('error', error => exitWith(1, `Fatal error: CreateApiServerSocket(${error.message})`));
-  server.listen(apiSocket);
+  listenUnlessInUse(server, apiSocket);
+}
+
+/** A socket that a killed VMM left behind is replaced, one that somebody listens on is not. */
+function listenUnlessInUse(server: Server, path: string): void {
+  const other = connect(path);
+  other.once('connect', () =>
+    exitWith(1, `Error: API socket "${path}" is already in use by another running instance`),
+  );
+  other.once('error', () => {
+    process.umask(0o077);
+    rmSync(path, { force: true });
+    server.listen(path);
+  });
 }
 
 function describeProgram(): object {

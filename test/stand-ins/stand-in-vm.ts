@@ -74,6 +74,12 @@ export class StandInVm {
     return { config: this.#config, state: this.#state, memory_actual_size: this.#config.memory?.size };
   }
 
+  /** As in the real one, a vm.boot that failed is enough. */
+  counters(): object {
+    if (!this.#isBooted) throw refused('The VM info is not available', 'VM is not running');
+    return {};
+  }
+
   pause(): void {
     this.#needRunning('The VM could not be paused');
     if (this.#state === 'Paused') throw refused('The VM could not be paused', 'Cannot pause VM');
