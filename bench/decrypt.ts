@@ -1,17 +1,23 @@
-// What a start spends on its age files: a deliverer as the daemon has it (forked ahead, its code never run before)
-// opens N of them, against N runs of `age -d`. Run it with `node dist/bench/decrypt.js`; it needs age and ssh-keygen.
+// What a start spends on its age files: a fresh process, forked ahead and warmed up as deliverers are, opens N of
+// them, against N runs of `age -d`. Run it with `node dist/bench/decrypt.js`; it needs age and ssh-keygen.
 
-import { type ChildProcess, execFileSync, fork, spawnSync } from 'node:child_process';
+import { execFileSync, fork, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import type { DelivererAnswer, DelivererRequest } from '../src/delivery/protocol.js';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pLimit from 'p-limit';
+import { loadIdentities } from '../src/secrets/identities.js';
+import { openSource } from '../src/secrets/source.js';
+import { warmUpDecryption } from '../src/secrets/warm-up.js';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 15);
 const SECRET_BYTES = 64;
-const DELIVERER = resolve('dist/src/delivery/deliverer.js');
+/** As src/delivery/deliverer.ts has it. */
+const CONCURRENT_SOURCES = 16;
+const PROGRAM = fileURLToPath(import.meta.url);
 
 interface Case {
   kind: string;
@@ -20,14 +26,14 @@ interface Case {
   files: string[];
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'vmsecretd-bench-'));
-try {
-  console.log(
-    `${availableParallelism()} CPUs, Node ${process.version}, age ${ageVersion()}, ${ROUNDS} rounds; medians (fastest to slowest)`,
-  );
+const folder = process.argv[2] === 'child' ? '' : mkdtempSync(join(tmpdir(), 'vmsecretd-bench-'));
+if (folder === '') await serveParent();
+else await compareAll().finally(() => rmSync(folder, { recursive: true }));
+
+async function compareAll(): Promise<void> {
+  const programs = `Node ${process.version}, age ${ageVersion()}, ${availableParallelism()} CPUs`;
+  console.log(`${programs}, ${ROUNDS} rounds; medians (fastest to slowest)`);
   for (const next of makeCases()) await compare(next);
-} finally {
-  rmSync(folder, { recursive: true });
 }
 
 function* makeCases(): Generator<Case> {
@@ -49,7 +55,7 @@ async function compare({ kind, identity, count, files }: Case): Promise<void> {
   const ours: number[] = [];
   const theirs: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    ours.push(await runDeliverer(identity, files));
+    ours.push(await runChild(identity, files));
     theirs.push(runAge(identity, files));
   }
   const ratio = median(theirs) / median(ours);
@@ -58,36 +64,30 @@ async function compare({ kind, identity, count, files }: Case): Promise<void> {
   );
 }
 
-async function runDeliverer(identity: string, files: readonly string[]): Promise<number> {
-  const child = fork(DELIVERER, { env: { PATH: process.env.PATH }, execArgv: [] });
+async function runChild(identity: string, files: readonly string[]): Promise<number> {
+  const child = fork(PROGRAM, ['child'], { execArgv: [] });
   try {
     await once(child, 'message');
-    const started = performance.now();
-    const answer = await request(child, {
-      id: 1,
-      verb: 'prepare',
-      preparation: {
-        vm: 'bench',
-        credentials: Object.fromEntries(files.map((age, index) => [`SECRET_${index}`, { age }])),
-        identities: [identity],
-        passphraseFiles: [],
-        staticOemStrings: [],
-        packing: { kind: 'fifo', limitBytes: 16 * 1024 * 1024 },
-        digestKey: '00'.repeat(32),
-      },
-    });
-    if (!answer.ok) throw new Error(answer.message);
-    return performance.now() - started;
+    const answer = once(child, 'message') as Promise<[number]>;
+    child.send({ identity, files });
+    return (await answer)[0];
   } finally {
     child.kill('SIGKILL');
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 }
 
-async function request(child: ChildProcess, message: DelivererRequest): Promise<DelivererAnswer> {
-  const answer = once(child, 'message') as Promise<[DelivererAnswer]>;
-  child.send(message);
-  return (await answer)[0];
+/** The other end of runChild; answers with the milliseconds from settings to values. */
+async function serveParent(): Promise<void> {
+  await warmUpDecryption();
+  const limit = pLimit(CONCURRENT_SOURCES);
+  process.once('message', async ({ identity, files }: { identity: string; files: string[] }) => {
+    const started = performance.now();
+    const identities = await loadIdentities({ vm: 'bench', paths: [identity], passphraseFiles: [] });
+    await Promise.all(files.map(age => limit(() => openSource('bench', 'SECRET', { age }, identities))));
+    process.send?.(performance.now() - started);
+  });
+  process.send?.('ready');
 }
 
 function runAge(identity: string, files: readonly string[]): number {
