@@ -1,6 +1,6 @@
 // The header of an age file (C2SP age.md): takes the binary file, gives its stanzas; checks its MAC with a file key.
 // Our own and not the age-encryption package's, whose streams and portable hashes cost a start more than all the rest of
-// its decryption, and whose errors do not tell what is wrong (docs/decisions/0004-own-age-header.md).
+// its decryption, and whose errors do not tell what is wrong (docs/secrets.md).
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Stanza } from 'age-encryption';
@@ -9,6 +9,7 @@ import { decodeBase64, deriveKey } from './file-key.js';
 
 const VERSION_LINE = 'age-encryption.org/v1\n';
 const ANY_VERSION = 'age-encryption.org/v';
+const NEWER_VERSION = /^age-encryption\.org\/v(?!1\n)\d{1,3}\n/;
 const STANZA_LINE = /^->(?: [!-~]+)+$/;
 const BODY_LINE_CHARACTERS = 64;
 const MAC_LINE_START = '--- ';
@@ -90,10 +91,11 @@ class HeaderLines {
 }
 
 function notVersion1(file: Buffer): AgeFileError {
-  if (file.toString('latin1', 0, VERSION_LINE.length - 1) === VERSION_LINE.trimEnd()) return damaged();
-  if (startsAsAgeFile(file)) {
+  const start = file.toString('latin1', 0, VERSION_LINE.length + 2);
+  if (NEWER_VERSION.test(start)) {
     return new AgeFileError('unsupported_version', 'it is of a newer version of the age format than v1');
   }
+  if (startsAsAgeFile(file)) return damaged();
   return new AgeFileError('not_age', file.length === 0 ? 'it is empty' : 'it is not an age file');
 }
 
