@@ -83,3 +83,13 @@ t.test('an armored file without its end line is truncated', async t => {
   t.equal(await problemOf(Buffer.from(armored.replace(/-----END.*\n/, ''))), 'truncated');
   t.equal(await problemOf(Buffer.from(armored.replace('YWdl', 'YW*l'))), 'armor');
 });
+
+t.test('a newer version of the format is told apart from damage', async t => {
+  const file = await encrypt(Buffer.from('x'));
+  t.equal(
+    await problemOf(Buffer.from(file.toString('latin1').replace('/v1', '/v2'), 'latin1')),
+    'unsupported_version',
+  );
+  t.equal(await problemOf(Buffer.from(file.toString('latin1').replace('/v1', '/vx'), 'latin1')), 'header');
+  t.equal(await problemOf(Buffer.from('ssh-ed25519 AAAA\n')), 'not_age');
+});
