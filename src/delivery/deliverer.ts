@@ -10,6 +10,7 @@ import type { EncodedCredential } from '../hypervisor/cloud-hypervisor/create-bo
 import { loadIdentities } from '../secrets/identities.js';
 import { SecretValue } from '../secrets/secret-value.js';
 import { openSource } from '../secrets/source.js';
+import { warmUpDecryption } from '../secrets/warm-up.js';
 import { type Packed, packOemStrings } from './pack.js';
 import type {
   DelivererAnswer,
@@ -144,4 +145,5 @@ process.on('message', (request: DelivererRequest) => {
 });
 // A daemon that is gone waits for nothing.
 process.on('disconnect', () => process.exit(0));
+await warmUpDecryption();
 process.send?.({ ready: true });
