@@ -8,7 +8,8 @@ import type { FastifyInstance } from 'fastify';
 import pLimit from 'p-limit';
 import type { Config, Folders } from './config.js';
 import type { SupervisorKind } from './definition/definition.js';
-import { Definitions } from './definition/definitions.js';
+import { digestDefinition } from './definition/definition-digest.js';
+import { Definitions, readDefinitionFile } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
 import type { SourceToDigest } from './delivery/protocol.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
@@ -130,6 +131,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     reload,
     toolsFor,
     digestKey: startTools.digestKey,
+    defaultSupervisor: options.defaultSupervisor,
   });
   await adoptAll(vms, logger);
   const roles = new WeakMap<object, SocketRole>();
@@ -195,6 +197,7 @@ interface ChangeTools {
   logger: Logger;
   reload(): Promise<void>;
   toolsFor(vm: Vm): StartTools;
+  defaultSupervisor: SupervisorKind;
 }
 
 /** How long digests of all sources may take. */
@@ -217,6 +220,11 @@ function watchChanges(tools: ChangeTools): () => void {
   };
   const outdated = new OutdatedWatch({
     ...shared,
+    isStale: definition =>
+      readDefinitionFile(definition.path, definition.origin, tools.defaultSupervisor).then(
+        onDisk => digestDefinition(onDisk) !== digestDefinition(definition),
+        () => true,
+      ),
     reload,
     restart: async vm => {
       const { ok, checks } = await checkVm(vm, toolsFor(vm));
