@@ -31,6 +31,7 @@ import { findProgram } from './system/find-program.js';
 import { PathWatch } from './system/path-watch.js';
 import { listenOn } from './system/sockets.js';
 import { checkVm } from './vm/check-vm.js';
+import { HostClaims } from './vm/conflicts.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
 import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
@@ -40,6 +41,7 @@ import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
 import { UnitLifecycle } from './vm/unit-lifecycle.js';
 import { Vm } from './vm/vm.js';
+import { describeSite } from './vm/vmm-site.js';
 import { Vms } from './vm/vms.js';
 
 export interface DaemonOptions {
@@ -85,9 +87,14 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     passphraseFiles: config.passphraseFiles ?? [],
     digestKey: await loadDigestKey(join(folders.runtimeDirectory, 'digest-key')),
   };
+  const vmmUser = { user: config.user, group: config.group };
+  const hostClaims = new HostClaims({ events, findVm: name => vms.find(name)?.vm });
   const toolsFor = (vm: Vm): StartTools => ({
     ...startTools,
     hypervisor: hypervisors[vm.definition.hypervisor],
+    claimHost: async (plan, launcher) =>
+      hostClaims.claim(plan.needs, await describeSite(vm, { ...vmmUser, plan, launcher })),
+    checkHost: async plan => hostClaims.check(plan.needs, await describeSite(vm, { ...vmmUser, plan })),
   });
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
   const systemctl = createSystemctl();

@@ -58,3 +58,10 @@ export function runAs(
     ...command,
   ];
 }
+
+/** Tried as that user, since groups and access lists decide, too. */
+export async function canUserOpen(ids: UserIds, path: string): Promise<boolean> {
+  const [program, ...args] = runAs(ids, ['test', '-r', path, '-a', '-w', path]);
+  const { failed } = await execa(program, args, { reject: false, stdin: 'ignore' });
+  return !failed;
+}

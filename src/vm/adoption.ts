@@ -21,7 +21,7 @@ export async function adoptVmm(
   signal: AbortSignal,
 ): Promise<RunningVm> {
   const control = await hypervisor.connect(vm, record.apiSocket, signal);
-  const { apiSocket, console, credentials, definitionDigest } = record;
+  const { apiSocket, console, credentials, claims, definitionDigest } = record;
   return {
     apiSocket,
     console: console ?? undefined,
@@ -29,6 +29,7 @@ export async function adoptVmm(
     vmm,
     control,
     credentials,
+    claims,
     definitionDigest,
   };
 }

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
+import type { HostClaim } from '../hypervisor/host-needs.js';
 import type { ConsolePlan } from '../hypervisor/hypervisor.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
@@ -18,12 +19,14 @@ export interface VmmRecord {
   startedAt: string | null;
   /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
+  /** What it has of the host, so that no other VM takes it. */
+  claims: readonly HostClaim[];
   definitionDigest: string;
 }
 
 export async function keepRecord(
   vm: Pick<Vm, 'paths' | 'startedAt'>,
-  { apiSocket, console, vmm, credentials, definitionDigest }: Omit<RunningVm, 'control' | 'plan'>,
+  { apiSocket, console, vmm, credentials, claims, definitionDigest }: Omit<RunningVm, 'control' | 'plan'>,
   phase: VmmRecord['phase'],
 ): Promise<void> {
   const { record: path } = vm.paths;
@@ -37,6 +40,7 @@ export async function keepRecord(
     console: console ?? null,
     startedAt,
     credentials,
+    claims,
     definitionDigest,
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });

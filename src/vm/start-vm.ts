@@ -4,7 +4,9 @@ import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
+import type { HostClaim } from '../hypervisor/host-needs.js';
 import type { ConsolePlan, Hypervisor, VmmControl, VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
+import type { ProcessFacts } from '../system/procfs.js';
 import type { Console } from './console.js';
 import { describeExit, type VmmProcess } from './vmm-process.js';
 
@@ -16,6 +18,10 @@ export interface StartTools {
   passphraseFiles: readonly string[];
   /** Hex; see Preparation. */
   digestKey: string;
+  /** Refuses what another VM has or the host lacks; see HostClaims. */
+  claimHost(plan: VmPlan, launcher: ProcessFacts | undefined): Promise<readonly HostClaim[]>;
+  /** As claimHost, without taking anything. */
+  checkHost(plan: VmPlan): Promise<void>;
 }
 
 export interface StartOptions {
@@ -24,6 +30,8 @@ export interface StartOptions {
   console: Console;
   /** A launcher's command, in place of the definition's. */
   command?: readonly string[];
+  /** A unit's process that is to become the VMM. */
+  launcher?: ProcessFacts;
   ownsConsole: boolean;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
   obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
@@ -36,6 +44,7 @@ export interface StartOptions {
 export interface PreparedVm {
   plan: VmPlan;
   credentials: readonly PreparedCredential[];
+  claims: readonly HostClaim[];
   /** Of the definition that it was started from. */
   definitionDigest: string;
 }
@@ -49,6 +58,7 @@ export interface RunningVm {
   vmm: VmmProcess;
   control: VmmControl;
   credentials: readonly PreparedCredential[];
+  claims: readonly HostClaim[];
   definitionDigest: string;
 }
 
@@ -59,10 +69,11 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
   const definitionDigest = digestDefinition(definition);
   try {
     const plan = await planVm(tools, options);
+    const claims = await tools.claimHost(plan, options.launcher);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     try {
       options.onPrepared?.(delivery.credentials, delivery.notes);
-      const prepared = { plan, credentials: delivery.credentials, definitionDigest };
+      const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
       const vmm = await options.obtainVmm(prepared, signal);
       const control = await bringUp({
         tools,

@@ -180,6 +180,7 @@ export class UnitLifecycle implements Lifecycle {
           paths: vm.paths,
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
+          launcher: request.process,
           ownsConsole: false,
           obtainVmm: async (prepared, both) => {
             const { plan } = prepared;

@@ -104,6 +104,7 @@ function vmmless(vm: Vm): RunningVm {
       close: () => {},
     },
     credentials: [],
+    claims: [],
     definitionDigest: digestDefinition(vm.definition),
   };
 }

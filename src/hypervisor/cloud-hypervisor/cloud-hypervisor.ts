@@ -8,6 +8,7 @@ import { fifoPaths } from '../qemu/fifo-delivery.js';
 import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
+import { vmConfigNeeds } from './host-needs.js';
 import { programArguments } from './program-options.js';
 import { mergeOemStrings, setOption } from './to-command.js';
 import { readMajorVersion } from './version.js';
@@ -53,6 +54,7 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     apiSocket: paths.apiSocket,
     apiSocketLink: converted.program.apiSocket,
     console,
+    needs: vmConfigNeeds(config),
     vmConfig: config,
   };
   if (definition.delivery === 'cmdline')

@@ -4,6 +4,7 @@ import type { Definition } from '../../definition/definition.js';
 import { VmsecretdError } from '../../errors.js';
 import type { BringUp, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
 import { fifoPaths } from './fifo-delivery.js';
+import { qemuNeeds } from './host-needs.js';
 import { qemuArguments, staticOemStrings } from './qemu-arguments.js';
 import { connectQmp, type QmpClient } from './qmp-client.js';
 
@@ -57,6 +58,7 @@ async function planVm(
     apiSocket: paths.apiSocket,
     apiSocketLink: undefined,
     console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
+    needs: qemuNeeds(command),
     vmConfig: undefined,
   };
 }
