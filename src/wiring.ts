@@ -15,10 +15,12 @@ import type { SourceToDigest } from './delivery/protocol.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import type { SocketRole } from './http/access.js';
 import { buildApp } from './http/app.js';
+import { listenForMetrics } from './http/metrics-listener.js';
 import { createCloudHypervisor } from './hypervisor/cloud-hypervisor/cloud-hypervisor.js';
 import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
 import { createQemu } from './hypervisor/qemu/qemu.js';
 import type { Logger } from './log.js';
+import { Metrics } from './metrics.js';
 import { spawnVmm } from './supervisor/daemon-child.js';
 import { writeLaunchAnswer } from './supervisor/launch-answer.js';
 import { checkLaunchRequest } from './supervisor/launch-request.js';
@@ -92,6 +94,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const toolsFor = (vm: Vm): StartTools => ({
     ...startTools,
     hypervisor: hypervisors[vm.definition.hypervisor],
+    onPhase: (phase, durationMs) => metrics.observePhase(phase, durationMs),
     claimHost: async (plan, launcher) =>
       hostClaims.claim(plan.needs, await describeSite(vm, { ...vmmUser, plan, launcher })),
     checkHost: async plan => hostClaims.check(plan.needs, await describeSite(vm, { ...vmmUser, plan })),
@@ -125,6 +128,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       return { vm, lifecycle: buildLifecycle(vm) };
     },
   });
+  const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
   const reload = async () => {
     await vms.reload();
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
@@ -144,6 +148,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const roles = new WeakMap<object, SocketRole>();
   const app = await buildApp({
     vms,
+    metrics,
     events,
     definitions,
     reload,
@@ -157,7 +162,11 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       return follow ? vm.console.follow() : vm.console.recent();
     },
   });
-  const stopListening = await listen(app, roles, options);
+  const operatorGid = await findGroup(config.operatorGroup);
+  const stopListening = await listen(app, roles, options, operatorGid);
+  const metricsListen = config.metrics?.listen;
+  const stopMetrics =
+    metricsListen === undefined ? undefined : await listenForMetrics(metricsListen, { metrics }, operatorGid);
   deliverers.warmUp();
   return {
     app,
@@ -178,6 +187,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       stopWatching();
       vms.close();
       await stopListening();
+      await stopMetrics?.();
+      metrics.close();
       await app.close();
       await unitWatch.close();
       deliverers.close();
@@ -327,8 +338,8 @@ async function listen(
   app: FastifyInstance,
   roles: WeakMap<object, SocketRole>,
   options: DaemonOptions,
+  operatorGid: number | undefined,
 ): Promise<() => Promise<void>> {
-  const operatorGid = await findGroup(options.config.operatorGroup);
   const servers: Server[] = [];
   const removals: (() => Promise<void>)[] = [];
   for (const { name, role, file, mode } of SOCKETS) {

@@ -10,6 +10,9 @@ import type { ProcessFacts } from '../system/procfs.js';
 import type { Console } from './console.js';
 import { describeExit, type VmmProcess } from './vmm-process.js';
 
+/** What a start is made of, as its duration is told. */
+export type StartPhase = 'secrets' | 'spawn' | 'create' | 'boot';
+
 export interface StartTools {
   hypervisor: Hypervisor;
   deliverers: Pick<Deliverers, 'prepare'>;
@@ -20,6 +23,7 @@ export interface StartTools {
   digestKey: string;
   /** Refuses what another VM has or the host lacks; see HostClaims. */
   claimHost(plan: VmPlan, launcher: ProcessFacts | undefined): Promise<readonly HostClaim[]>;
+  onPhase(phase: StartPhase, durationMs: number): void;
   /** As claimHost, without taking anything. */
   checkHost(plan: VmPlan): Promise<void>;
 }
@@ -70,11 +74,14 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
   try {
     const plan = await planVm(tools, options);
     const claims = await tools.claimHost(plan, options.launcher);
+    const timer = startTimer(tools);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
+    timer.end('secrets');
     try {
       options.onPrepared?.(delivery.credentials, delivery.notes);
       const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
       const vmm = await options.obtainVmm(prepared, signal);
+      timer.end('spawn');
       const control = await bringUp({
         tools,
         definition,
@@ -83,7 +90,9 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
         vmm,
         console: options.console,
         signal,
+        onCreated: () => timer.end('create'),
       });
+      timer.end('boot');
       const { apiSocket, console } = plan;
       return { apiSocket, console, vmm, control, ...prepared };
     } finally {
@@ -137,6 +146,7 @@ interface BringUpOptions {
   vmm: VmmProcess;
   console: Console;
   signal: AbortSignal;
+  onCreated(): void;
 }
 
 /** Step 6. A VMM that cannot be brought up is killed: SIGTERM would look like success to systemd. */
@@ -148,6 +158,7 @@ async function bringUp({
   vmm,
   console,
   signal,
+  onCreated,
 }: BringUpOptions): Promise<VmmControl> {
   const gone = new AbortController();
   void vmm.exited.then(exit => {
@@ -161,7 +172,10 @@ async function bringUp({
       plan,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
-      connectConsole: () => console.connect(plan.console),
+      connectConsole: () => {
+        onCreated();
+        return console.connect(plan.console);
+      },
       signal: either,
     });
   } catch (error) {
@@ -171,6 +185,18 @@ async function bringUp({
     // Why it was ended says more than what broke off.
     throw either.aborted ? either.reason : error;
   }
+}
+
+/** Each phase begins where the last one ended. */
+function startTimer({ onPhase }: Pick<StartTools, 'onPhase'>): { end(phase: StartPhase): void } {
+  let beganAt = performance.now();
+  return {
+    end: phase => {
+      const endedAt = performance.now();
+      onPhase(phase, endedAt - beganAt);
+      beganAt = endedAt;
+    },
+  };
 }
 
 function startTimeout({ name: vm, startTimeoutSeconds }: Definition): VmsecretdError {
