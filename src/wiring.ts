@@ -21,10 +21,9 @@ import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
 import { createQemu } from './hypervisor/qemu/qemu.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
-import { spawnVmm } from './supervisor/daemon-child.js';
+import { prepareDirectory, spawnVmm } from './supervisor/daemon-child.js';
 import { writeLaunchAnswer } from './supervisor/launch-answer.js';
 import { checkLaunchRequest } from './supervisor/launch-request.js';
-import { resolveGroup } from './supervisor/run-as.js';
 import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
@@ -32,9 +31,12 @@ import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
 import { PathWatch } from './system/path-watch.js';
 import { listenOn } from './system/sockets.js';
+import { requestUnix } from './system/unix-http.js';
+import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
+import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
 import { OutdatedWatch } from './vm/outdated.js';
@@ -63,6 +65,8 @@ export interface Daemon {
   reload(): Promise<void>;
   /** Starts what has `autostart`, after the service manager knows that the daemon is ready. */
   autostart(): void;
+  /** Settles when every socket of the daemon has answered; rejects when one does not. */
+  probe(): Promise<void>;
   /** Leaves the VMs running. */
   close(): Promise<void>;
 }
@@ -102,13 +106,33 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
   const systemctl = createSystemctl();
   const unitWatch = createUnitWatch({ systemctl, logger });
+  let journal: Promise<void> = Promise.resolve();
+  events.subscribe(event => {
+    const unit = vms.unitOf(event.vm);
+    // What failed a start, the launcher or the lifecycle has told that journal.
+    if (unit === undefined || event.state === 'failed') return;
+    // One after another: each is a process of its own.
+    journal = journal.then(() => writeUnitJournal(unit, `VM ${event.vm} ${describeEvent(event)}`, 'info'));
+  });
   const buildLifecycle = (vm: Vm): Lifecycle => {
     const { definition } = vm;
     const shared = { startTools: () => toolsFor(vm), startLimit };
     if (definition.supervisor === 'daemon') {
       return new DaemonLifecycle(vm, {
         ...shared,
-        spawnVmm: (plan, signal) => spawnVmm({ plan, ...spawnSettings(vm, config), path, signal }),
+        resolveOwner: () =>
+          resolveUser(vm.name, vm.definition.user ?? config.user, vm.definition.group ?? config.group),
+        prepareDirectory: (plan, owner) => prepareDirectory(plan, vm.paths, owner),
+        spawnVmm: (plan, owner, signal) =>
+          spawnVmm({
+            plan,
+            owner,
+            paths: vm.paths,
+            workingDirectory: vm.definition.workingDirectory,
+            preStart: vm.definition.preStart,
+            path,
+            signal,
+          }),
       });
     }
     return new UnitLifecycle(vm, {
@@ -117,7 +141,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       unitWatch,
       checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
       writeAnswer: writeLaunchAnswer,
-      writeJournal: message => writeUnitJournal(definition.unit, message),
+      writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };
   const vms = new Vms({
@@ -183,6 +207,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
             .catch(() => {});
       }
     },
+    probe: () => probeSockets(folders.runtimeDirectory),
     close: async () => {
       stopWatching();
       vms.close();
@@ -193,17 +218,6 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       await unitWatch.close();
       deliverers.close();
     },
-  };
-}
-
-function spawnSettings(vm: Vm, config: Config) {
-  const { workingDirectory, preStart, user, group } = vm.definition;
-  return {
-    paths: vm.paths,
-    workingDirectory,
-    preStart,
-    user: user ?? config.user,
-    group: group ?? config.group,
   };
 }
 
@@ -280,6 +294,9 @@ export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
     apiSocket: join(directory, 'api.sock'),
     consoleSocket: join(directory, 'console.sock'),
     consoleLog: join(directory, 'console.log'),
+    notifyPort: join(directory, 'notify.sock'),
+    reportPort: join(directory, 'report.sock'),
+    netsAdded: join(directory, 'nets-added'),
     vmmLog: join(directory, 'vmm.log'),
     record: join(runtimeDirectory, 'records', `${name}.json`),
   };
@@ -363,6 +380,23 @@ async function listen(
       server.closeAllConnections();
     }
   };
+}
+
+/** How long a daemon that works takes to answer itself, with plenty to spare. */
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** Any answer will do: launch.sock refuses the call, and so shows that it is served. */
+async function probeSockets(runtimeDirectory: string): Promise<void> {
+  await Promise.all(
+    SOCKETS.map(({ file }) =>
+      requestUnix({
+        socketPath: join(runtimeDirectory, file),
+        method: 'GET',
+        path: '/v1/health',
+        timeoutMs: PROBE_TIMEOUT_MS,
+      }),
+    ),
+  );
 }
 
 async function findGroup(group: string | undefined): Promise<number | undefined> {

@@ -1,6 +1,9 @@
 // OEM strings: SMBIOS type 11 strings, the way a credential travels into a guest.
 import type { SecretValue } from '../secrets/secret-value.js';
 
+/** Carries the nonce of a start, for the guest's receipt; see docs/receipt.md. */
+export const NONCE_CREDENTIAL = 'vmsecretd.nonce';
+
 const BINARY_PREFIX = 'io.systemd.credential.binary:';
 const CREDENTIAL_PATTERN = /^io\.systemd\.credential(?:\.binary)?:([^=]*)=/;
 

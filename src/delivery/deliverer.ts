@@ -1,13 +1,15 @@
 // The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
+import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { checkOemStrings } from '../credentials/limits.js';
-import { buildCredentialString } from '../credentials/oem-string.js';
+import { buildCredentialString, NONCE_CREDENTIAL } from '../credentials/oem-string.js';
 import { VmsecretdError } from '../errors.js';
 import type { EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { loadIdentities } from '../secrets/identities.js';
-import type { SecretValue } from '../secrets/secret-value.js';
+import { SecretValue } from '../secrets/secret-value.js';
 import { openSource } from '../secrets/source.js';
+import { computeReceiptDigest } from '../vm/receipt.js';
 import { type Packed, packOemStrings } from './pack.js';
 import type {
   DelivererAnswer,
@@ -21,6 +23,8 @@ import { digestCiphertext, digestSources, digestValue } from './source-digest.js
 
 /** File reads and plugin runs at once; a definition may have 255 credentials. */
 const CONCURRENT_SOURCES = 16;
+
+const NONCE_BYTES = 32;
 
 const prepared = new Map<number, Packed>();
 
@@ -49,9 +53,19 @@ async function prepare(preparation: Preparation): Promise<{ packed: Packed; resu
   const encoded: EncodedCredential[] = [];
   try {
     const credentials: PreparedCredential[] = [];
+    const nonce = preparation.wantsReceipt ? randomBytes(NONCE_BYTES) : undefined;
+    if (nonce !== undefined) {
+      const value = new SecretValue(nonce);
+      encoded.push({ name: NONCE_CREDENTIAL, oemString: buildCredentialString(NONCE_CREDENTIAL, value) });
+    }
     for (const [name, value] of values) {
       encoded.push({ name, oemString: buildCredentialString(name, value) });
-      credentials.push(describeCredential(preparation, name, value, ciphertextDigests.get(name)));
+      credentials.push(
+        describeCredential(preparation, name, value, {
+          nonce,
+          ciphertextDigest: ciphertextDigests.get(name),
+        }),
+      );
     }
     const packed = packOemStrings(vm, packing, preparation.staticOemStrings, encoded);
     return { packed, result: { credentials, notes } };
@@ -96,7 +110,7 @@ function describeCredential(
   preparation: Preparation,
   name: string,
   value: SecretValue,
-  ciphertextDigest: string | undefined,
+  { nonce, ciphertextDigest }: { nonce: Buffer | undefined; ciphertextDigest: string | undefined },
 ): PreparedCredential {
   const source = preparation.credentials[name];
   const path = source?.age ?? source?.file;
@@ -107,6 +121,9 @@ function describeCredential(
     sizeBytes: value.sizeBytes,
     digest: digestValue(value, preparation.digestKey),
     ...(ciphertextDigest === undefined ? {} : { ciphertextDigest }),
+    ...(nonce === undefined
+      ? {}
+      : { receiptDigest: value.open(bytes => computeReceiptDigest(nonce, bytes)) }),
   };
 }
 

@@ -11,6 +11,8 @@ export interface Preparation {
   /** OEM strings of command line and definition, in order. */
   staticOemStrings: string[];
   packing: Packing;
+  /** Whether the guest is to acknowledge its credentials: a nonce goes first among them. */
+  wantsReceipt: boolean;
   /** Hex key of the digests that tell a changed secret without telling the secret. */
   digestKey: string;
 }
@@ -36,6 +38,8 @@ export interface PreparedCredential {
   sizeBytes: number;
   /** HMAC-SHA-256 of the value with the digest key, hex. */
   digest: string;
+  /** What the guest's receipt must have for it; only where one is wanted. */
+  receiptDigest?: string;
   /** SHA-256 of the age file that was opened, hex; absent for other sources. */
   ciphertextDigest?: string;
 }

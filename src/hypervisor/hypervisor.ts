@@ -10,6 +10,11 @@ export interface VmPaths {
   apiSocket: string;
   consoleSocket: string;
   consoleLog: string;
+  /** QEMU's ends of the guest's virtio-serial ports. */
+  notifyPort: string;
+  reportPort: string;
+  /** Made by the launcher once the guest has the network devices that it holds open. */
+  netsAdded: string;
   vmmLog: string;
   record: string;
 }
@@ -26,12 +31,27 @@ export interface VmPlan {
   staticOemStrings: readonly string[];
   packing: Packing;
   apiSocket: string;
+  /** `--net` values that pass open file descriptors: the launcher adds them, between vm.create and vm.boot. */
+  inheritedNets: readonly string[];
   /** Where the command line itself wanted the API socket; other programs may look for it there. */
   apiSocketLink: string | undefined;
   console: ConsolePlan | undefined;
   needs: HostNeeds;
+  channels: GuestChannelPlans;
   /** The converted VM config, for people to look at; undefined for QEMU. */
   vmConfig: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A vsock port as the UNIX socket that the VMM connects to, or a virtio-serial port's UNIX socket. */
+export interface ChannelPlan {
+  kind: 'vsock' | 'port';
+  path: string;
+}
+
+/** The ways on which the guest may report; see docs/receipt.md. */
+export interface GuestChannelPlans {
+  notify?: ChannelPlan;
+  receipt?: ChannelPlan;
 }
 
 /** How the daemon gets at a serial console; undefined where the command line sends it elsewhere. */
@@ -42,6 +62,8 @@ export type ConsolePlan =
 
 export interface PlanContext {
   paths: VmPaths;
+  /** Where the VMM runs: what paths on its command line are relative to. */
+  workingDirectory: string;
   /** Replaces the definition's command: a launcher's own. */
   command?: readonly string[];
   /** For a unit the console stays what the command line says: the journal has it. */
@@ -62,6 +84,7 @@ export interface VmmControl {
 
 export interface BringUp {
   plan: VmPlan;
+  paths: VmPaths;
   delivery: Delivery;
   timeoutMs: number;
   /** Called once the VM exists and before it runs, so that the console misses nothing. */
@@ -76,7 +99,7 @@ export interface Hypervisor {
   /** From a VMM that was just spawned to a guest that runs with its credentials. */
   bringUp(options: BringUp): Promise<VmmControl>;
   /** Whether the VMM's guest was started, its credentials in it. */
-  isBooted(apiSocket: string): Promise<boolean>;
+  isBooted(vm: string, apiSocket: string): Promise<boolean>;
   /** Takes a running VMM over. */
   connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl>;
 }

@@ -6,16 +6,17 @@ import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
 import { makeFifos } from '../hypervisor/qemu/fifo-delivery.js';
 import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
+import type { UserIds } from '../system/users.js';
 import type { VmmExit, VmmProcess } from '../vm/vmm-process.js';
-import { resolveUser, runAs, type UserIds } from './run-as.js';
+import { runAs } from './run-as.js';
 
 export interface SpawnOptions {
   plan: VmPlan;
   paths: VmPaths;
   workingDirectory: string | undefined;
   preStart: readonly (readonly string[])[];
-  user: string | undefined;
-  group: string | undefined;
+  /** Who the VMM runs as; the daemon's own user unless given. */
+  owner: UserIds | undefined;
   /** What programs are found by. */
   path: string;
   signal: AbortSignal;
@@ -28,8 +29,7 @@ const LAST_WORDS_BYTES = 2_000;
 export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   const { plan, paths, signal } = options;
   const cwd = options.workingDirectory ?? paths.directory;
-  const ids = await resolveUser(plan.vm, options.user, options.group);
-  await prepareDirectory(plan, paths, ids);
+  const ids = options.owner;
   for (const command of options.preStart) await runPreStart(options, command, cwd, ids);
   signal.throwIfAborted();
   const [program, ...args] = runAs(ids, commandOf(plan));
@@ -83,10 +83,14 @@ function vmmEnvironment(path: string): Record<string, string> {
   return { PATH: path, MALLOC_ARENA_MAX: '1' };
 }
 
-async function prepareDirectory(plan: VmPlan, paths: VmPaths, ids: UserIds | undefined): Promise<void> {
+/** Makes the VM's private folder and what must be there before its VMM; clears what a killed VMM left. */
+export async function prepareDirectory(
+  plan: VmPlan,
+  paths: VmPaths,
+  ids: UserIds | undefined,
+): Promise<void> {
   await mkdir(paths.directory, { recursive: true, mode: 0o700 });
   if (ids !== undefined) await chown(paths.directory, ids.uid, ids.gid);
-  // Left by a VMM that was killed; its console must not be taken for the new one's.
   for (const path of [paths.apiSocket, paths.consoleSocket, paths.vmmLog, paths.consoleLog]) {
     await rm(path, { force: true });
   }

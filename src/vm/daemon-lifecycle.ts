@@ -7,6 +7,7 @@
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
+import type { UserIds } from '../system/users.js';
 import { adoptVmm, attachToVmm, isRecordedVmm, killSame } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
@@ -21,7 +22,10 @@ export interface DaemonLifecycleTools {
   startTools(): StartTools;
   /** Bounds the starts that run at once, of all VMs. */
   startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
-  spawnVmm(plan: VmPlan, signal: AbortSignal): Promise<VmmProcess>;
+  /** Who the VMM runs as; undefined for the daemon's own user. */
+  resolveOwner(): Promise<UserIds | undefined>;
+  prepareDirectory(plan: VmPlan, owner: UserIds | undefined): Promise<void>;
+  spawnVmm(plan: VmPlan, owner: UserIds | undefined, signal: AbortSignal): Promise<VmmProcess>;
 }
 
 /** How long a VMM that lives has to answer a daemon that takes it over. */
@@ -65,8 +69,13 @@ export class DaemonLifecycle implements Lifecycle {
   kill(): Promise<void> {
     this.#startAbort?.abort(startInterrupted(this.#vm, 'kill'));
     this.#stopAbort?.abort();
-    this.#vm.running?.vmm.kill('SIGKILL');
-    return this.#enqueue('kill', () => this.#stop());
+    const { running } = this.#vm;
+    if (running !== undefined) {
+      // Asked for, whatever else holds the lock: the end of the VMM is no failure.
+      this.#vm.transition('stop');
+      running.vmm.kill('SIGKILL');
+    }
+    return this.#enqueue('kill', () => this.#stop({ atOnce: true }));
   }
 
   reboot(): Promise<void> {
@@ -91,13 +100,13 @@ export class DaemonLifecycle implements Lifecycle {
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
       const { hypervisor } = this.#tools.startTools();
       const isThere = await isRecordedVmm(record);
-      if (phase === 'starting' && !(isThere && (await hypervisor.isBooted(record.apiSocket)))) {
+      if (phase === 'starting' && !(isThere && (await hypervisor.isBooted(vm.name, record.apiSocket)))) {
         await killSame(pid, startTimeTicks, 'SIGKILL');
         this.start().catch(() => {});
         return;
       }
       if (!isThere) return removeRecord(vm.paths.record);
-      const vmm = attachToVmm({ ...record, kill });
+      const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
       const running = await adoptVmm(
         vm.name,
         record,
@@ -106,6 +115,7 @@ export class DaemonLifecycle implements Lifecycle {
         AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
       );
       await vm.console.connect(running.console);
+      await vm.reports.open(running.channels, running.credentials);
       vm.adopted(running, startedAt);
       this.#watch(running);
     });
@@ -160,21 +170,26 @@ export class DaemonLifecycle implements Lifecycle {
     }
   }
 
-  #bringUp(signal: AbortSignal): Promise<RunningVm> {
+  async #bringUp(signal: AbortSignal): Promise<RunningVm> {
     const vm = this.#vm;
     signal.throwIfAborted();
+    const owner = await this.#tools.resolveOwner();
     return startVm(this.#tools.startTools(), {
       definition: vm.definition,
       paths: vm.paths,
       console: vm.console,
       ownsConsole: true,
-      obtainVmm: (prepared, both) => this.#spawn(prepared, both),
-      onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
+      obtainVmm: (prepared, both) => this.#spawn(prepared, owner, both),
+      onPrepared: async ({ plan, credentials }, notes) => {
+        vm.credentialsPrepared(credentials, notes);
+        await this.#tools.prepareDirectory(plan, owner);
+        await vm.reports.open(plan.channels, credentials, owner);
+      },
       signal,
     });
   }
 
-  async #stop(): Promise<void> {
+  async #stop({ atOnce = false } = {}): Promise<void> {
     const vm = this.#vm;
     await this.#ending;
     const { running } = vm;
@@ -186,6 +201,7 @@ export class DaemonLifecycle implements Lifecycle {
     vm.transition('stop');
     const abort = new AbortController();
     this.#stopAbort = abort;
+    if (atOnce) abort.abort();
     try {
       await stopVm(running, {
         timeoutMs: vm.definition.stopTimeoutSeconds * 1000,
@@ -209,6 +225,7 @@ export class DaemonLifecycle implements Lifecycle {
     const vm = this.#vm;
     running.control.close();
     await vm.console.disconnect();
+    await vm.reports.close();
     await removeRecord(vm.paths.record);
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
@@ -218,8 +235,12 @@ export class DaemonLifecycle implements Lifecycle {
     if (!asked) this.#scheduleRestart(clean);
   }
 
-  async #spawn({ plan, ...prepared }: PreparedVm, signal: AbortSignal): Promise<VmmProcess> {
-    const vmm = await this.#tools.spawnVmm(plan, signal);
+  async #spawn(
+    { plan, ...prepared }: PreparedVm,
+    owner: UserIds | undefined,
+    signal: AbortSignal,
+  ): Promise<VmmProcess> {
+    const vmm = await this.#tools.spawnVmm(plan, owner, signal);
     await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
     return vmm;
   }

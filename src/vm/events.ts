@@ -5,6 +5,7 @@ export type VmEventType =
   | 'state'
   | 'ready'
   | 'credentials'
+  | 'receipt'
   | 'exit'
   | 'outdated'
   | 'definition'

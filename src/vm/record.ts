@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
 import type { HostClaim } from '../hypervisor/host-needs.js';
-import type { ConsolePlan } from '../hypervisor/hypervisor.js';
+import type { ConsolePlan, GuestChannelPlans } from '../hypervisor/hypervisor.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
@@ -16,6 +16,7 @@ export interface VmmRecord {
   startTimeTicks: number;
   apiSocket: string;
   console: ConsolePlan | null;
+  channels: GuestChannelPlans;
   startedAt: string | null;
   /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
@@ -26,7 +27,15 @@ export interface VmmRecord {
 
 export async function keepRecord(
   vm: Pick<Vm, 'paths' | 'startedAt'>,
-  { apiSocket, console, vmm, credentials, claims, definitionDigest }: Omit<RunningVm, 'control' | 'plan'>,
+  {
+    apiSocket,
+    console,
+    channels,
+    vmm,
+    credentials,
+    claims,
+    definitionDigest,
+  }: Omit<RunningVm, 'control' | 'plan'>,
   phase: VmmRecord['phase'],
 ): Promise<void> {
   const { record: path } = vm.paths;
@@ -38,6 +47,7 @@ export async function keepRecord(
     startTimeTicks,
     apiSocket,
     console: console ?? null,
+    channels,
     startedAt,
     credentials,
     claims,

@@ -5,7 +5,14 @@ import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
 import type { HostClaim } from '../hypervisor/host-needs.js';
-import type { ConsolePlan, Hypervisor, VmmControl, VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
+import type {
+  ConsolePlan,
+  GuestChannelPlans,
+  Hypervisor,
+  VmmControl,
+  VmPaths,
+  VmPlan,
+} from '../hypervisor/hypervisor.js';
 import type { ProcessFacts } from '../system/procfs.js';
 import type { Console } from './console.js';
 import { describeExit, type VmmProcess } from './vmm-process.js';
@@ -32,6 +39,8 @@ export interface StartOptions {
   definition: Definition;
   paths: VmPaths;
   console: Console;
+  /** Where a unit runs, in place of the definition's. */
+  workingDirectory?: string;
   /** A launcher's command, in place of the definition's. */
   command?: readonly string[];
   /** A unit's process that is to become the VMM. */
@@ -40,7 +49,7 @@ export interface StartOptions {
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
   obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
   /** Told once the credentials are ready, before anything is started. */
-  onPrepared?(credentials: readonly PreparedCredential[], notes: readonly string[]): void;
+  onPrepared(prepared: PreparedVm, notes: readonly string[]): Promise<void>;
   signal: AbortSignal;
 }
 
@@ -57,6 +66,7 @@ export interface PreparedVm {
 export interface RunningVm {
   apiSocket: string;
   console: ConsolePlan | undefined;
+  channels: GuestChannelPlans;
   /** Undefined where an earlier daemon started it. */
   plan: VmPlan | undefined;
   vmm: VmmProcess;
@@ -67,7 +77,7 @@ export interface RunningVm {
 }
 
 export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  const { definition } = options;
+  const { definition, paths } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
   const definitionDigest = digestDefinition(definition);
@@ -78,13 +88,14 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     timer.end('secrets');
     try {
-      options.onPrepared?.(delivery.credentials, delivery.notes);
       const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
+      await options.onPrepared(prepared, delivery.notes);
       const vmm = await options.obtainVmm(prepared, signal);
       timer.end('spawn');
       const control = await bringUp({
         tools,
         definition,
+        paths,
         plan,
         delivery,
         vmm,
@@ -93,8 +104,8 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
         onCreated: () => timer.end('create'),
       });
       timer.end('boot');
-      const { apiSocket, console } = plan;
-      return { apiSocket, console, vmm, control, ...prepared };
+      const { apiSocket, console, channels } = plan;
+      return { apiSocket, console, channels, vmm, control, ...prepared };
     } finally {
       delivery.end();
     }
@@ -107,12 +118,13 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
 /** Steps 1 and 2: nothing is touched. */
 export function planVm(
   tools: Pick<StartTools, 'hypervisor'>,
-  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'ownsConsole'>,
+  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'workingDirectory' | 'ownsConsole'>,
 ): Promise<VmPlan> {
   const { definition, paths, command, ownsConsole } = options;
   return tools.hypervisor.plan(definition, {
     paths,
     ownsConsole,
+    workingDirectory: options.workingDirectory ?? definition.workingDirectory ?? paths.directory,
     ...(command === undefined ? {} : { command }),
   });
 }
@@ -132,6 +144,7 @@ export function prepareCredentials(
       passphraseFiles: [...tools.passphraseFiles],
       staticOemStrings: [...plan.staticOemStrings],
       packing: plan.packing,
+      wantsReceipt: plan.channels.receipt !== undefined,
       digestKey: tools.digestKey,
     },
     signal,
@@ -141,6 +154,7 @@ export function prepareCredentials(
 interface BringUpOptions {
   tools: StartTools;
   definition: Definition;
+  paths: VmPaths;
   plan: VmPlan;
   delivery: Delivery;
   vmm: VmmProcess;
@@ -153,6 +167,7 @@ interface BringUpOptions {
 async function bringUp({
   tools,
   definition,
+  paths,
   plan,
   delivery,
   vmm,
@@ -170,6 +185,7 @@ async function bringUp({
   try {
     return await tools.hypervisor.bringUp({
       plan,
+      paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       connectConsole: () => {
@@ -179,10 +195,13 @@ async function bringUp({
       signal: either,
     });
   } catch (error) {
+    // Why it was ended says more than what broke off; what the VMM answered says more than that we then ended it.
+    const isAnswer = error instanceof VmsecretdError && error.details.status !== undefined;
+    const isKnown = signal.aborted || (isAnswer && !gone.signal.aborted);
     vmm.kill('SIGKILL');
     await vmm.exited;
     await console.disconnect();
-    // Why it was ended says more than what broke off.
+    if (isKnown) throw signal.aborted ? signal.reason : error;
     throw either.aborted ? either.reason : error;
   }
 }

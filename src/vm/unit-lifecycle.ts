@@ -147,7 +147,7 @@ export class UnitLifecycle implements Lifecycle {
       return removeRecord(vm.paths.record);
     }
     const { hypervisor } = this.#tools.startTools();
-    if (record.phase === 'starting' && !(await hypervisor.isBooted(record.apiSocket)))
+    if (record.phase === 'starting' && !(await hypervisor.isBooted(vm.name, record.apiSocket)))
       return this.#killUnit();
     const vmm = attachToVmm({ ...record, kill: signal => void this.#killUnit(signal) });
     const running = await adoptVmm(
@@ -157,9 +157,12 @@ export class UnitLifecycle implements Lifecycle {
       vmm,
       AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
     );
+    await vm.reports.open(running.channels, running.credentials);
     this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
     vm.adopted(running, record.startedAt);
     this.#watch(running);
+    // systemd may have begun to stop it while nobody looked.
+    if (this.#facts !== undefined) this.#follow(this.#facts);
   }
 
   close(): void {
@@ -181,6 +184,7 @@ export class UnitLifecycle implements Lifecycle {
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
           launcher: request.process,
+          workingDirectory: request.process.workingDirectory,
           ownsConsole: false,
           obtainVmm: async (prepared, both) => {
             const { plan } = prepared;
@@ -190,7 +194,10 @@ export class UnitLifecycle implements Lifecycle {
             answer(text);
             return this.#untilListening(plan, request, both);
           },
-          onPrepared: (credentials, notes) => vm.credentialsPrepared(credentials, notes),
+          onPrepared: async ({ plan, credentials }, notes) => {
+            vm.credentialsPrepared(credentials, notes);
+            await vm.reports.open(plan.channels, credentials);
+          },
           signal,
         }),
       );
@@ -272,6 +279,7 @@ export class UnitLifecycle implements Lifecycle {
   async #vmmGone(running: RunningVm): Promise<void> {
     const vm = this.#vm;
     running.control.close();
+    await vm.reports.close();
     await removeRecord(vm.paths.record);
     const facts = await this.#tools.systemctl.show(this.#unit);
     const signalled = facts.result === 'signal' || facts.result === 'core-dump';

@@ -10,6 +10,7 @@ import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import { Console } from './console.js';
 import type { VmEvents } from './events.js';
+import { GuestReports } from './guest-reports.js';
 import type { RunningVm } from './start-vm.js';
 import { nextState, type VmEvent, type VmState } from './state.js';
 import type { VmmExit } from './vmm-process.js';
@@ -36,6 +37,7 @@ export interface VmFacts {
 
 export class Vm {
   readonly console = new Console();
+  readonly reports = new GuestReports(this);
   readonly paths: VmPaths;
   readonly #events: VmEvents;
   readonly #now: () => Date;
@@ -87,6 +89,7 @@ export class Vm {
 
   booted(running: RunningVm): void {
     this.running = running;
+    this.receipt ??= running.channels.receipt === undefined ? null : 'pending';
     this.startedAt = this.#now().toISOString();
     this.problem = null;
     this.lastExit = null;
@@ -100,6 +103,13 @@ export class Vm {
     this.startedAt = startedAt;
     this.transition('adopted');
     this.becomeReady();
+  }
+
+  /** The guest's receipt: what is wrong with it, or nothing. */
+  receiptCame(problems: readonly string[]): void {
+    this.receipt = problems.length === 0 ? 'verified' : `failed: ${problems.join(', ')}`;
+    this.publish('receipt', { receipt: this.receipt });
+    if (problems.length === 0 && this.definition.ready === 'receipt') this.becomeReady();
   }
 
   /** @param reasons what changed since its VM config was created; none when it is up to date (again) */
@@ -126,6 +136,7 @@ export class Vm {
     this.running = undefined;
     this.ready = false;
     this.guestStatus = null;
+    this.receipt = null;
     this.startedAt = null;
     this.becomeOutdated([]);
     this.lastExit = { at: this.#now().toISOString(), status, signal };

@@ -42,6 +42,12 @@ export class Vms {
     throw new VmsecretdError('vm_unknown', `There is no VM ${name}.${hint}`, { details: { vm: name } });
   }
 
+  /** The unit that supervises a VM; undefined where none does. */
+  unitOf(name: string): string | undefined {
+    const definition = this.#byName.get(name)?.vm.definition;
+    return definition?.supervisor === 'unit' ? definition.unit : undefined;
+  }
+
   /** Reads all definitions again. A VM that runs keeps running, whatever became of its definition. */
   async reload(): Promise<void> {
     await this.#tools.definitions.load();

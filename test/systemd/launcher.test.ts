@@ -20,6 +20,7 @@ import { socketFolder } from '../setup/socket-folder.js';
 const PROJECT_ROOT = join(import.meta.dirname, '../../..');
 const LAUNCHER = join(PROJECT_ROOT, 'systemd/vmsecretd-launch');
 const SHOWS_ITSELF = join(PROJECT_ROOT, 'test/fixtures/bin/shows-itself');
+const API_SOCKET = 'vms/demo/api.sock';
 const skip = whyNotOnPath('curl');
 
 type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
@@ -213,30 +214,36 @@ test('replaces a stale socket by the link, and nothing else', { skip }, async t 
   t.match((await launch(['demo'])).stderr, /a file that is no socket is there/);
 });
 
-/** A process that stands for the VMM, and its API socket. */
-async function prepareVmm(t: Test, answer: Answer) {
+/** A process that stands for the VMM, and a socket that its launcher asks: its own, or the daemon's. */
+async function prepareVmm(t: Test, socket: string, answer: Answer) {
   const prepared = await prepare(t);
   mkdirSync(join(prepared.runtime, 'vms/demo'), { recursive: true });
-  await listen(t, join(prepared.runtime, 'vms/demo/api.sock'), answer);
+  await listen(t, join(prepared.runtime, socket), answer);
   const vmm = execa('sleep', ['60'], { reject: false });
   t.teardown(() => vmm.kill('SIGKILL'));
   return { ...prepared, vmm, environment: { MAINPID: String(vmm.pid) } };
 }
 
-test('--wait ends when the guest is booted', { skip }, async t => {
-  let requests = 0;
-  const { launch, environment } = await prepareVmm(t, (request, response, body) => {
-    requests += 1;
-    says(`${request.method} ${request.url}`, requests < 3 ? 500 : 200)(request, response, body);
+test('--wait ends when the daemon says that this very VMM runs', { skip }, async t => {
+  const requests: string[] = [];
+  const states = [
+    { state: 'running', ready: true, pid: 1 },
+    { state: 'starting', ready: false, pid: null },
+  ];
+  const { launch, environment } = await prepareVmm(t, 'vmsecretd.sock', (request, response, body) => {
+    requests.push(`${request.method} ${request.url}`);
+    const now = states.shift() ?? { state: 'running', ready: false, pid: Number(environment.MAINPID) };
+    says(JSON.stringify({ name: 'demo', ...now, restarts: 0 }))(request, response, body);
   });
   const { exitCode, stdout } = await launch(['--wait', 'demo'], environment);
-  t.strictSame({ exitCode, stdout, requests }, { exitCode: 0, stdout: '', requests: 3 });
+  t.strictSame({ exitCode, stdout }, { exitCode: 0, stdout: '' });
+  t.strictSame(requests, Array(3).fill('GET /v1/vms/demo'));
 });
 
 test('--wait fails when the VMM is gone first', { skip }, async t => {
-  const { launch, environment, vmm } = await prepareVmm(t, (request, response, body) => {
+  const { launch, environment, vmm } = await prepareVmm(t, 'vmsecretd.sock', (request, response, body) => {
     vmm.kill('SIGKILL');
-    says('', 500)(request, response, body);
+    says('{"state":"starting"}')(request, response, body);
   });
   const { exitCode, stderr } = await launch(['--wait', 'demo'], environment);
   t.equal(exitCode, 1);
@@ -247,7 +254,7 @@ test('--stop presses the power button of a guest that runs again, and waits for 
   skip,
 }, async t => {
   const requests: string[] = [];
-  const { launch, environment, vmm } = await prepareVmm(t, (request, response, body) => {
+  const { launch, environment, vmm } = await prepareVmm(t, API_SOCKET, (request, response, body) => {
     requests.push(`${request.method} ${request.url}`);
     if (request.url?.endsWith('power-button')) vmm.kill('SIGTERM');
     says('', 204)(request, response, body);
@@ -258,14 +265,14 @@ test('--stop presses the power button of a guest that runs again, and waits for 
 });
 
 test('--stop leaves the rest of the ladder to systemd', { skip }, async t => {
-  const isDeaf = await prepareVmm(t, says('', 204));
+  const isDeaf = await prepareVmm(t, API_SOCKET, says('', 204));
   const late = await isDeaf.launch(['--stop', 'demo'], {
     ...isDeaf.environment,
     VMSECRETD_STOP_TIMEOUT_SECONDS: '1',
   });
   t.equal(late.exitCode, 0);
   t.ok(late.durationMs >= 1000 && late.durationMs < 10_000, `it took ${late.durationMs} ms`);
-  const hasNoVm = await prepareVmm(t, says('', 500));
+  const hasNoVm = await prepareVmm(t, API_SOCKET, says('', 500));
   t.equal((await hasNoVm.launch(['--stop', 'demo'], hasNoVm.environment)).exitCode, 0);
   t.equal((await hasNoVm.launch(['--stop', 'demo'])).exitCode, 0, 'the VMM is gone');
 });

@@ -79,6 +79,7 @@ async function prepare(vm: Vm, identity: string): Promise<readonly PreparedCrede
       passphraseFiles: [],
       staticOemStrings: [],
       packing: { kind: 'api', vmConfigText: '{}', limitBytes: 51_200 },
+      wantsReceipt: false,
       digestKey: DIGEST_KEY,
     },
     AbortSignal.timeout(10_000),
@@ -92,6 +93,7 @@ function vmmless(vm: Vm): RunningVm {
   return {
     apiSocket: vm.paths.apiSocket,
     console: undefined,
+    channels: {},
     plan: undefined,
     vmm: { pid: process.pid, startTimeTicks: 0, exited: new Promise(() => {}), kill: () => {} },
     control: {

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { Definition } from '../../src/definition/definition.js';
 import { parseDefinition } from '../../src/definition/parse-definition.js';
-import type { VmPaths } from '../../src/hypervisor/hypervisor.js';
 import { VmEvents } from '../../src/vm/events.js';
 import { Vm } from '../../src/vm/vm.js';
+import { vmPaths } from '../../src/wiring.js';
 
 export const silentLogger = { error: () => {}, warn: () => {} };
 
@@ -31,21 +31,8 @@ export function makeRuntimeDirectory(t: Test): string {
   return folder;
 }
 
-export function pathsOf(runtimeDirectory: string, name: string): VmPaths {
-  const directory = join(runtimeDirectory, 'vms', name);
-  const inside = (file: string) => join(directory, file);
-  return {
-    directory,
-    apiSocket: inside('api.sock'),
-    consoleSocket: inside('console.sock'),
-    consoleLog: inside('console.log'),
-    vmmLog: inside('vmm.log'),
-    record: join(runtimeDirectory, 'records', `${name}.json`),
-  };
-}
-
 export function makeVm(runtimeDirectory: string, definition: Definition, events = makeEvents()): Vm {
-  const paths = pathsOf(runtimeDirectory, definition.name);
+  const paths = vmPaths(runtimeDirectory, definition.name);
   return new Vm({ definition, paths, events, now: () => new Date(), logger: silentLogger });
 }
 

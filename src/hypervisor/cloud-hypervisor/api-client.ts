@@ -76,12 +76,19 @@ export async function waitForApi(
   }
 }
 
-/** vm.counters is refused until vm.boot was done, and unlike vm.info shows no secret. */
-export async function isBooted(socketPath: string, timeoutMs: number): Promise<boolean> {
-  return requestUnix({ socketPath, method: 'GET', path: '/api/v1/vm.counters', timeoutMs }).then(
-    ({ status }) => status === 200,
-    () => false,
-  );
+/**
+ * Whether the guest runs. Only a running VM can be paused, so that is tried and taken back: vm.info tells, too, but shows
+ * the secrets, and vm.counters answers after a failed boot as well.
+ */
+export async function isBooted(vm: string, socketPath: string, timeoutMs: number): Promise<boolean> {
+  try {
+    await callVmm(vm, socketPath, 'vm.pause', timeoutMs);
+  } catch (error) {
+    if (error instanceof VmsecretdError) return false;
+    throw error;
+  }
+  await callVmm(vm, socketPath, 'vm.resume', timeoutMs);
+  return true;
 }
 
 async function put(

@@ -1,9 +1,21 @@
 // cloud-hypervisor as a Hypervisor: its own options on the command line, the VM through its API socket.
+import { access } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { checkOemStrings } from '../../credentials/limits.js';
+import { credentialNameOf } from '../../credentials/oem-string.js';
 import type { Definition } from '../../definition/definition.js';
 import type { Packing } from '../../delivery/protocol.js';
 import { VmsecretdError } from '../../errors.js';
-import type { BringUp, ConsolePlan, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
+import type {
+  BringUp,
+  ConsolePlan,
+  GuestChannelPlans,
+  Hypervisor,
+  PlanContext,
+  VmmControl,
+  VmPlan,
+} from '../hypervisor.js';
 import { fifoPaths } from '../qemu/fifo-delivery.js';
 import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
 import { writeVmConfig } from './create-body.js';
@@ -20,6 +32,7 @@ const CREATE_BODY_BYTES = { upTo53: 51_200, later: 4 * 1024 * 1024 };
 const LAST_X86_64_ONLY_VERSION = 53;
 
 const CALL_TIMEOUT_MS = 10_000;
+const NETS_POLL_MS = 10;
 
 /** @param locate gives the program's absolute path, or throws vmm_missing */
 export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor {
@@ -27,7 +40,7 @@ export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor
     kind: 'cloud-hypervisor',
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
-    isBooted: apiSocket => isBooted(apiSocket, CALL_TIMEOUT_MS),
+    isBooted: (vm, apiSocket) => isBooted(vm, apiSocket, CALL_TIMEOUT_MS),
     connect,
   };
 }
@@ -37,7 +50,12 @@ async function planVm(program: string, definition: Definition, context: PlanCont
   const { paths } = context;
   const converted = convertDefinition(definition, context);
   const { vmConfig, console } = arrangeConsole(converted.vmConfig, context, definition.delivery);
-  const staticOemStrings = [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings];
+  const channels = channelsOf(definition, vmConfig, context);
+  const staticOemStrings = [
+    ...(vmConfig.platform?.oem_strings ?? []),
+    ...definition.oemStrings,
+    ...notifyStrings(channels, [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings]),
+  ];
   const credentials = Object.keys(definition.credentials);
   checkOemStrings(vm, staticOemStrings, credentials);
   const version = await readMajorVersion(program);
@@ -52,9 +70,11 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     program,
     staticOemStrings,
     apiSocket: paths.apiSocket,
+    inheritedNets: converted.fileDescriptorNets.map(({ value }) => value),
     apiSocketLink: converted.program.apiSocket,
     console,
     needs: vmConfigNeeds(config),
+    channels,
     vmConfig: config,
   };
   if (definition.delivery === 'cmdline')
@@ -65,6 +85,39 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     fifos: [],
     packing: packingOf(config, version),
   };
+}
+
+/** vsock ports, as microvm.nix and docs/receipt.md have them. */
+const NOTIFY_PORT = 8888;
+const RECEIPT_PORT = 8889;
+const NOTIFY_CREDENTIAL = 'vmm.notify_socket';
+
+/** Under a unit the notify socket is the unit's own: microvm.nix feeds systemd from it. */
+function channelsOf(
+  { name: vm, ready }: Definition,
+  { vsock }: VmConfig,
+  { ownsConsole, workingDirectory }: PlanContext,
+): GuestChannelPlans {
+  const wanted = ready === 'receipt' || (ready === 'notify' && ownsConsole);
+  if (!wanted) return {};
+  if (vsock === undefined) {
+    throw new VmsecretdError(
+      'command_invalid',
+      `VM ${vm}: ready "${ready}" needs a channel from the guest: add --vsock cid=3,socket=vsock.sock to the command line`,
+      { details: { vm, flag: '--vsock' } },
+    );
+  }
+  const path = (port: number) => `${resolve(workingDirectory, vsock.socket)}_${port}`;
+  return ready === 'notify'
+    ? { notify: { kind: 'vsock', path: path(NOTIFY_PORT) } }
+    : { receipt: { kind: 'vsock', path: path(RECEIPT_PORT) } };
+}
+
+/** Tells the guest's systemd where to notify, unless the command line does. */
+function notifyStrings({ notify }: GuestChannelPlans, strings: readonly string[]): string[] {
+  if (notify === undefined || strings.some(string => credentialNameOf(string) === NOTIFY_CREDENTIAL))
+    return [];
+  return [`io.systemd.credential:${NOTIFY_CREDENTIAL}=vsock-stream:2:${NOTIFY_PORT}`];
 }
 
 /** The VM on the command line itself, from where it boots at once. */
@@ -96,7 +149,9 @@ function convertDefinition(definition: Definition, context: PlanContext): Conver
       { details: { vm, flag: '-v' } },
     );
   }
-  const descriptors = [...converted.needsFileDescriptors, ...converted.program.inheritedDescriptors];
+  // A launcher can hold a network device open until the VM is there; nobody holds anything else.
+  const needed = converted.needsFileDescriptors.filter(flag => context.ownsConsole || flag !== '--net');
+  const descriptors = [...needed, ...converted.program.inheritedDescriptors];
   if (descriptors.length > 0) {
     throw new VmsecretdError(
       'needs_file_descriptors',
@@ -115,8 +170,19 @@ function fromVmConfig({ name: vm, vmConfig, path }: Definition): ConvertedComman
       { details: { vm, path } },
     );
   }
+  const config = vmConfig as VmConfig;
+  for (const key of ['serial', 'console'] as const) {
+    if (config[key]?.mode !== 'Socket' || typeof config[key].socket === 'string') continue;
+    throw new VmsecretdError(
+      'definition_invalid',
+      `VM ${vm}: vmConfig.${key} has mode Socket and no socket, which ends cloud-hypervisor v53`,
+      {
+        details: { vm, path },
+      },
+    );
+  }
   return {
-    vmConfig: vmConfig as VmConfig,
+    vmConfig: config,
     program: { noShutdown: false, verbosity: 0, inheritedDescriptors: [] },
     needsFileDescriptors: [],
     fileDescriptorNets: [],
@@ -172,9 +238,20 @@ async function bringUp(options: BringUp): Promise<VmmControl> {
   }
   const version = await waitForApi(vm, apiSocket, timeoutMs, signal);
   await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS });
+  if (plan.inheritedNets.length > 0) await untilFileIsThere(options.paths.netsAdded, signal);
   await connectConsole();
   await callVmm(vm, apiSocket, 'vm.boot', timeoutMs, signal);
   return control(vm, apiSocket, version);
+}
+
+/** The launcher's child makes it. */
+async function untilFileIsThere(path: string, signal: AbortSignal): Promise<void> {
+  const isThere = () =>
+    access(path).then(
+      () => true,
+      () => false,
+    );
+  while (!(await isThere())) await delay(NETS_POLL_MS, undefined, { signal });
 }
 
 async function connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl> {

@@ -19,6 +19,8 @@ export interface QemuEndpoints {
   /** Whoever connects here is on the serial console; QEMU itself writes all of it to `consoleLogPath`. */
   readonly consoleSocketPath: string;
   readonly consoleLogPath: string;
+  /** Virtio-serial ports on which the guest reports. */
+  readonly ports?: readonly { readonly name: string; readonly socketPath: string }[];
 }
 
 /** What to do about options that vmsecretd cannot work with. */
@@ -47,7 +49,22 @@ export function qemuArguments(argv: readonly string[], endpoints: QemuEndpoints)
     ...(options.some(option => option.name === '-display') ? [] : ['-display', 'none']),
     ...['-chardev', `socket,id=vmsecretd-console,${console},${log}`, '-serial', 'chardev:vmsecretd-console'],
     ...['-qmp', `unix:${escapeQemuValue(endpoints.qmpSocketPath)},server=on,wait=off`],
+    ...portArguments(endpoints.ports ?? []),
     ...strings.flatMap(value => ['-smbios', value]),
+  ];
+}
+
+function portArguments(ports: NonNullable<QemuEndpoints['ports']>): string[] {
+  if (ports.length === 0) return [];
+  return [
+    ...['-device', 'virtio-serial-pci,id=vmsecretd-ports'],
+    ...ports.flatMap(({ name, socketPath }, index) => [
+      ...[
+        '-chardev',
+        `socket,id=vmsecretd-port${index},path=${escapeQemuValue(socketPath)},server=on,wait=off`,
+      ],
+      ...['-device', `virtserialport,bus=vmsecretd-ports.0,chardev=vmsecretd-port${index},name=${name}`],
+    ]),
   ];
 }
 

@@ -2,7 +2,14 @@
 import { checkOemStrings } from '../../credentials/limits.js';
 import type { Definition } from '../../definition/definition.js';
 import { VmsecretdError } from '../../errors.js';
-import type { BringUp, Hypervisor, PlanContext, VmmControl, VmPlan } from '../hypervisor.js';
+import type {
+  BringUp,
+  GuestChannelPlans,
+  Hypervisor,
+  PlanContext,
+  VmmControl,
+  VmPlan,
+} from '../hypervisor.js';
 import { fifoPaths } from './fifo-delivery.js';
 import { qemuNeeds } from './host-needs.js';
 import { qemuArguments, staticOemStrings } from './qemu-arguments.js';
@@ -39,7 +46,8 @@ async function planVm(
   const strings = [...staticOemStrings(command), ...definition.oemStrings];
   const credentials = Object.keys(definition.credentials);
   checkOemStrings(vm, strings, credentials);
-  const fifos = fifoPaths(paths.directory, credentials.length);
+  const channels = channelsOf(definition, paths);
+  const fifos = fifoPaths(paths.directory, credentials.length + (channels.receipt === undefined ? 0 : 1));
   const leading = command[0]?.startsWith('-') === false ? command[0] : undefined;
   return {
     hypervisor: 'qemu',
@@ -51,16 +59,32 @@ async function planVm(
       qmpSocketPath: paths.apiSocket,
       consoleSocketPath: paths.consoleSocket,
       consoleLogPath: paths.consoleLog,
+      ports: portsOf(channels),
     }),
     fifos,
     staticOemStrings: strings,
     packing: { kind: 'fifo', limitBytes: OEM_STRINGS_BYTES },
     apiSocket: paths.apiSocket,
+    inheritedNets: [],
     apiSocketLink: undefined,
+    channels,
     console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
     needs: qemuNeeds(command),
     vmConfig: undefined,
   };
+}
+
+/** QEMU's own vsock needs a kernel module of the host; a virtio-serial port works everywhere. */
+function channelsOf({ ready }: Definition, paths: PlanContext['paths']): GuestChannelPlans {
+  if (ready === 'notify') return { notify: { kind: 'port', path: paths.notifyPort } };
+  return ready === 'receipt' ? { receipt: { kind: 'port', path: paths.reportPort } } : {};
+}
+
+function portsOf({ notify, receipt }: GuestChannelPlans): { name: string; socketPath: string }[] {
+  return [
+    ...(notify === undefined ? [] : [{ name: 'org.vmsecretd.notify', socketPath: notify.path }]),
+    ...(receipt === undefined ? [] : [{ name: 'org.vmsecretd.report', socketPath: receipt.path }]),
+  ];
 }
 
 async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: BringUp): Promise<VmmControl> {

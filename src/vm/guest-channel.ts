@@ -1,0 +1,110 @@
+// A channel on which a guest reports: a vsock port, which the VMM turns into connections to a UNIX socket of ours, or a
+// virtio-serial port, to whose UNIX socket we connect. The guest is not trusted: every message is bounded.
+import { chmod, chown, rm } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ChannelPlan } from '../hypervisor/hypervisor.js';
+import type { UserIds } from '../system/users.js';
+
+export interface GuestChannelOptions {
+  limitBytes: number;
+  /** Whether what has come so far is a whole message; the connection is closed then. */
+  isComplete(bytes: Buffer): boolean;
+  onMessage(bytes: Buffer): void;
+  /** Mode of a socket that the VMM connects to. */
+  mode: number;
+  /** Who the VMM runs as, where that is somebody else. */
+  owner?: UserIds | undefined;
+}
+
+export interface GuestChannel {
+  close(): Promise<void>;
+}
+
+/** A guest that connects and says nothing holds nobody up for longer. */
+const SILENCE_MS = 10_000;
+/** A guest has one systemd and one report; more connections at once are refused. */
+const MAXIMUM_CONNECTIONS = 16;
+/** QEMU makes its sockets a few milliseconds after its start. */
+const RECONNECT_MS = 20;
+
+export async function openGuestChannel(
+  plan: ChannelPlan,
+  options: GuestChannelOptions,
+): Promise<GuestChannel> {
+  return plan.kind === 'vsock' ? listen(plan.path, options) : follow(plan.path, options);
+}
+
+async function listen(path: string, options: GuestChannelOptions): Promise<GuestChannel> {
+  // Only the socket of an earlier start is removed; the folder is ours, or the path is the operator's choice.
+  await rm(path, { force: true });
+  const connections = new Set<Socket>();
+  const server = createServer(socket => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+    readOne(socket, options);
+  });
+  server.maxConnections = MAXIMUM_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve));
+  await chmod(path, options.mode);
+  if (options.owner !== undefined) await chown(path, options.owner.uid, options.owner.gid);
+  return {
+    close: async () => {
+      for (const socket of connections) socket.destroy();
+      await new Promise(resolve => server.close(resolve));
+    },
+  };
+}
+
+/** systemd in the guest waits until we close (since 256 for every notification), so that happens at once. */
+function readOne(socket: Socket, options: GuestChannelOptions): void {
+  let bytes = Buffer.alloc(0);
+  let isTold = false;
+  const tell = () => {
+    if (!isTold && bytes.length > 0) options.onMessage(bytes);
+    isTold = true;
+    socket.destroy();
+  };
+  socket.setTimeout(SILENCE_MS, tell);
+  socket.on('error', () => {});
+  socket.on('end', tell);
+  socket.on('data', chunk => {
+    bytes = Buffer.concat([bytes, chunk]).subarray(0, options.limitBytes);
+    if (bytes.length === options.limitBytes || options.isComplete(bytes)) tell();
+  });
+}
+
+/** A port has no connections: one message follows the other, and a cut one may come before a whole one. */
+async function follow(path: string, options: GuestChannelOptions): Promise<GuestChannel> {
+  const closed = new AbortController();
+  let socket: Socket | undefined;
+  const connectOnce = async () => {
+    while (!closed.signal.aborted) {
+      socket = connect(path);
+      const isConnected = await new Promise<boolean>(resolve => {
+        socket?.once('connect', () => resolve(true)).once('error', () => resolve(false));
+      });
+      if (isConnected) return readAll(socket, options);
+      await delay(RECONNECT_MS, undefined, { signal: closed.signal }).catch(() => {});
+    }
+  };
+  void connectOnce();
+  return {
+    close: async () => {
+      closed.abort();
+      socket?.destroy();
+    },
+  };
+}
+
+function readAll(socket: Socket, options: GuestChannelOptions): void {
+  let bytes = Buffer.alloc(0);
+  socket.on('error', () => {});
+  socket.on('data', chunk => {
+    // The newest bytes count: what a guest sent before a cut is of no use.
+    bytes = Buffer.concat([bytes, chunk]).subarray(-options.limitBytes);
+    if (!options.isComplete(bytes)) return;
+    options.onMessage(bytes);
+    bytes = Buffer.alloc(0);
+  });
+}

@@ -1,0 +1,98 @@
+// What the guest of one VM reports: that it is ready, how it is, and which credentials it received.
+import type { PreparedCredential } from '../delivery/protocol.js';
+import type { GuestChannelPlans } from '../hypervisor/hypervisor.js';
+import type { UserIds } from '../system/users.js';
+import { type GuestChannel, openGuestChannel } from './guest-channel.js';
+import { NOTIFY_LIMIT_BYTES, parseNotifyMessage } from './notify-message.js';
+import {
+  isReceiptComplete,
+  parseReceipt,
+  RECEIPT_LIMITS,
+  ReceiptInvalidError,
+  verifyReceipt,
+} from './receipt.js';
+import type { Vm } from './vm.js';
+
+export class GuestReports {
+  readonly #vm: Vm;
+  #channels: GuestChannel[] = [];
+
+  constructor(vm: Vm) {
+    this.#vm = vm;
+  }
+
+  /** Listens before there is a guest; an earlier guest's reports count no more. */
+  async open(
+    plans: GuestChannelPlans,
+    credentials: readonly PreparedCredential[],
+    owner?: UserIds,
+  ): Promise<void> {
+    await this.close();
+    const { notify, receipt } = plans;
+    if (notify !== undefined) {
+      this.#channels.push(
+        await openGuestChannel(notify, {
+          limitBytes: NOTIFY_LIMIT_BYTES,
+          isComplete: () => true,
+          mode: 0o600,
+          onMessage: bytes => this.#notified(bytes),
+          owner,
+        }),
+      );
+    }
+    if (receipt !== undefined) {
+      this.#channels.push(
+        await openGuestChannel(receipt, {
+          limitBytes: RECEIPT_LIMITS.maxBytes,
+          isComplete: isReceiptComplete,
+          // A VMM in a unit is not ours to chown to; nobody without the nonce can forge a receipt.
+          mode: 0o666,
+          onMessage: bytes => this.#received(bytes, credentials),
+          owner,
+        }),
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    const channels = this.#channels;
+    this.#channels = [];
+    await Promise.all(channels.map(channel => channel.close()));
+  }
+
+  #notified(bytes: Buffer): void {
+    const { ready, stopping, status, errno } = parseNotifyMessage(bytes);
+    const said = [
+      status,
+      errno === undefined ? undefined : `error ${errno}`,
+      stopping ? 'stopping' : undefined,
+    ];
+    const text = said.filter(part => part !== undefined).join(', ');
+    if (text !== '') this.#vm.guestStatus = text;
+    if (ready && this.#vm.definition.ready === 'notify') this.#vm.becomeReady();
+  }
+
+  #received(bytes: Buffer, credentials: readonly PreparedCredential[]): void {
+    const expected = credentials.map(({ name, receiptDigest = '' }) => ({ name, digest: receiptDigest }));
+    try {
+      const verdict = verifyReceipt(parseReceipt(fromFirstLine(bytes)), expected);
+      const problems =
+        verdict.status === 'verified'
+          ? []
+          : [
+              ...verdict.missing.map(name => `${name} is missing`),
+              ...verdict.different.map(name => `${name} differs`),
+            ];
+      this.#vm.receiptCame(problems);
+    } catch (error) {
+      if (!(error instanceof ReceiptInvalidError)) throw error;
+      this.#vm.receiptCame([error.message]);
+    }
+  }
+}
+
+/** A port may have kept the end of a message that was cut. */
+function fromFirstLine(bytes: Buffer): Buffer {
+  const at = bytes.lastIndexOf('VMSECRETD_RECEIPT=1\n');
+  return at < 0 ? bytes : bytes.subarray(at);
+}

@@ -1,0 +1,99 @@
+// The daemon comes and goes, in order and not, while VMs run, start and stop: no VM notices, none is doubled.
+
+import { test } from 'tap';
+import { bootVmHost, whyNoVmHost } from './vm-host.js';
+
+const skip = whyNoVmHost();
+const ROUNDS = Number(process.env.VMSECRETD_ROUNDS ?? 4);
+
+test('VMs outlive the daemon, and the next one takes them over', { skip, timeout: 240_000 }, async t => {
+  const host = await bootVmHost(t);
+  await host.sh(`
+    set -e
+    mkdir -p /etc/systemd/system/vmsecretd.service.d
+    printf '[Service]\\nWatchdogSec=3\\n' > /etc/systemd/system/vmsecretd.service.d/watchdog.conf
+    systemctl daemon-reload
+    define demo await-power-button
+    systemctl start microvm@demo
+    unit demo MainPID > /tmp/vmm`);
+  const isAdopted = `eventually '[ "$(states demo)" = "active running" ]'
+    [ "$(unit demo MainPID)" = "$(cat /tmp/vmm)" ] && vmm_count`;
+
+  await t.test('when it is restarted', async t => {
+    t.equal(await host.sh(`systemctl restart vmsecretd; ${isAdopted}`), '1');
+  });
+
+  await t.test('when it is killed', async t => {
+    const script = `
+      systemctl kill --kill-whom=main --signal=KILL vmsecretd
+      eventually '[ "$(systemctl show vmsecretd --property NRestarts --value)" = 1 ]'
+      eventually 'systemctl is-active --quiet vmsecretd'`;
+    t.equal(await host.sh(`${script}; ${isAdopted}`), '1');
+  });
+
+  await t.test('when it hangs, until the watchdog acts', async t => {
+    const script = `
+      systemctl kill --kill-whom=main --signal=STOP vmsecretd
+      eventually '[ "$(systemctl show vmsecretd --property NRestarts --value)" = 2 ]'
+      eventually 'systemctl is-active --quiet vmsecretd'`;
+    t.equal(await host.sh(`${script}; ${isAdopted}`), '1');
+    t.match(await host.sh('journalctl --unit vmsecretd --output cat'), /Watchdog timeout/);
+  });
+
+  await t.test('when it is stopped; the first question starts it again', async t => {
+    await host.sh('systemctl stop vmsecretd');
+    t.equal(
+      await host.sh('systemctl is-active vmsecretd vmsecretd.socket; vmm_count'),
+      'inactive\nactive\n1',
+    );
+    t.equal(await host.sh(isAdopted), '1');
+    t.equal(await host.sh('systemctl is-active vmsecretd'), 'active');
+  });
+
+  await t.test('and an adopted VMM that ends is noticed', async t => {
+    await host.sh(`kill -KILL "$(cat /tmp/vmm)"; eventually '[ "$(vm_state demo)" = failed ]'`);
+    await host.sh(`eventually '[ "$(states demo)" = "active running" ]'`);
+    t.equal(
+      await host.sh('vmm_count; systemctl stop microvm@demo; states demo; vmm_count'),
+      '1\ninactive stopped\n0',
+    );
+  });
+});
+
+test('a daemon that is lost while a VM stops is back before that VM is down', {
+  skip,
+  timeout: 120_000,
+}, async t => {
+  const host = await bootVmHost(t);
+  await host.sh('define demo stay; systemctl start microvm@demo');
+  // This guest hears no power button: its stop waits.
+  await host.sh(`
+    systemctl stop --no-block microvm@demo
+    eventually '[ "$(states demo)" = "deactivating stopping" ]'
+    systemctl kill --kill-whom=main --signal=KILL vmsecretd
+    eventually '[ "$(states demo)" = "deactivating stopping" ]'
+    systemctl kill --kill-whom=main --signal=KILL microvm@demo
+    eventually 'systemctl show microvm@demo --property MainPID --value | grep -qx 0'`);
+  t.equal(await host.sh('vmm_count'), '0');
+});
+
+test(`a daemon killed ${ROUNDS} times in the middle of starts and stops loses and doubles none`, {
+  skip,
+  timeout: 120_000 + ROUNDS * 30_000,
+}, async t => {
+  const host = await bootVmHost(t);
+  await host.sh('define demo await-power-button; define other await-power-button; systemctl start vmsecretd');
+  for (let round = 0; round < ROUNDS; round += 1) {
+    // From the moment of the request to some time after its usual end, another one in each round.
+    const delaySeconds = ((round * 7) % 20) * 0.03;
+    const verb = round % 2 === 0 ? 'start' : 'stop';
+    const expected = verb === 'start' ? 'active running' : 'inactive stopped';
+    const script = `
+      systemctl ${verb} --no-block microvm@demo microvm@other
+      sleep ${delaySeconds}
+      systemctl kill --kill-whom=main --signal=KILL vmsecretd
+      eventually '[ "$(states demo)" = "${expected}" ] && [ "$(states other)" = "${expected}" ]'
+      vmm_count`;
+    t.equal(await host.sh(script), verb === 'start' ? '2' : '0', `${verb}, killed after ${delaySeconds} s`);
+  }
+});

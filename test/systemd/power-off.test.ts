@@ -1,0 +1,44 @@
+// The end of the host, and of the installation.
+
+import { test } from 'tap';
+import { bootVmHost, whyNoVmHost } from './vm-host.js';
+
+const skip = whyNoVmHost();
+
+test('poweroff presses the power button first, and guests end by themselves', {
+  skip,
+  timeout: 180_000,
+}, async t => {
+  const host = await bootVmHost(t);
+  await host.sh('define demo await-power-button; systemctl start microvm@demo');
+  const startedMs = Date.now();
+  await host.powerOff();
+  t.ok(Date.now() - startedMs < 60_000, 'nobody waited for a deadline');
+  const text = host.consoleText();
+  const stopped = text.search(/Stopped .*microvm@demo/);
+  const daemonStopped = text.search(/Stopped .*vmsecretd\.service/);
+  t.ok(stopped >= 0 && daemonStopped > stopped, 'the VM stops before the daemon');
+  t.notMatch(text, /Failed .*microvm@demo/);
+});
+
+test('uninstalling refuses while a VM runs, keeps the state, and purging does not', {
+  skip,
+  timeout: 180_000,
+}, async t => {
+  const host = await bootVmHost(t);
+  await host.sh('define demo await-power-button; systemctl start microvm@demo');
+  t.match(await host.sh('! /project/systemd/install.sh --uninstall 2>&1'), /microvm@demo\.service/);
+  t.match(
+    await host.sh('systemctl stop microvm@demo; /project/systemd/install.sh --uninstall'),
+    /\/var\/lib\/vmsecretd stay/,
+  );
+  const left =
+    'find /usr/local /etc/systemd /run -maxdepth 6 -name "*vmsecretd*" -not -name vmsecretd-test.service -not -path "/run/systemd/*"';
+  t.equal(await host.sh(left), '');
+  t.equal(
+    await host.sh('systemctl is-active vmsecretd.socket; ls -d /var/lib/vmsecretd /etc/vmsecretd'),
+    'inactive\n/etc/vmsecretd\n/var/lib/vmsecretd',
+  );
+  await host.sh('/project/systemd/install.sh --uninstall --purge');
+  t.equal(await host.sh('ls -d /var/lib/vmsecretd /etc/vmsecretd 2> /dev/null; true'), '/etc/vmsecretd');
+});

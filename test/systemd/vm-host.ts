@@ -1,0 +1,108 @@
+// A booted Debian with vmsecretd installed as people install it, one secret, and test guests: a host for VMs under systemd.
+// The VMM is the real cloud-hypervisor where it is on PATH and /dev/kvm is there, the stand-in otherwise.
+
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import type { Test } from 'tap';
+import { type AfterPrinting, buildPvhGuest } from '../guests/pvh/pvh-guest.js';
+import { whyNoKvm } from '../setup/programs.js';
+import { bootDebian, type DebianSystem, whyNoDebianSystem } from './debian-system.js';
+
+export const SECRET = 'S3CR3T-canary-of-test-systemd';
+/** What a guest that got the secret prints. */
+export const PRINTED_SECRET = `io.systemd.credential.binary:API_KEY=${Buffer.from(SECRET).toString('base64')}`;
+
+export interface VmHost extends DebianSystem {
+  /** Runs a script with the functions of PRELUDE; gives what it printed, trimmed; throws unless it ends with 0. */
+  sh(script: string, options?: { deadlineMs?: number }): Promise<string>;
+}
+
+const STAND_IN = join(import.meta.dirname, '../../../test/fixtures/bin/cloud-hypervisor');
+const GUESTS: readonly AfterPrinting[] = ['stay', 'await-power-button'];
+
+function findHypervisor(): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const real = folders.map(folder => join(folder, 'cloud-hypervisor')).find(existsSync);
+  if (real !== undefined && whyNoKvm() === false) return real;
+  return existsSync(STAND_IN) ? STAND_IN : undefined;
+}
+
+export function whyNoVmHost(): string | false {
+  const why = whyNoDebianSystem();
+  if (why !== false) return why;
+  return (
+    findHypervisor() === undefined && 'needs cloud-hypervisor on PATH and /dev/kvm, or the stand-in for it'
+  );
+}
+
+// POSIX shell functions for the scripts of tests.
+const PRELUDE = `
+set -u
+# eventually COMMAND: until it succeeds, for 30 s.
+eventually() {
+  attempts=300
+  until eval "$1"; do
+    attempts=$((attempts - 1))
+    [ $attempts -gt 0 ] || { echo "never: $1"; systemctl status --no-pager -l vmsecretd 'microvm@*'; journalctl -n 60 --no-pager; exit 99; }
+    sleep 0.1
+  done
+}
+unit() { systemctl show --property "$2" --value "microvm@$1"; }
+vm_state() { vmsecretctl list | while read -r name state rest; do [ "$name" != "$1" ] || echo "$state"; done; }
+# What systemd and vmsecretd say of a VM.
+states() { echo "$(unit "$1" ActiveState) $(vm_state "$1")"; }
+vmm_count() { ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c cloud-hypervisor || true; }
+launcher_lines() { console "$1" | grep "vmsecretd-launch: .*$2"; }
+console() { journalctl --unit "microvm@$1" --output cat --no-pager; }
+# define NAME GUEST [MORE ARGUMENTS AS JSON]
+define() {
+  mkdir -p /etc/vmsecretd/vms
+  cat > "/etc/vmsecretd/vms/$1.json" << DEFINITION
+{
+  "command": ["--kernel", "/opt/guests/$2", "--memory", "size=64M", "--serial", "tty", "--console", "off"\${3-}],
+  "credentials": { "API_KEY": { "age": "/etc/secrets/api-key.age" } }
+}
+DEFINITION
+}
+`;
+
+const INSTALL = `
+set -e
+/project/systemd/install.sh
+chmod 666 /dev/kvm /dev/net/tun 2> /dev/null || true
+mkdir -p /etc/secrets
+age-keygen --output /etc/vmsecretd/identity 2> /tmp/public
+printf '%s' '${SECRET}' | age --recipient "$(sed 's/.*: //' /tmp/public)" --output /etc/secrets/api-key.age
+echo '{"identities": ["/etc/vmsecretd/identity"]}' > /etc/vmsecretd/config.json
+`;
+
+/** Why the real program cannot run here, for what no stand-in does; false when it can. */
+export function whyNoRealVmHost(): string | false {
+  return whyNoVmHost() || (findHypervisor() === STAND_IN && 'needs cloud-hypervisor on PATH and /dev/kvm');
+}
+
+/** Ends with the test. */
+export async function bootVmHost(t: Test): Promise<VmHost> {
+  const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
+  t.teardown(() => rmSync(guests, { recursive: true, force: true }));
+  // The VMM's user reads them.
+  chmodSync(guests, 0o755);
+  for (const after of GUESTS) writeFileSync(join(guests, after), buildPvhGuest({ after }));
+  const remote = join(dirname(findHypervisor() ?? ''), 'ch-remote');
+  const system = await bootDebian({
+    binds: {
+      [findHypervisor() ?? '']: '/usr/bin/cloud-hypervisor',
+      ...(existsSync(remote) ? { [remote]: '/usr/bin/ch-remote' } : {}),
+      [guests]: '/opt/guests',
+    },
+  });
+  t.teardown(() => system.close());
+  const sh: VmHost['sh'] = async (script, options) => {
+    const { status, output } = await system.run(PRELUDE + script, options);
+    if (status !== 0) throw new Error(`exit status ${status} of\n${script}\nwhich printed\n${output}`);
+    return output.trim();
+  };
+  await sh(INSTALL);
+  return { ...system, sh };
+}
