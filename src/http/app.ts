@@ -19,6 +19,7 @@ import { addDefinitionRoutes, type DefinitionTools } from './routes/definitions.
 import { addEventRoutes } from './routes/events.js';
 import { addLaunchRoute } from './routes/launch.js';
 import { addLifecycleRoutes } from './routes/lifecycle.js';
+import { addMetricsRoute, type MetricsRouteTools } from './routes/metrics.js';
 import { addServiceRoutes, type ServiceTools } from './routes/service.js';
 
 declare module 'fastify' {
@@ -28,7 +29,12 @@ declare module 'fastify' {
   }
 }
 
-export interface AppTools extends DefinitionTools, CommandTools, ConsoleTools, ServiceTools {
+export interface AppTools
+  extends DefinitionTools,
+    CommandTools,
+    ConsoleTools,
+    MetricsRouteTools,
+    ServiceTools {
   events: VmEvents;
   logger: FastifyBaseLogger;
   version: string;
@@ -85,6 +91,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   addCommandRoutes(app, tools);
   addConsoleRoutes(app, tools);
   addEventRoutes(app, tools);
+  addMetricsRoute(app, tools);
   addServiceRoutes(app, tools);
   await app.ready();
   return app;

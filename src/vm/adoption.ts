@@ -22,7 +22,7 @@ export async function adoptVmm(
   signal: AbortSignal,
 ): Promise<RunningVm> {
   const control = await hypervisor.connect(vm, record.apiSocket, signal);
-  const { apiSocket, console, channels, credentials, definitionDigest } = record;
+  const { apiSocket, console, channels, credentials, claims, definitionDigest } = record;
   return {
     apiSocket,
     console: console ?? undefined,
@@ -31,6 +31,7 @@ export async function adoptVmm(
     vmm,
     control,
     credentials,
+    claims,
     definitionDigest,
   };
 }

@@ -183,6 +183,7 @@ export class UnitLifecycle implements Lifecycle {
           paths: vm.paths,
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
+          launcher: request.process,
           workingDirectory: request.process.workingDirectory,
           ownsConsole: false,
           obtainVmm: async (prepared, both) => {

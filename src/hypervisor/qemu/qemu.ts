@@ -11,6 +11,7 @@ import type {
   VmPlan,
 } from '../hypervisor.js';
 import { fifoPaths } from './fifo-delivery.js';
+import { qemuNeeds } from './host-needs.js';
 import { qemuArguments, staticOemStrings } from './qemu-arguments.js';
 import { connectQmp, type QmpClient } from './qmp-client.js';
 
@@ -68,6 +69,7 @@ async function planVm(
     apiSocketLink: undefined,
     channels,
     console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
+    needs: qemuNeeds(command),
     vmConfig: undefined,
   };
 }
