@@ -1,6 +1,7 @@
 // Finds VMMs again that outlived an earlier daemon, by pid and start time and API socket.
 import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
 import { isSameProcess, processListensOn } from '../system/procfs.js';
 import type { VmmRecord } from './record.js';
@@ -30,14 +31,24 @@ export interface AttachOptions {
   startTimeTicks: number;
   apiSocket: string;
   kill: VmmProcess['kill'];
+  /** Its API socket serves one connection at a time: an idle one would keep all others out. */
+  isExclusive?: boolean;
 }
 
 /** How long until a VMM that ended a connection and lives is connected to again. */
 const RECONNECT_MS = 100;
+/** How often an exclusive VMM is looked for; Node has no pidfd. */
+const LOOK_MS = 250;
 
 /** A process that is not our child: an idle connection to its API socket closes 3 ms after it dies. */
-export function attachToVmm({ pid, startTimeTicks, apiSocket, kill }: AttachOptions): VmmProcess {
-  const gone = new Promise<void>(resolve => {
+export function attachToVmm(options: AttachOptions): VmmProcess {
+  const { pid, startTimeTicks, apiSocket, kill, isExclusive = false } = options;
+  const gone = isExclusive ? lookUntilGone(options) : followConnection(options);
+  return { pid, startTimeTicks, kill, exited: gone.then(() => exitOf(apiSocket)) };
+}
+
+function followConnection({ pid, startTimeTicks, apiSocket }: AttachOptions): Promise<void> {
+  return new Promise(resolve => {
     const follow = () => {
       const connection = connect(apiSocket);
       connection.on('error', () => {});
@@ -49,7 +60,10 @@ export function attachToVmm({ pid, startTimeTicks, apiSocket, kill }: AttachOpti
     };
     follow();
   });
-  return { pid, startTimeTicks, kill, exited: gone.then(() => exitOf(apiSocket)) };
+}
+
+async function lookUntilGone({ pid, startTimeTicks }: AttachOptions): Promise<void> {
+  while (await isSameProcess(pid, startTimeTicks)) await delay(LOOK_MS, undefined, { ref: false });
 }
 
 /** Nobody can ask for the exit status of somebody else's child; but a VMM that ends by itself removes its socket. */

@@ -69,8 +69,13 @@ export class DaemonLifecycle implements Lifecycle {
   kill(): Promise<void> {
     this.#startAbort?.abort(startInterrupted(this.#vm, 'kill'));
     this.#stopAbort?.abort();
-    this.#vm.running?.vmm.kill('SIGKILL');
-    return this.#enqueue('kill', () => this.#stop());
+    const { running } = this.#vm;
+    if (running !== undefined) {
+      // Asked for, whatever else holds the lock: the end of the VMM is no failure.
+      this.#vm.transition('stop');
+      running.vmm.kill('SIGKILL');
+    }
+    return this.#enqueue('kill', () => this.#stop({ atOnce: true }));
   }
 
   reboot(): Promise<void> {
@@ -101,7 +106,7 @@ export class DaemonLifecycle implements Lifecycle {
         return;
       }
       if (!isThere) return removeRecord(vm.paths.record);
-      const vmm = attachToVmm({ ...record, kill });
+      const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
       const running = await adoptVmm(
         vm.name,
         record,
@@ -184,7 +189,7 @@ export class DaemonLifecycle implements Lifecycle {
     });
   }
 
-  async #stop(): Promise<void> {
+  async #stop({ atOnce = false } = {}): Promise<void> {
     const vm = this.#vm;
     await this.#ending;
     const { running } = vm;
@@ -196,6 +201,7 @@ export class DaemonLifecycle implements Lifecycle {
     vm.transition('stop');
     const abort = new AbortController();
     this.#stopAbort = abort;
+    if (atOnce) abort.abort();
     try {
       await stopVm(running, {
         timeoutMs: vm.definition.stopTimeoutSeconds * 1000,

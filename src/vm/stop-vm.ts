@@ -28,7 +28,8 @@ export async function stopVm({ control, vmm }: RunningVm, options: StopOptions):
   };
   const ask = async (step: 'power-button' | 'shutdown', request: () => Promise<void>) => {
     options.onStep(step);
-    return request().then(
+    // A VMM that is gone answers nothing, and owes no answer.
+    return Promise.race([request(), vmm.exited]).then(
       () => true,
       error => {
         // A VMM that does not answer while its process lives answers nothing else either.
@@ -38,6 +39,7 @@ export async function stopVm({ control, vmm }: RunningVm, options: StopOptions):
     );
   };
   const climb = async (): Promise<boolean> => {
+    if (options.signal.aborted) return false;
     if (!(await ask('power-button', () => control.powerButton()))) return goneWithin(0);
     if (await goneWithin(options.timeoutMs)) return true;
     if (options.signal.aborted || !(await ask('shutdown', () => control.shutdown()))) return false;

@@ -1,0 +1,54 @@
+// A test on a daemon of its own that ends with the search for its secret: while VMs run, and after they ended.
+import { basename } from 'node:path';
+import tap, { type Test, test } from 'tap';
+import { Canary, searchFolder, searchProcesses } from '../canary.js';
+import { type DaemonOptions, TestDaemon } from './daemon.js';
+
+/** For all tests of a file, on a machine that has other things to do. */
+const FILE_TIMEOUT_MS = 300_000;
+
+export interface Rig {
+  daemon: TestDaemon;
+  /** Its text is for secrets alone: wherever the search finds it, the test fails. */
+  canary: Canary;
+}
+
+export interface DaemonTestOptions extends DaemonOptions {
+  /** Why it cannot run here. */
+  skip?: string | false;
+}
+
+export function daemonTest(
+  title: string,
+  options: DaemonTestOptions,
+  body: (t: Test, rig: Rig) => Promise<void>,
+): void {
+  tap.setTimeout(FILE_TIMEOUT_MS);
+  test(title, { skip: options.skip ?? false }, async t => {
+    const daemon = await TestDaemon.start(options);
+    const canary = new Canary();
+    try {
+      await body(t, { daemon, canary });
+      t.strictSame(searchEverywhere({ daemon, canary }), [], 'the secret is nowhere else');
+      if (!daemon.isRunning) return;
+      await daemon.killVms();
+      t.strictSame(daemon.vmms(), [], 'no VMM is left');
+      t.strictSame(searchEverywhere({ daemon, canary }), [], 'nor is it once the VMs are gone');
+    } finally {
+      await daemon.close();
+    }
+  });
+}
+
+/** QEMU's console log has what the guest printed, and a test guest prints its secrets. */
+const CONSOLE_LOG = 'console.log';
+
+/** @returns the places that hold the secret */
+export function searchEverywhere({ daemon, canary }: Rig): string[] {
+  const files = [daemon.runtime, daemon.state].flatMap(folder => searchFolder(canary, folder));
+  return [
+    ...searchProcesses(canary),
+    ...files.filter(path => basename(path) !== CONSOLE_LOG),
+    ...(daemon.said.some(bytes => canary.isIn(bytes)) ? ['log, replies and events'] : []),
+  ];
+}

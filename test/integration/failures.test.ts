@@ -1,0 +1,227 @@
+// What must not start does not: no VMM is left, and the error says what was wrong and what to do.
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Encrypter, generateIdentity, identityToRecipient } from 'age-encryption';
+import type { Test } from 'tap';
+import { daemonTest, type Rig } from './daemon-test.js';
+import { CLOUD_HYPERVISOR, defineVm, QEMU, STAND_IN, standIn, type Vmm } from './vmm.js';
+
+type More = { credentials?: Record<string, unknown>; [key: string]: unknown };
+
+interface Failure {
+  title: string;
+  /** Makes it so; gives what the definition has more. */
+  arrange(rig: Rig): Promise<More> | More;
+  code: string;
+  detail: RegExp;
+}
+
+const AGE_FILES: readonly Failure[] = [
+  {
+    title: 'whose age file is missing',
+    arrange: rig => {
+      rmSync(ageFile(rig));
+      return {};
+    },
+    code: 'secret_missing',
+    detail: /credential CANARY: .*canary\.age does not exist\. Create it/,
+  },
+  {
+    title: 'whose age file lacks its last byte',
+    arrange: rig => {
+      truncateSync(ageFile(rig), readFileSync(ageFile(rig)).length - 1);
+      return {};
+    },
+    code: 'secret_corrupt',
+    detail: /credential CANARY: .*canary\.age does not open: .*Restore it/,
+  },
+  {
+    title: 'whose age file is encrypted to another key',
+    arrange: async rig => {
+      const encrypter = new Encrypter();
+      encrypter.addRecipient(await identityToRecipient(await generateIdentity()));
+      writeFileSync(ageFile(rig), await encrypter.encrypt(rig.canary.text));
+      return {};
+    },
+    code: 'secret_no_identity',
+    detail: /credential CANARY: .*canary\.age does not open: .*Tried: .*identity\.txt/,
+  },
+  {
+    title: 'whose identity does not exist',
+    arrange: rig => ({ identities: [join(rig.daemon.folder, 'nobody.txt')] }),
+    code: 'secret_no_identity',
+    detail: /There is no identity to try\. .*nobody\.txt/,
+  },
+  {
+    title: 'whose plain secret is a folder',
+    arrange: rig => ({ credentials: { PLAIN: { file: rig.daemon.secrets } } }),
+    code: 'secret_unreadable',
+    detail: /credential PLAIN: .*secrets is refused/,
+  },
+  {
+    title: 'whose secret has over 1 MiB',
+    arrange: rig => {
+      const path = join(rig.daemon.secrets, 'large');
+      writeFileSync(path, Buffer.alloc(1024 * 1024 + 1));
+      return { credentials: { LARGE: { file: path } } };
+    },
+    code: 'secret_too_large',
+    detail: /credential LARGE: .*large is refused/,
+  },
+];
+
+const CREDENTIALS: readonly Failure[] = [
+  {
+    title: 'whose credentials do not fit, saying what takes the room',
+    arrange: async rig => ({
+      credentials: { HUGE: { age: await rig.daemon.seal('huge', Buffer.alloc(60_000)) } },
+    }),
+    code: 'credentials_too_large',
+    detail: /do not fit into .*HUGE \d{5}/,
+  },
+  {
+    title: 'whose static strings have the name of a secret already',
+    arrange: () => ({ oemStrings: ['io.systemd.credential:CANARY=open'] }),
+    code: 'credential_duplicate',
+    detail: /credential CANARY is there twice/,
+  },
+  {
+    title: 'whose credential has a name with =',
+    arrange: () => ({ credentials: { 'A=B': { text: 'x' } } }),
+    code: 'credential_name_invalid',
+    detail: /A=B/,
+  },
+  {
+    title: 'with 256 OEM strings',
+    arrange: () => ({ oemStrings: Array.from({ length: 255 }, (_, at) => `string-${at}`) }),
+    code: 'credentials_too_many',
+    detail: /256 OEM strings/,
+  },
+];
+
+function ageFile({ daemon }: Rig): string {
+  return join(daemon.secrets, 'canary.age');
+}
+
+function expectFailure(vmm: Vmm, { title, arrange, code, detail }: Failure): void {
+  const options = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(`${vmm.name}: does not start a VM ${title}`, options, async (t, rig) => {
+    const { daemon } = rig;
+    const definition = await defineVm(vmm, rig, 'web');
+    const { credentials = {}, ...others } = await arrange(rig);
+    await daemon.define('web', {
+      ...definition,
+      ...others,
+      credentials: { ...definition.credentials, ...credentials },
+    });
+    await refusesToStart(t, rig, code, detail);
+    const report = (await daemon.call('POST', '/v1/vms/web/check')).json as { checks: { ok: boolean }[] };
+    t.match(report, { ok: false });
+    t.match(
+      report.checks.find(check => !check.ok),
+      { code, detail },
+      'a check says the same',
+    );
+  });
+}
+
+async function refusesToStart(t: Test, { daemon }: Rig, code: string, detail: RegExp): Promise<void> {
+  const answer = await daemon.call('POST', '/v1/vms/web/start');
+  t.match(answer, { type: /^application\/problem\+json/, json: { code, detail, status: answer.status } });
+  t.ok(answer.status >= 400, `status ${answer.status}`);
+  t.strictSame(daemon.vmms(), [], 'no VMM was left');
+  t.match(await daemon.show('web'), { state: 'failed', pid: null, problem: { code, detail } });
+}
+
+for (const failure of [...AGE_FILES, ...CREDENTIALS]) expectFailure(STAND_IN, failure);
+for (const failure of CREDENTIALS) expectFailure(QEMU, failure);
+
+expectFailure(STAND_IN, {
+  title: 'with -v on its command line, which would log the secrets',
+  arrange: () => ({ command: ['--kernel', '/dev/null', '-v'] }),
+  code: 'command_invalid',
+  detail: /-v makes cloud-hypervisor log/,
+});
+
+for (const vmm of [QEMU, STAND_IN]) {
+  const config = { hypervisors: { [vmm.hypervisor]: { path: '/nowhere/vmm' } } };
+  daemonTest(`${vmm.name}: does not start a VM whose hypervisor is missing`, { config }, async (t, rig) => {
+    await defineVm(vmm, rig, 'web');
+    const detail = new RegExp(`/nowhere/vmm .*install ${vmm.hypervisor}, or set hypervisors`);
+    await refusesToStart(t, rig, 'vmm_missing', detail);
+  });
+}
+
+for (const vmm of [CLOUD_HYPERVISOR, STAND_IN, QEMU]) {
+  const options = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(`${vmm.name}: leaves no VMM where the kernel is missing`, options, async (t, rig) => {
+    const definition = await defineVm(vmm, rig, 'web');
+    await rig.daemon.define('web', { ...definition, command: vmm.command('/nowhere/kernel') });
+    await refusesToStart(t, rig, 'vmm_refused', vmm === QEMU ? /kernel/ : /vm\.boot/);
+  });
+}
+
+interface StandInFailure {
+  title: string;
+  program?: string;
+  kernelName?: string;
+  code: string;
+  detail: RegExp;
+}
+
+const STAND_IN_FAILURES: readonly StandInFailure[] = [
+  {
+    title: 'exits in the middle of its start, and passes its last words on',
+    kernelName: 'exits-early',
+    code: 'vmm_refused',
+    detail: /exited with status 1: ./,
+  },
+  {
+    title: 'refuses to boot',
+    kernelName: 'refuses-boot',
+    code: 'vmm_refused',
+    detail: /vm\.boot with status 500/,
+  },
+  {
+    title: 'never answers vm.boot',
+    kernelName: 'hangs-on-boot',
+    code: 'vmm_timeout',
+    detail: /startTimeoutSeconds \(2 s\)/,
+  },
+  {
+    title: 'never listens',
+    program: 'never-listens',
+    code: 'vmm_timeout',
+    detail: /startTimeoutSeconds \(2 s\)/,
+  },
+  {
+    title: 'refuses vm.create, whose answer quotes a secret',
+    program: 'refuses-create',
+    code: 'vmm_refused',
+    detail: /vm\.create with status 400/,
+  },
+];
+
+for (const {
+  title,
+  program = 'cloud-hypervisor',
+  kernelName = 'web.elf',
+  code,
+  detail,
+} of STAND_IN_FAILURES) {
+  const config = { hypervisors: { 'cloud-hypervisor': { path: standIn(program) } } };
+  daemonTest(`leaves no VMM that ${title}`, { config }, async (t, rig) => {
+    await defineVm(STAND_IN, rig, 'web', { kernelName, more: { startTimeoutSeconds: 2 } });
+    await refusesToStart(t, rig, code, detail);
+  });
+}
+
+daemonTest(
+  'ends a VMM by SIGKILL that listens to nothing',
+  { config: { hypervisors: STAND_IN.hypervisors } },
+  async (t, rig) => {
+    await defineVm(STAND_IN, rig, 'web', { kernelName: 'hangs-on-stop', more: { stopTimeoutSeconds: 1 } });
+    await rig.daemon.act('web', 'start');
+    t.match(await rig.daemon.act('web', 'stop'), { state: 'stopped', lastExit: { signal: 'SIGKILL' } });
+  },
+);
