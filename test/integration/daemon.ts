@@ -22,6 +22,8 @@ export interface DaemonOptions {
   /** More of config.json. */
   config?: Readonly<Record<string, unknown>>;
   environment?: Readonly<Record<string, string>>;
+  /** For every call and wait, where VMs have slow guests. */
+  timeoutMs?: number;
 }
 
 /** A log record or an event. */
@@ -44,12 +46,14 @@ export class TestDaemon {
   /** Everything that the daemon and vmsecretctl said, but for consoles: a guest may print its secrets there. */
   readonly said: Buffer[] = [];
   readonly #options: DaemonOptions;
+  readonly #timeoutMs: number;
   readonly #changes = new EventEmitter().setMaxListeners(0);
   #recipient = '';
   #child: ChildProcess | undefined;
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
   }
 
   static async start(options: DaemonOptions = {}): Promise<TestDaemon> {
@@ -116,7 +120,7 @@ export class TestDaemon {
       method,
       path,
       body,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs,
     });
     if (!path.includes('/console')) this.said.push(answer.body);
     return answer;
@@ -157,7 +161,7 @@ export class TestDaemon {
     const child = spawn(process.execPath, [CTL, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, VMSECRETD_SOCKET: this.socket('admin') },
-      timeout: TIMEOUT_MS,
+      timeout: this.#timeoutMs,
     });
     const output = { stdout: '', stderr: '' };
     for (const stream of ['stdout', 'stderr'] as const) {
@@ -173,7 +177,7 @@ export class TestDaemon {
   /** Looks again at every event and log record. @returns the first truthy look; throws at the deadline */
   async until<Result>(what: string, look: () => Promise<Result> | Result): Promise<NonNullable<Result>> {
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
+    const timer = setTimeout(() => late.abort(), this.#timeoutMs);
     try {
       for (;;) {
         const change = once(this.#changes, 'change', { signal: late.signal }).catch(() => {});
@@ -182,7 +186,7 @@ export class TestDaemon {
         await change;
         if (!late.signal.aborted) continue;
         const told = JSON.stringify(this.log.slice(-8));
-        throw new Error(`not so after ${TIMEOUT_MS} ms: ${what}. Last told: ${told}`);
+        throw new Error(`not so after ${this.#timeoutMs} ms: ${what}. Last told: ${told}`);
       }
     } finally {
       clearTimeout(timer);
@@ -202,7 +206,7 @@ export class TestDaemon {
       socketPath: this.socket('vmsecretd'),
       method: 'GET',
       path: `/v1/vms/${name}/console?follow=true`,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs,
     });
     let seen = '';
     try {
@@ -263,7 +267,7 @@ export class TestDaemon {
       socketPath: this.socket('vmsecretd'),
       method: 'GET',
       path: '/v1/events',
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs,
     });
     let type = '';
     const lines = createInterface({ input: response });
