@@ -46,10 +46,17 @@ export function computeReceiptDigest(nonce: Uint8Array, value: Uint8Array): stri
   return createHash('sha256').update(nonce).update(value).digest('hex');
 }
 
-/** Whether all of a receipt has arrived: its last line is there, with or without a line ending. */
+/** Whether all of a receipt has arrived: its last line is there, with its line ending. */
 export function isReceiptComplete(bytes: Uint8Array): boolean {
   const tail = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(-64).toString('latin1');
   return /\nVMSECRETD_RECEIPT_END=\d+\n$/.test(tail);
+}
+
+/** Whether this is the beginning of a receipt whose end did not come: the guest will send it again, so it says nothing. */
+export function isReceiptCut(bytes: Uint8Array): boolean {
+  const text = Buffer.from(bytes).toString('latin1');
+  const begins = text.startsWith(`${FIRST_LINE}\n`) || FIRST_LINE.startsWith(text);
+  return begins && !/\nVMSECRETD_RECEIPT_END=\d+\n?$/.test(text);
 }
 
 /** Throws {@link ReceiptInvalidError}. The last line's end may be missing: systemd-notify sends none. */
