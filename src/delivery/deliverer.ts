@@ -44,7 +44,9 @@ async function answer(request: DelivererRequest): Promise<PreparationResult | nu
 
 async function prepare(preparation: Preparation): Promise<{ packed: Packed; result: PreparationResult }> {
   const { vm, packing } = preparation;
-  checkOemStrings(vm, preparation.staticOemStrings, Object.keys(preparation.credentials));
+  const names = Object.keys(preparation.credentials);
+  const allNames = preparation.wantsReceipt ? [NONCE_CREDENTIAL, ...names] : names;
+  checkOemStrings(vm, preparation.staticOemStrings, allNames);
   const { values, notes } = await openSources(preparation);
   const encoded: EncodedCredential[] = [];
   try {
