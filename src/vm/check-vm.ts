@@ -1,5 +1,9 @@
 // A start without the start: everything that can be known before a VMM runs, told item by item.
+import { noteOnFirstPage } from '../credentials/limits.js';
+import { credentialStringSize } from '../credentials/oem-string.js';
+import type { Delivery } from '../delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
+import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { planVm, prepareCredentials, type StartTools } from './start-vm.js';
 import { EXPOSED, type Vm } from './vm.js';
 
@@ -48,7 +52,8 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
         detail: `${source} ${path ?? ''} (${sizeBytes} bytes)`,
       });
     }
-    for (const note of delivery.notes) checks.push({ name: 'note', ok: true, code: null, detail: note });
+    for (const note of notesOn(plan, delivery))
+      checks.push({ name: 'note', ok: true, code: null, detail: note });
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
     const { credential, flag } = error.details;
@@ -57,4 +62,14 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
     checks.push({ name, ok: false, code: error.code, detail: error.message });
   }
   return { ok: checks.every(check => check.ok), checks };
+}
+
+/** A guest that sends a receipt tells by itself what it lacks. */
+function notesOn(plan: VmPlan, { credentials, notes }: Delivery): string[] {
+  if (plan.channels.receipt !== undefined) return [...notes];
+  const note = noteOnFirstPage([
+    ...plan.staticOemStrings.map(string => Buffer.byteLength(string)),
+    ...credentials.map(({ name, sizeBytes }) => credentialStringSize(name, sizeBytes)),
+  ]);
+  return note === undefined ? [...notes] : [...notes, note];
 }
