@@ -35,7 +35,14 @@ export const ConfigSchema = Type.Object(
     operatorGroup: Type.Optional(Type.String({ description: 'Group that may use vmsecretd.sock' })),
     log: Type.Optional(
       Type.Object(
-        { level: Type.Optional(Type.Union(LOG_LEVELS.map(level => Type.Literal(level)))) },
+        {
+          level: Type.Optional(
+            Type.Union(
+              LOG_LEVELS.map(level => Type.Literal(level)),
+              { default: 'info', description: 'The least severe messages that are logged' },
+            ),
+          ),
+        },
         { additionalProperties: false },
       ),
     ),

@@ -10,6 +10,7 @@ import { createLogger } from './log.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
 import { isSystemdHost } from './system/systemd-host.js';
+import { startWatchdog } from './system/watchdog.js';
 import { wireDaemon } from './wiring.js';
 
 interface Flags {
@@ -42,7 +43,7 @@ async function run(flags: Flags): Promise<void> {
   process.umask(0o077);
   const folders = foldersFrom(flags);
   const config = await loadConfig(folders.config);
-  const logger = createLogger(config.log?.level ?? 'info');
+  const logger = createLogger(config.log?.level ?? 'info', process.env.JOURNAL_STREAM !== undefined);
   const notifier = createNotifier({ environment: process.env, logger });
   const isRoot = process.getuid?.() === 0;
   const daemon = await wireDaemon({
@@ -68,6 +69,7 @@ async function run(flags: Flags): Promise<void> {
     });
   });
   const stop = () => {
+    watchdog.stop();
     void notifier
       .stopping()
       .then(() => daemon.close())
@@ -75,6 +77,13 @@ async function run(flags: Flags): Promise<void> {
   };
   process.once('SIGTERM', stop);
   process.once('SIGINT', stop);
+  const watchdog = startWatchdog({
+    environment: process.env,
+    pid: process.pid,
+    notifier,
+    probe: () => daemon.probe(),
+    logger,
+  });
   logger.info({ folders, pid: process.pid }, 'ready');
   await notifier.ready(status());
   daemon.autostart();

@@ -10,6 +10,7 @@ import type { Config, Folders } from './config.js';
 import type { SupervisorKind } from './definition/definition.js';
 import { Definitions } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
+import type { SourceToDigest } from './delivery/protocol.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import type { SocketRole } from './http/access.js';
 import { buildApp } from './http/app.js';
@@ -25,12 +26,17 @@ import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
+import { PathWatch } from './system/path-watch.js';
 import { listenOn } from './system/sockets.js';
+import { requestUnix } from './system/unix-http.js';
 import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
+import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
+import { OutdatedWatch } from './vm/outdated.js';
+import { SecretRetry } from './vm/secret-retry.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
 import { UnitLifecycle } from './vm/unit-lifecycle.js';
@@ -54,6 +60,8 @@ export interface Daemon {
   reload(): Promise<void>;
   /** Starts what has `autostart`, after the service manager knows that the daemon is ready. */
   autostart(): void;
+  /** Settles when every socket of the daemon has answered; rejects when one does not. */
+  probe(): Promise<void>;
   /** Leaves the VMs running. */
   close(): Promise<void>;
 }
@@ -87,6 +95,14 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
   const systemctl = createSystemctl();
   const unitWatch = createUnitWatch({ systemctl, logger });
+  let journal: Promise<void> = Promise.resolve();
+  events.subscribe(event => {
+    const unit = vms.unitOf(event.vm);
+    // What failed a start, the launcher or the lifecycle has told that journal.
+    if (unit === undefined || event.state === 'failed') return;
+    // One after another: each is a process of its own.
+    journal = journal.then(() => writeUnitJournal(unit, `VM ${event.vm} ${describeEvent(event)}`, 'info'));
+  });
   const buildLifecycle = (vm: Vm): Lifecycle => {
     const { definition } = vm;
     const shared = { startTools: () => toolsFor(vm), startLimit };
@@ -114,7 +130,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       unitWatch,
       checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
       writeAnswer: writeLaunchAnswer,
-      writeJournal: message => writeUnitJournal(definition.unit, message),
+      writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };
   const vms = new Vms({
@@ -130,6 +146,15 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
   };
   await reload();
+  const stopWatching = watchChanges({
+    vms,
+    events,
+    deliverers,
+    logger,
+    reload,
+    toolsFor,
+    digestKey: startTools.digestKey,
+  });
   await adoptAll(vms, logger);
   const roles = new WeakMap<object, SocketRole>();
   const app = await buildApp({
@@ -164,13 +189,61 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
             .catch(() => {});
       }
     },
+    probe: () => probeSockets(folders.runtimeDirectory),
     close: async () => {
+      stopWatching();
       vms.close();
       await stopListening();
       await app.close();
       await unitWatch.close();
       deliverers.close();
     },
+  };
+}
+
+interface ChangeTools {
+  vms: Vms;
+  events: VmEvents;
+  deliverers: Deliverers;
+  digestKey: string;
+  logger: Logger;
+  reload(): Promise<void>;
+  toolsFor(vm: Vm): StartTools;
+}
+
+/** How long digests of all sources may take. */
+const DIGEST_TIMEOUT_MS = 60_000;
+
+/** What VMs were made of is watched: for `outdated`, `onChange`, and VMs that wait for their secrets. */
+function watchChanges(tools: ChangeTools): () => void {
+  const { vms, events, deliverers, digestKey, logger, reload, toolsFor } = tools;
+  const pathWatch = new PathWatch({
+    onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
+  });
+  const shared = {
+    events,
+    findVm: (name: string) => vms.find(name)?.vm,
+    pathWatch,
+    digest: (sources: SourceToDigest[]) =>
+      deliverers.digest(sources, digestKey, AbortSignal.timeout(DIGEST_TIMEOUT_MS)),
+    onProblem: (error: unknown) =>
+      logger.error({ stack: error instanceof Error ? error.stack : typeof error }, 'watching failed'),
+  };
+  const outdated = new OutdatedWatch({
+    ...shared,
+    reload,
+    restart: async vm => {
+      const { ok, checks } = await checkVm(vm, toolsFor(vm));
+      if (ok) return vms.get(vm.name).lifecycle.restart();
+      const failed = checks.filter(check => !check.ok).map(({ name, detail }) => ({ name, detail }));
+      logger.warn({ vm: vm.name, failed }, 'onChange: not restarted, since it would not start again');
+    },
+  });
+  const retry = new SecretRetry({ ...shared, start: vm => vms.get(vm.name).lifecycle.start() });
+  return () => {
+    outdated.close();
+    retry.close();
+    pathWatch.close();
   };
 }
 
@@ -197,6 +270,7 @@ export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
     consoleLog: join(directory, 'console.log'),
     notifyPort: join(directory, 'notify.sock'),
     reportPort: join(directory, 'report.sock'),
+    netsAdded: join(directory, 'nets-added'),
     vmmLog: join(directory, 'vmm.log'),
     record: join(runtimeDirectory, 'records', `${name}.json`),
   };
@@ -280,6 +354,23 @@ async function listen(
       server.closeAllConnections();
     }
   };
+}
+
+/** How long a daemon that works takes to answer itself, with plenty to spare. */
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** Any answer will do: launch.sock refuses the call, and so shows that it is served. */
+async function probeSockets(runtimeDirectory: string): Promise<void> {
+  await Promise.all(
+    SOCKETS.map(({ file }) =>
+      requestUnix({
+        socketPath: join(runtimeDirectory, file),
+        method: 'GET',
+        path: '/v1/health',
+        timeoutMs: PROBE_TIMEOUT_MS,
+      }),
+    ),
+  );
 }
 
 async function findGroup(group: string | undefined): Promise<number | undefined> {

@@ -47,7 +47,7 @@ esac
 units=$configuration/systemd/system
 sysusers=$configuration/sysusers.d/vmsecretd.conf
 tmpfiles=$configuration/tmpfiles.d/vmsecretd.conf
-unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket microvm@.service'
+unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd-ready.target microvm@.service'
 
 is_live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
@@ -57,9 +57,11 @@ refuse_while_vms_run() {
 }
 
 uninstall_all() {
-  if is_live; then
+  # Not there: an earlier run was here already.
+  if is_live && [ -e "$units/vmsecretd.service" ]; then
     refuse_while_vms_run
-    systemctl disable --quiet --now vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd.service ||
+    systemctl disable --quiet --now vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket \
+      vmsecretd-ready.target vmsecretd.service ||
       fail 'the units could not be stopped'
   fi
   for name in $unit_names; do rm -f "$root$units/$name"; done

@@ -1,52 +1,74 @@
-// A random secret that can be recognized, plain and as base64 at each of its three alignments, and the places of this
-// host to look for it: what is searched is named, so that a hit says where.
+// A secret that can be told from everything else, and the search for it where no secret may be. A finding names the place
+// and the form, never the secret.
+
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemErrorCode } from '../src/errors.js';
+
+export interface Finding {
+  readonly where: string;
+  /** `base64+N`: as part of a base64 text, N bytes behind a three-byte boundary. */
+  readonly form: 'plain' | 'base64+0' | 'base64+1' | 'base64+2';
+}
 
 export class Canary {
-  readonly text = `canary-${randomBytes(18).toString('hex')}`;
-  readonly #forms: readonly Buffer[] = [
-    Buffer.from(this.text),
-    ...[0, 1, 2].map(offset => Buffer.from(base64At(this.text, offset))),
-  ];
+  /** Printable ASCII without a line ending; marked, so that a reader of a finding knows what it was. */
+  readonly text: string = `canary-${randomBytes(24).toString('hex')}-yranac`;
+  readonly #needles: readonly [Finding['form'], Buffer][];
 
-  isIn(bytes: Buffer): boolean {
-    return this.#forms.some(form => bytes.includes(form));
+  constructor() {
+    this.#needles = [
+      ['plain', Buffer.from(this.text)],
+      ...([0, 1, 2] as const).map((offset): [Finding['form'], Buffer] => [
+        `base64+${offset}`,
+        Buffer.from(base64Within(this.text, offset)),
+      ]),
+    ];
+  }
+
+  searchText(where: string, text: string | Uint8Array): Finding[] {
+    const haystack = Buffer.from(text);
+    return this.#needles.filter(([, needle]) => haystack.includes(needle)).map(([form]) => ({ where, form }));
+  }
+
+  /** Command lines and environments of all processes that can be read; `exceptPids` are those that may know the secret. */
+  searchProcesses(options: { exceptPids?: readonly number[] } = {}): Finding[] {
+    const pids = readdirSync('/proc').filter(name => /^\d+$/.test(name));
+    return pids
+      .filter(pid => !options.exceptPids?.includes(Number(pid)))
+      .flatMap(pid => [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`])
+      .flatMap(path => this.searchText(path, readIfAllowed(path)));
+  }
+
+  /** Names of everything in the directories, at any depth, contents of regular files and targets of links (not followed). */
+  searchFiles(directories: readonly string[]): Finding[] {
+    return directories.flatMap(directory =>
+      readdirSync(directory).flatMap(name => {
+        const path = join(directory, name);
+        const found = this.searchText(`name of ${path.replaceAll(this.text, '…')}`, name);
+        const kind = lstatSync(path, { throwIfNoEntry: false });
+        if (kind?.isDirectory()) found.push(...this.searchFiles([path]));
+        if (kind?.isFile()) found.push(...this.searchText(path, readFileSync(path)));
+        if (kind?.isSymbolicLink()) found.push(...this.searchText(`target of ${path}`, readlinkSync(path)));
+        return found;
+      }),
+    );
   }
 }
 
-/** What stands in the base64 of any text that holds this one `offset` (modulo 3) bytes after its beginning. */
-function base64At(text: string, offset: number): string {
-  const base64 = Buffer.concat([Buffer.alloc(offset), Buffer.from(text)]).toString('base64');
-  // A digit is six bits: those shared with a neighbour are cut.
-  return base64.slice(Math.ceil((offset * 8) / 6), Math.floor(((offset + text.length) * 8) / 6));
+/** The part of a base64 text that only the secret decides, when `offset` bytes of a group of three stand before it. */
+function base64Within(secret: string, offset: 0 | 1 | 2): string {
+  const bytes = Buffer.from(secret).subarray(offset === 0 ? 0 : 3 - offset);
+  return bytes.subarray(0, bytes.length - (bytes.length % 3)).toString('base64');
 }
 
-/** Command lines and environments of all processes that we may read. */
-export function searchProcesses(canary: Canary): string[] {
-  const pids = readdirSync('/proc').filter(entry => /^\d+$/.test(entry));
-  return pids
-    .flatMap(pid => [`/proc/${pid}/cmdline`, `/proc/${pid}/environ`])
-    .filter(path => canary.isIn(readOrNothing(path)));
-}
-
-/** Names and contents of all regular files in a folder. */
-export function searchFolder(canary: Canary, folder: string): string[] {
-  const entries = readdirSync(folder, { withFileTypes: true });
-  return entries.flatMap(entry => {
-    const path = join(folder, entry.name);
-    const hits = canary.isIn(Buffer.from(entry.name)) ? [`name of ${path}`] : [];
-    if (entry.isDirectory()) return [...hits, ...searchFolder(canary, path)];
-    return entry.isFile() && canary.isIn(readOrNothing(path)) ? [...hits, path] : hits;
-  });
-}
-
-/** A process or file that went away while we looked, or that is not ours to read, has nothing for us. */
-function readOrNothing(path: string): Buffer {
+/** Processes end while they are read, and others' environments are theirs. */
+function readIfAllowed(path: string): Uint8Array {
   try {
     return readFileSync(path);
-  } catch {
-    return Buffer.alloc(0);
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(systemErrorCode(error) ?? '')) return Buffer.alloc(0);
+    throw error;
   }
 }

@@ -6,6 +6,8 @@ import { type Client, createClient } from './client.js';
 
 export interface Context {
   client: Client;
+  /** Whether the answer is for a program. */
+  json: boolean;
   /** Prints JSON with --json, else what `render` makes of it. */
   print<Answer>(answer: Answer, render: (answer: Answer) => string): void;
 }
@@ -13,6 +15,7 @@ export interface Context {
 export function contextOf(command: Command): Context {
   const { socket, json } = command.optsWithGlobals<{ socket?: string; json?: boolean }>();
   return {
+    json: json === true,
     client: createClient(socket ?? process.env.VMSECRETD_SOCKET ?? defaultSocket()),
     print: (answer, render) => {
       process.stdout.write(`${json === true ? JSON.stringify(answer, null, 2) : render(answer)}\n`);

@@ -47,9 +47,10 @@ async function act(
   verb: LifecycleVerb,
   names: readonly string[],
   options: LifecycleOptions,
-  { client, print }: Context,
+  context: Context,
 ): Promise<void> {
-  const chosen = options.all || options.outdated ? await chooseVms(options, { client, print }) : names;
+  const { client, print } = context;
+  const chosen = options.all || options.outdated ? await chooseVms(options, context) : names;
   if (chosen.length === 0 && !options.all && !options.outdated) {
     throw new CliError(`${verb}: which VM? vmsecretctl list shows them`, EXIT.usedWrongly);
   }

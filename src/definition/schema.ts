@@ -8,7 +8,7 @@ const Seconds = (description: string, fallback: number) =>
 
 const CommandLine = Type.Union([Type.Array(Type.String()), Type.String()]);
 
-/** Exactly one of `age`, `file` and `text`; load.ts checks that, since a schema's words for it help nobody. */
+/** Exactly one of `age`, `file` and `text`; parse-definition.ts checks that, since a schema's words for it help nobody. */
 export const CredentialSchema = Type.Object(
   {
     age: Type.Optional(Type.String({ minLength: 1, description: 'Path of an age file, armored or binary' })),
@@ -55,7 +55,10 @@ export const DefinitionSchema = Type.Object(
       Type.Record(Type.String(), CredentialSchema, { description: 'Credential name → source' }),
     ),
     hypervisor: Type.Optional(
-      Type.Union([Type.Literal('cloud-hypervisor'), Type.Literal('qemu')], { default: 'cloud-hypervisor' }),
+      Type.Union([Type.Literal('cloud-hypervisor'), Type.Literal('qemu')], {
+        default: 'cloud-hypervisor',
+        description: 'The program that runs the VM',
+      }),
     ),
     delivery: Type.Optional(
       Type.Union([Type.Literal('api'), Type.Literal('cmdline'), Type.Literal('fifo')], {
@@ -81,7 +84,12 @@ export const DefinitionSchema = Type.Object(
         description: 'Command lines run before the VMM, as its user, in its working directory',
       }),
     ),
-    autostart: Type.Optional(Type.Boolean({ default: false })),
+    autostart: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Start it when the daemon starts; a unit is enabled instead',
+      }),
+    ),
     restart: Type.Optional(
       Type.Union([Type.Literal('no'), Type.Literal('on-failure'), Type.Literal('always')], {
         default: 'on-failure',

@@ -1,6 +1,6 @@
 // The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
-import { createHmac, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { checkOemStrings } from '../credentials/limits.js';
 import { buildCredentialString, NONCE_CREDENTIAL } from '../credentials/oem-string.js';
@@ -14,10 +14,12 @@ import { type Packed, packOemStrings } from './pack.js';
 import type {
   DelivererAnswer,
   DelivererRequest,
+  DelivererResult,
   Preparation,
   PreparationResult,
   PreparedCredential,
 } from './protocol.js';
+import { digestCiphertext, digestSources, digestValue } from './source-digest.js';
 
 /** File reads and plugin runs at once; a definition may have 255 credentials. */
 const CONCURRENT_SOURCES = 16;
@@ -26,7 +28,8 @@ const NONCE_BYTES = 32;
 
 const prepared = new Map<number, Packed>();
 
-async function answer(request: DelivererRequest): Promise<PreparationResult | null> {
+async function answer(request: DelivererRequest): Promise<DelivererResult> {
+  if (request.verb === 'digest') return { digests: await digestSources(request.sources, request.digestKey) };
   if (request.verb === 'prepare') {
     const { packed, result } = await prepare(request.preparation);
     prepared.set(request.id, packed);
@@ -47,7 +50,8 @@ async function prepare(preparation: Preparation): Promise<{ packed: Packed; resu
   const names = Object.keys(preparation.credentials);
   const allNames = preparation.wantsReceipt ? [NONCE_CREDENTIAL, ...names] : names;
   checkOemStrings(vm, preparation.staticOemStrings, allNames);
-  const { values, notes } = await openSources(preparation);
+  const ciphertextDigests = new Map<string, string>();
+  const { values, notes } = await openSources(preparation, ciphertextDigests);
   const encoded: EncodedCredential[] = [];
   try {
     const credentials: PreparedCredential[] = [];
@@ -58,7 +62,12 @@ async function prepare(preparation: Preparation): Promise<{ packed: Packed; resu
     }
     for (const [name, value] of values) {
       encoded.push({ name, oemString: buildCredentialString(name, value) });
-      credentials.push(describeCredential(preparation, name, value, nonce));
+      credentials.push(
+        describeCredential(preparation, name, value, {
+          nonce,
+          ciphertextDigest: ciphertextDigests.get(name),
+        }),
+      );
     }
     const packed = packOemStrings(vm, packing, preparation.staticOemStrings, encoded);
     return { packed, result: { credentials, notes } };
@@ -71,6 +80,7 @@ async function prepare(preparation: Preparation): Promise<{ packed: Packed; resu
 /** All or nothing: the first error in the definition's order ends the preparation. */
 async function openSources(
   preparation: Preparation,
+  ciphertextDigests: Map<string, string>,
 ): Promise<{ values: [string, SecretValue][]; notes: readonly string[] }> {
   const { vm, credentials } = preparation;
   const limit = pLimit(CONCURRENT_SOURCES);
@@ -82,9 +92,10 @@ async function openSources(
   try {
     const outcomes = await Promise.allSettled(
       Object.entries(credentials).map(([name, source]) =>
-        limit(
-          async (): Promise<[string, SecretValue]> => [name, await openSource(vm, name, source, identities)],
-        ),
+        limit(async (): Promise<[string, SecretValue]> => {
+          const note = (file: Buffer) => ciphertextDigests.set(name, digestCiphertext(file));
+          return [name, await openSource(vm, name, source, identities, note)];
+        }),
       ),
     );
     const failed = outcomes.find(outcome => outcome.status === 'rejected');
@@ -101,17 +112,17 @@ function describeCredential(
   preparation: Preparation,
   name: string,
   value: SecretValue,
-  nonce: Buffer | undefined,
+  { nonce, ciphertextDigest }: { nonce: Buffer | undefined; ciphertextDigest: string | undefined },
 ): PreparedCredential {
   const source = preparation.credentials[name];
   const path = source?.age ?? source?.file;
-  const key = Buffer.from(preparation.digestKey, 'hex');
   return {
     name,
     source: source?.age !== undefined ? 'age' : source?.file !== undefined ? 'file' : 'text',
     ...(path === undefined ? {} : { path }),
     sizeBytes: value.sizeBytes,
-    digest: value.open(bytes => createHmac('sha256', key).update(bytes).digest('hex')),
+    digest: digestValue(value, preparation.digestKey),
+    ...(ciphertextDigest === undefined ? {} : { ciphertextDigest }),
     ...(nonce === undefined
       ? {}
       : { receiptDigest: value.open(bytes => computeReceiptDigest(nonce, bytes)) }),

@@ -11,9 +11,11 @@ import type {
   DelivererAnswer,
   DelivererReady,
   DelivererRequest,
+  DelivererResult,
   Destination,
   Preparation,
   PreparationResult,
+  SourceToDigest,
 } from './protocol.js';
 
 const DELIVERER_PROGRAM = fileURLToPath(new URL('./deliverer.js', import.meta.url));
@@ -58,9 +60,9 @@ export class Deliverers {
     };
     try {
       const result = await claim.request({ verb: 'prepare', preparation }, signal);
+      if (result === null || !('credentials' in result)) throw delivererGone();
       return {
-        credentials: result?.credentials ?? [],
-        notes: result?.notes ?? [],
+        ...result,
         deliver: async destination => {
           await claim.request({ verb: 'deliver', destination }, signal);
         },
@@ -69,6 +71,27 @@ export class Deliverers {
     } catch (error) {
       end();
       throw error;
+    }
+  }
+
+  /**
+   * Digests of sources as they are now, comparable with what a preparation gave; nothing is opened or kept.
+   * @returns null for a source that cannot be read
+   */
+  async digest(
+    sources: SourceToDigest[],
+    digestKey: string,
+    signal: AbortSignal,
+  ): Promise<readonly (string | null)[]> {
+    const deliverer = this.#borrow();
+    const claim = deliverer.claim();
+    try {
+      const result = await claim.request({ verb: 'digest', sources, digestKey }, signal);
+      if (result === null || !('digests' in result)) throw delivererGone();
+      return result.digests;
+    } finally {
+      claim.release();
+      this.#giveBack(deliverer);
     }
   }
 
@@ -98,14 +121,17 @@ export class Deliverers {
 
 interface Claim {
   request(
-    request: { verb: 'prepare'; preparation: Preparation } | { verb: 'deliver'; destination: Destination },
+    request:
+      | { verb: 'prepare'; preparation: Preparation }
+      | { verb: 'deliver'; destination: Destination }
+      | { verb: 'digest'; sources: SourceToDigest[]; digestKey: string },
     signal: AbortSignal,
-  ): Promise<PreparationResult | null>;
+  ): Promise<DelivererResult>;
   release(): void;
 }
 
 interface Waiting {
-  resolve(result: PreparationResult | null): void;
+  resolve(result: DelivererResult): void;
   reject(error: unknown): void;
 }
 
@@ -159,7 +185,7 @@ class DelivererProcess {
     this.#child.kill('SIGKILL');
   }
 
-  #request(request: DelivererRequest, signal: AbortSignal): Promise<PreparationResult | null> {
+  #request(request: DelivererRequest, signal: AbortSignal): Promise<DelivererResult> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       if (this.#gone) return reject(delivererGone());

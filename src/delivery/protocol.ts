@@ -40,6 +40,20 @@ export interface PreparedCredential {
   digest: string;
   /** What the guest's receipt must have for it; only where one is wanted. */
   receiptDigest?: string;
+  /** SHA-256 of the age file that was opened, hex; absent for other sources. */
+  ciphertextDigest?: string;
+}
+
+/** A source whose digest is asked for anew: an age file's of its ciphertext, a plain file's of its value. */
+export interface SourceToDigest {
+  vm: string;
+  credential: string;
+  source: CredentialSource;
+}
+
+export interface DigestResult {
+  /** In the order of the sources; null for one that cannot be read now. */
+  digests: (string | null)[];
 }
 
 export interface PreparationResult {
@@ -51,10 +65,13 @@ export interface PreparationResult {
 export type DelivererRequest =
   | { id: number; verb: 'prepare'; preparation: Preparation }
   | { id: number; verb: 'deliver'; destination: Destination }
-  | { id: number; verb: 'forget' };
+  | { id: number; verb: 'forget' }
+  | { id: number; verb: 'digest'; sources: SourceToDigest[]; digestKey: string };
+
+export type DelivererResult = PreparationResult | DigestResult | null;
 
 export type DelivererAnswer =
-  | { id: number; ok: true; result: PreparationResult | null }
+  | { id: number; ok: true; result: DelivererResult }
   | { id: number; ok: false; code: ErrorCode; message: string; details: ErrorDetails };
 
 /** Sent once, when the deliverer has loaded what it needs. */

@@ -12,6 +12,8 @@ export interface VmPaths {
   /** QEMU's ends of the guest's virtio-serial ports. */
   notifyPort: string;
   reportPort: string;
+  /** Made by the launcher once the guest has the network devices that it holds open. */
+  netsAdded: string;
   vmmLog: string;
   record: string;
 }
@@ -28,6 +30,8 @@ export interface VmPlan {
   staticOemStrings: readonly string[];
   packing: Packing;
   apiSocket: string;
+  /** `--net` values that pass open file descriptors: the launcher adds them, between vm.create and vm.boot. */
+  inheritedNets: readonly string[];
   /** Where the command line itself wanted the API socket; other programs may look for it there. */
   apiSocketLink: string | undefined;
   console: ConsolePlan | undefined;
@@ -78,6 +82,7 @@ export interface VmmControl {
 
 export interface BringUp {
   plan: VmPlan;
+  paths: VmPaths;
   delivery: Delivery;
   timeoutMs: number;
   /** Called once the VM exists and before it runs, so that the console misses nothing. */

@@ -20,14 +20,18 @@ interface Place {
   path: string;
 }
 
-/** The caller wipes the value. */
+/**
+ * The caller wipes the value.
+ * @param onCiphertext sees an age file as it was read, before it is opened
+ */
 export async function openSource(
   vm: string,
   name: string,
   source: CredentialSource,
   identities: Identities,
+  onCiphertext?: (file: Buffer) => void,
 ): Promise<SecretValue> {
-  const bytes = await readSource(vm, name, source, identities);
+  const bytes = await readSource(vm, name, source, identities, onCiphertext);
   return new SecretValue(trimEnding(bytes, source.trim ?? 'none'));
 }
 
@@ -36,16 +40,20 @@ async function readSource(
   name: string,
   source: CredentialSource,
   identities: Identities,
+  onCiphertext: ((file: Buffer) => void) | undefined,
 ): Promise<Buffer> {
   if (source.text !== undefined) return Buffer.from(source.text);
   const path = source.age ?? source.file;
   if (path === undefined) throw new TypeError(`credential ${name} has no source`);
   const place = { vm, credential: name, path };
-  const content = await readFile(place);
-  return source.age === undefined ? content : await decryptFile(content, identities, place);
+  const content = await readSourceFile(place);
+  if (source.age === undefined) return content;
+  onCiphertext?.(content);
+  return await decryptFile(content, identities, place);
 }
 
-async function readFile(place: Place): Promise<Buffer> {
+/** The file of a source as it is, encrypted or plain; the caller wipes it. */
+export async function readSourceFile(place: Place): Promise<Buffer> {
   try {
     return await readRegularFile(place.path, { limitBytes: SOURCE_LIMIT_BYTES });
   } catch (error) {

@@ -4,7 +4,7 @@ import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 
 /**
- * `exec PROGRAM`, an `arg` line for each argument, a `link` line where the command line asked for another API socket.
+ * `exec PROGRAM`, an `arg` line for each argument, a `net` line for each network device that the launcher holds open, a `link` line where the command line asked for another API socket.
  * @throws VmsecretdError command_invalid: an argument with a line break cannot be told
  */
 export function writeLaunchAnswer(plan: VmPlan, workingDirectory: string): string {
@@ -13,6 +13,7 @@ export function writeLaunchAnswer(plan: VmPlan, workingDirectory: string): strin
   const lines: [key: string, value: string][] = [
     ['exec', plan.program],
     ...plan.arguments.map((value): [string, string] => ['arg', value]),
+    ...plan.inheritedNets.map((value): [string, string] => ['net', value]),
     ...link
       .filter(path => isAbsolute(path) && path !== plan.apiSocket)
       .map((path): [string, string] => ['link', path]),

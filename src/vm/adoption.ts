@@ -22,8 +22,17 @@ export async function adoptVmm(
   signal: AbortSignal,
 ): Promise<RunningVm> {
   const control = await hypervisor.connect(vm, record.apiSocket, signal);
-  const { apiSocket, console, channels, credentials } = record;
-  return { apiSocket, console: console ?? undefined, channels, plan: undefined, vmm, control, credentials };
+  const { apiSocket, console, channels, credentials, definitionDigest } = record;
+  return {
+    apiSocket,
+    console: console ?? undefined,
+    channels,
+    plan: undefined,
+    vmm,
+    control,
+    credentials,
+    definitionDigest,
+  };
 }
 
 export interface AttachOptions {

@@ -237,12 +237,12 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   async #spawn(
-    { plan, credentials }: PreparedVm,
+    { plan, ...prepared }: PreparedVm,
     owner: UserIds | undefined,
     signal: AbortSignal,
   ): Promise<VmmProcess> {
     const vmm = await this.#tools.spawnVmm(plan, owner, signal);
-    await keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
+    await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
     return vmm;
   }
 

@@ -17,12 +17,14 @@ export interface VmmRecord {
   console: ConsolePlan | null;
   channels: GuestChannelPlans;
   startedAt: string | null;
+  /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
+  definitionDigest: string;
 }
 
 export async function keepRecord(
   vm: Pick<Vm, 'paths' | 'startedAt'>,
-  { apiSocket, console, channels, vmm, credentials }: Omit<RunningVm, 'control' | 'plan'>,
+  { apiSocket, console, channels, vmm, credentials, definitionDigest }: Omit<RunningVm, 'control' | 'plan'>,
   phase: VmmRecord['phase'],
 ): Promise<void> {
   const { record: path } = vm.paths;
@@ -37,6 +39,7 @@ export async function keepRecord(
     channels,
     startedAt,
     credentials,
+    definitionDigest,
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });

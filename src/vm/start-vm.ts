@@ -1,5 +1,6 @@
 // Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
 import type { Definition } from '../definition/definition.js';
+import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
@@ -44,6 +45,8 @@ export interface StartOptions {
 export interface PreparedVm {
   plan: VmPlan;
   credentials: readonly PreparedCredential[];
+  /** Of the definition that it was started from. */
+  definitionDigest: string;
 }
 
 /** A VM whose guest runs. */
@@ -56,22 +59,25 @@ export interface RunningVm {
   vmm: VmmProcess;
   control: VmmControl;
   credentials: readonly PreparedCredential[];
+  definitionDigest: string;
 }
 
 export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  const { definition } = options;
+  const { definition, paths } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
+  const definitionDigest = digestDefinition(definition);
   try {
     const plan = await planVm(tools, options);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     try {
-      const prepared = { plan, credentials: delivery.credentials };
+      const prepared = { plan, credentials: delivery.credentials, definitionDigest };
       await options.onPrepared(prepared, delivery.notes);
       const vmm = await options.obtainVmm(prepared, signal);
       const control = await bringUp({
         tools,
         definition,
+        paths,
         plan,
         delivery,
         vmm,
@@ -79,7 +85,7 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
         signal,
       });
       const { apiSocket, console, channels } = plan;
-      return { apiSocket, console, channels, plan, vmm, control, credentials: delivery.credentials };
+      return { apiSocket, console, channels, vmm, control, ...prepared };
     } finally {
       delivery.end();
     }
@@ -128,6 +134,7 @@ export function prepareCredentials(
 interface BringUpOptions {
   tools: StartTools;
   definition: Definition;
+  paths: VmPaths;
   plan: VmPlan;
   delivery: Delivery;
   vmm: VmmProcess;
@@ -139,6 +146,7 @@ interface BringUpOptions {
 async function bringUp({
   tools,
   definition,
+  paths,
   plan,
   delivery,
   vmm,
@@ -155,6 +163,7 @@ async function bringUp({
   try {
     return await tools.hypervisor.bringUp({
       plan,
+      paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       connectConsole: () => console.connect(plan.console),

@@ -161,6 +161,8 @@ export class UnitLifecycle implements Lifecycle {
     this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
     vm.adopted(running, record.startedAt);
     this.#watch(running);
+    // systemd may have begun to stop it while nobody looked.
+    if (this.#facts !== undefined) this.#follow(this.#facts);
   }
 
   close(): void {
@@ -221,14 +223,14 @@ export class UnitLifecycle implements Lifecycle {
     await this.#tools.writeJournal(detail);
   }
 
-  #keepStarting({ plan, credentials }: PreparedVm, { process }: LaunchRequest): Promise<void> {
+  #keepStarting({ plan, ...prepared }: PreparedVm, { process }: LaunchRequest): Promise<void> {
     const vmm = {
       pid: process.pid,
       startTimeTicks: process.startTimeTicks,
       exited: new Promise<never>(() => {}),
       kill: () => {},
     };
-    return keepRecord(this.#vm, { ...plan, vmm, credentials }, 'starting');
+    return keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
   }
 
   /** A file at the path says nothing about who made it: this very process must listen there. */

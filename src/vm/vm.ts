@@ -95,7 +95,6 @@ export class Vm {
     this.startedAt = this.#now().toISOString();
     this.problem = null;
     this.lastExit = null;
-    this.outdated = [];
     this.transition('booted');
     if (this.definition.ready === 'boot') this.becomeReady();
   }
@@ -117,6 +116,13 @@ export class Vm {
     if (problems.length === 0 && this.definition.ready === 'receipt') this.becomeReady();
   }
 
+  /** @param reasons what changed since its VM config was created; none when it is up to date (again) */
+  becomeOutdated(reasons: readonly string[]): void {
+    if (reasons.join('\n') === this.outdated.join('\n')) return;
+    this.outdated = [...reasons];
+    this.publish('outdated', { outdated: this.outdated });
+  }
+
   becomeReady(): void {
     if (this.ready) return;
     this.ready = true;
@@ -134,6 +140,7 @@ export class Vm {
     this.running = undefined;
     this.#forgetGuest();
     this.startedAt = null;
+    this.becomeOutdated([]);
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
   }

@@ -30,12 +30,22 @@ export class Vms {
     return [...this.#byName.values()].map(({ vm }) => vm).sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  find(name: string): ManagedVm | undefined {
+    return this.#byName.get(name);
+  }
+
   /** @throws VmsecretdError vm_unknown */
   get(name: string): ManagedVm {
     const found = this.#byName.get(name);
     if (found !== undefined) return found;
     const hint = suggestNearest(name, [...this.#byName.keys()]);
     throw new VmsecretdError('vm_unknown', `There is no VM ${name}.${hint}`, { details: { vm: name } });
+  }
+
+  /** The unit that supervises a VM; undefined where none does. */
+  unitOf(name: string): string | undefined {
+    const definition = this.#byName.get(name)?.vm.definition;
+    return definition?.supervisor === 'unit' ? definition.unit : undefined;
   }
 
   /** Reads all definitions again. A VM that runs keeps running, whatever became of its definition. */

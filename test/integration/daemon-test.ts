@@ -1,7 +1,8 @@
 // A test on a daemon of its own that ends with the search for its secret: while VMs run, and after they ended.
+import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import tap, { type Test, test } from 'tap';
-import { Canary, searchFolder, searchProcesses } from '../canary.js';
+import { Canary } from '../canary.js';
 import { type DaemonOptions, TestDaemon } from './daemon.js';
 
 /** For all tests of a file, on a machine that has other things to do. */
@@ -45,10 +46,12 @@ const CONSOLE_LOG = 'console.log';
 
 /** @returns the places that hold the secret */
 export function searchEverywhere({ daemon, canary }: Rig): string[] {
-  const files = [daemon.runtime, daemon.state].flatMap(folder => searchFolder(canary, folder));
-  return [
-    ...searchProcesses(canary),
-    ...files.filter(path => basename(path) !== CONSOLE_LOG),
-    ...(daemon.said.some(bytes => canary.isIn(bytes)) ? ['log, replies and events'] : []),
+  // There is no state before the first PUT.
+  const folders = [daemon.runtime, daemon.state].filter(existsSync);
+  const findings = [
+    ...canary.searchProcesses(),
+    ...canary.searchFiles(folders).filter(({ where }) => basename(where) !== CONSOLE_LOG),
+    ...canary.searchText('log, replies and events', Buffer.concat(daemon.said)),
   ];
+  return [...new Set(findings.map(({ where }) => where))];
 }

@@ -48,12 +48,19 @@ export class TestDaemon {
   readonly #options: DaemonOptions;
   readonly #timeoutMs: number;
   readonly #changes = new EventEmitter().setMaxListeners(0);
+  readonly #onSigterm = () => {
+    this.#child?.kill('SIGKILL');
+    this.#remove();
+    process.exit(143);
+  };
   #recipient = '';
   #child: ChildProcess | undefined;
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
     this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    // A file past tap's deadline is ended by SIGTERM; VMMs in sessions of their own would live on.
+    process.once('SIGTERM', this.#onSigterm);
   }
 
   static async start(options: DaemonOptions = {}): Promise<TestDaemon> {
@@ -250,6 +257,11 @@ export class TestDaemon {
   async close(): Promise<void> {
     if (this.isRunning) await this.killVms().catch(() => {});
     await this.#end('SIGKILL');
+    process.off('SIGTERM', this.#onSigterm);
+    this.#remove();
+  }
+
+  #remove(): void {
     for (const pid of this.vmms()) process.kill(pid, 'SIGKILL');
     rmSync(this.folder, { recursive: true, force: true });
   }

@@ -18,6 +18,8 @@ import { StandInRefusal, StandInVm, type StandInVmConfig } from './stand-in-vm.j
 
 const BODY_LIMIT_BYTES = 51_200;
 const CONNECTION_LIMIT = 10;
+const PATHS =
+  /^\/api\/v1\/(vmm\.(ping|shutdown)|vm\.(info|create|boot|reboot|pause|resume|power-button|shutdown|delete))$/;
 
 interface Options {
   readonly apiSocket: string;
@@ -47,10 +49,11 @@ function exitWith(status: number, lastWords: string): never {
 
 function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
   const vm = new StandInVm(() => (noShutdown ? vm.shutdown() : exit()));
-  const server = createServer((request, response) => {
+  const server = createServer({ requireHostHeader: false }, (request, response) => {
     answer(request, response).catch(error => {
       if (!(error instanceof StandInRefusal)) throw error;
-      response.writeHead(error.status).end(JSON.stringify(error.messages));
+      const text = error.messages.length === 0 ? '' : JSON.stringify(error.messages);
+      response.writeHead(error.status).end(text);
     });
   });
   refuseConnectionsOverLimit(server);
@@ -104,7 +107,9 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
       case 'PUT vmm.shutdown':
         return void response.end(() => vm.failure === 'hangs-on-stop' || exit());
       default:
-        throw new StandInRefusal(404, 'Not Found');
+        throw PATHS.test(request.url ?? '')
+          ? new StandInRefusal(400, 'Bad Request')
+          : new StandInRefusal(404, 'Not Found');
     }
   }
 

@@ -60,6 +60,23 @@ test('VMs outlive the daemon, and the next one takes them over', { skip, timeout
   });
 });
 
+test('a daemon that is lost while a VM stops is back before that VM is down', {
+  skip,
+  timeout: 120_000,
+}, async t => {
+  const host = await bootVmHost(t);
+  await host.sh('define demo stay; systemctl start microvm@demo');
+  // This guest hears no power button: its stop waits.
+  await host.sh(`
+    systemctl stop --no-block microvm@demo
+    eventually '[ "$(states demo)" = "deactivating stopping" ]'
+    systemctl kill --kill-whom=main --signal=KILL vmsecretd
+    eventually '[ "$(states demo)" = "deactivating stopping" ]'
+    systemctl kill --kill-whom=main --signal=KILL microvm@demo
+    eventually 'systemctl show microvm@demo --property MainPID --value | grep -qx 0'`);
+  t.equal(await host.sh('vmm_count'), '0');
+});
+
 test(`a daemon killed ${ROUNDS} times in the middle of starts and stops loses and doubles none`, {
   skip,
   timeout: 120_000 + ROUNDS * 30_000,

@@ -19,7 +19,7 @@ test('only the main process of the VM’s own unit is launched, once', { skip, t
     'its own pid, which is curl’s': `sh -c '${ask('demo', '$$').replaceAll("'", "'\\''")}'`,
     'the pid of the running VMM': ask('demo', '"$(unit demo MainPID)"'.replaceAll('"', '')),
     'another VM’s pid': ask('other', '$(unit demo MainPID)'),
-    'the pid of init': ask('demo', '1'),
+    'the pid of another unit’s process': ask('demo', '$(systemctl show dbus --property MainPID --value)'),
     'a pid that is not there': ask('demo', '4000000'),
     'a copied command line outside the unit': `
       setpriv --reuid microvm --regid microvm --clear-groups /usr/local/bin/vmsecretd-launch demo 2>&1; echo " 403 by $?"`,

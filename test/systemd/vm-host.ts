@@ -3,7 +3,7 @@
 
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { type AfterPrinting, buildPvhGuest } from '../guests/pvh/pvh-guest.js';
 import { whyNoKvm } from '../setup/programs.js';
@@ -52,7 +52,7 @@ unit() { systemctl show --property "$2" --value "microvm@$1"; }
 vm_state() { vmsecretctl list | while read -r name state rest; do [ "$name" != "$1" ] || echo "$state"; done; }
 # What systemd and vmsecretd say of a VM.
 states() { echo "$(unit "$1" ActiveState) $(vm_state "$1")"; }
-vmm_count() { ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c cloud-hypervisor; }
+vmm_count() { ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c cloud-hypervisor || true; }
 launcher_lines() { console "$1" | grep "vmsecretd-launch: .*$2"; }
 console() { journalctl --unit "microvm@$1" --output cat --no-pager; }
 # define NAME GUEST [MORE ARGUMENTS AS JSON]
@@ -77,6 +77,11 @@ printf '%s' '${SECRET}' | age --recipient "$(sed 's/.*: //' /tmp/public)" --outp
 echo '{"identities": ["/etc/vmsecretd/identity"]}' > /etc/vmsecretd/config.json
 `;
 
+/** Why the real program cannot run here, for what no stand-in does; false when it can. */
+export function whyNoRealVmHost(): string | false {
+  return whyNoVmHost() || (findHypervisor() === STAND_IN && 'needs cloud-hypervisor on PATH and /dev/kvm');
+}
+
 /** Ends with the test. */
 export async function bootVmHost(t: Test): Promise<VmHost> {
   const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
@@ -84,8 +89,13 @@ export async function bootVmHost(t: Test): Promise<VmHost> {
   // The VMM's user reads them.
   chmodSync(guests, 0o755);
   for (const after of GUESTS) writeFileSync(join(guests, after), buildPvhGuest({ after }));
+  const remote = join(dirname(findHypervisor() ?? ''), 'ch-remote');
   const system = await bootDebian({
-    binds: { [findHypervisor() ?? '']: '/usr/bin/cloud-hypervisor', [guests]: '/opt/guests' },
+    binds: {
+      [findHypervisor() ?? '']: '/usr/bin/cloud-hypervisor',
+      ...(existsSync(remote) ? { [remote]: '/usr/bin/ch-remote' } : {}),
+      [guests]: '/opt/guests',
+    },
   });
   t.teardown(() => system.close());
   const sh: VmHost['sh'] = async (script, options) => {

@@ -1,5 +1,7 @@
 // cloud-hypervisor as a Hypervisor: its own options on the command line, the VM through its API socket.
+import { access } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { checkOemStrings } from '../../credentials/limits.js';
 import { credentialNameOf } from '../../credentials/oem-string.js';
 import type { Definition } from '../../definition/definition.js';
@@ -29,6 +31,7 @@ const CREATE_BODY_BYTES = { upTo53: 51_200, later: 4 * 1024 * 1024 };
 const LAST_X86_64_ONLY_VERSION = 53;
 
 const CALL_TIMEOUT_MS = 10_000;
+const NETS_POLL_MS = 10;
 
 /** @param locate gives the program's absolute path, or throws vmm_missing */
 export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor {
@@ -66,6 +69,7 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     program,
     staticOemStrings,
     apiSocket: paths.apiSocket,
+    inheritedNets: converted.fileDescriptorNets.map(({ value }) => value),
     apiSocketLink: converted.program.apiSocket,
     console,
     channels,
@@ -143,7 +147,9 @@ function convertDefinition(definition: Definition, context: PlanContext): Conver
       { details: { vm, flag: '-v' } },
     );
   }
-  const descriptors = [...converted.needsFileDescriptors, ...converted.program.inheritedDescriptors];
+  // A launcher can hold a network device open until the VM is there; nobody holds anything else.
+  const needed = converted.needsFileDescriptors.filter(flag => context.ownsConsole || flag !== '--net');
+  const descriptors = [...needed, ...converted.program.inheritedDescriptors];
   if (descriptors.length > 0) {
     throw new VmsecretdError(
       'needs_file_descriptors',
@@ -230,9 +236,20 @@ async function bringUp(options: BringUp): Promise<VmmControl> {
   }
   const version = await waitForApi(vm, apiSocket, timeoutMs, signal);
   await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS });
+  if (plan.inheritedNets.length > 0) await untilFileIsThere(options.paths.netsAdded, signal);
   await connectConsole();
   await callVmm(vm, apiSocket, 'vm.boot', timeoutMs, signal);
   return control(vm, apiSocket, version);
+}
+
+/** The launcher's child makes it. */
+async function untilFileIsThere(path: string, signal: AbortSignal): Promise<void> {
+  const isThere = () =>
+    access(path).then(
+      () => true,
+      () => false,
+    );
+  while (!(await isThere())) await delay(NETS_POLL_MS, undefined, { signal });
 }
 
 async function connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl> {

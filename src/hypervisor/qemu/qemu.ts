@@ -64,6 +64,7 @@ async function planVm(
     staticOemStrings: strings,
     packing: { kind: 'fifo', limitBytes: OEM_STRINGS_BYTES },
     apiSocket: paths.apiSocket,
+    inheritedNets: [],
     apiSocketLink: undefined,
     channels,
     console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },

@@ -1,0 +1,51 @@
+// What tells a changed source without telling its value: SHA-256 of an age file's ciphertext, and for plain values an
+// HMAC, since a plain hash of a short secret can be guessed. Runs in the deliverer, which alone may read plain files.
+import { createHash, createHmac } from 'node:crypto';
+import pLimit from 'p-limit';
+import { VmsecretdError } from '../errors.js';
+import { SecretValue } from '../secrets/secret-value.js';
+import { readSourceFile } from '../secrets/source.js';
+import { trimEnding } from '../secrets/trim.js';
+import type { SourceToDigest } from './protocol.js';
+
+/** Reads at once; a round may ask for the sources of every VM. */
+const CONCURRENT_READS = 16;
+
+export function digestCiphertext(file: Buffer): string {
+  return createHash('sha256').update(file).digest('hex');
+}
+
+/** @param digestKey hex */
+export function digestValue(value: SecretValue, digestKey: string): string {
+  return value.open(bytes => createHmac('sha256', Buffer.from(digestKey, 'hex')).update(bytes).digest('hex'));
+}
+
+/** @returns null for a source that cannot be read now */
+export function digestSources(
+  sources: readonly SourceToDigest[],
+  digestKey: string,
+): Promise<(string | null)[]> {
+  const limit = pLimit(CONCURRENT_READS);
+  return Promise.all(sources.map(source => limit(() => digestSource(source, digestKey))));
+}
+
+async function digestSource(
+  { vm, credential, source }: SourceToDigest,
+  digestKey: string,
+): Promise<string | null> {
+  const path = source.age ?? source.file;
+  try {
+    const content =
+      path === undefined ? Buffer.from(source.text ?? '') : await readSourceFile({ vm, credential, path });
+    if (source.age !== undefined) return digestCiphertext(content);
+    const value = new SecretValue(trimEnding(content, source.trim ?? 'none'));
+    try {
+      return digestValue(value, digestKey);
+    } finally {
+      value.wipe();
+    }
+  } catch (error) {
+    if (error instanceof VmsecretdError) return null;
+    throw error;
+  }
+}

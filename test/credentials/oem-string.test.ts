@@ -1,0 +1,42 @@
+import fc from 'fast-check';
+import { test } from 'tap';
+import {
+  buildCredentialString,
+  credentialNameOf,
+  credentialStringSize,
+} from '../../src/credentials/oem-string.js';
+import { SecretValue } from '../../src/secrets/secret-value.js';
+
+const ROUNDS = Number(process.env.VMSECRETD_ROUNDS ?? 200);
+
+test('encodes any value as systemd reads it, at the size foretold', async () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300 }), bytes => {
+      const string = buildCredentialString('KEY', new SecretValue(Buffer.from(bytes)));
+      const expected = `io.systemd.credential.binary:KEY=${Buffer.from(bytes).toString('base64')}`;
+      return (
+        string.toString('latin1') === expected && string.length === credentialStringSize('KEY', bytes.length)
+      );
+    }),
+    { numRuns: ROUNDS },
+  );
+});
+
+test('leaves the value as it was, for its owner to wipe', async t => {
+  const bytes = Buffer.from('secret');
+  buildCredentialString('KEY', new SecretValue(bytes));
+  t.equal(bytes.toString(), 'secret');
+});
+
+test('tells the name of the credential in a static string, and of no other string', async t => {
+  t.equal(credentialNameOf('io.systemd.credential:A=b=c'), 'A');
+  t.equal(credentialNameOf('io.systemd.credential.binary:A.b=AAA='), 'A.b');
+  for (const other of [
+    'io.systemd.credential:A',
+    'xio.systemd.credential:A=b',
+    'io.systemd.credentials:A=b',
+    '',
+  ]) {
+    t.equal(credentialNameOf(other), undefined, other);
+  }
+});

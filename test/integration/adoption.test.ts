@@ -1,0 +1,104 @@
+// What a daemon does with the records of one that was killed: it takes over what is its own, and nothing else.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { watch } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readProcess } from '../../src/system/procfs.js';
+import { TIMEOUT_MS } from './daemon.js';
+import { daemonTest, type Rig } from './daemon-test.js';
+import { apiSocketOf, defineVm, STAND_IN } from './vmm.js';
+
+const options = { config: { hypervisors: STAND_IN.hypervisors } };
+
+function recordPath({ daemon }: Rig): string {
+  return join(daemon.runtime, 'records', 'web.json');
+}
+
+/** Leaves the record of a VM that is gone, with other facts in it, to a new daemon. */
+async function leaveRecord(rig: Rig, facts: Record<string, unknown>): Promise<void> {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  await daemon.act('web', 'start');
+  await daemon.kill9();
+  const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
+  await STAND_IN.powerOff(apiSocketOf(rig, 'web'));
+  writeFileSync(recordPath(rig), JSON.stringify({ ...record, ...facts }));
+  await daemon.restart();
+}
+
+for (const phase of ['running', 'starting']) {
+  daemonTest(
+    `never touches a process that got the pid of a VMM (phase ${phase})`,
+    options,
+    async (t, rig) => {
+      const bystander = spawn('sleep', ['60'], { stdio: 'ignore' });
+      try {
+        await once(bystander, 'spawn');
+        await leaveRecord(rig, { pid: bystander.pid, phase });
+        if (phase === 'starting') {
+          await rig.daemon.untilVm('web', 'was started afresh', vm => vm.state === 'running');
+        } else {
+          t.match(await rig.daemon.show('web'), { state: 'stopped', pid: null });
+          t.notOk(existsSync(recordPath(rig)), 'the record is dropped');
+        }
+        t.match(await rig.daemon.act('web', 'kill'), { state: 'stopped' });
+        t.ok(await readProcess(bystander.pid ?? 0), 'it lives');
+      } finally {
+        bystander.kill('SIGKILL');
+      }
+    },
+  );
+}
+
+daemonTest('never takes over a process that does not listen on the API socket', options, async (t, rig) => {
+  const bystander = spawn('sleep', ['60'], { stdio: 'ignore' });
+  try {
+    await once(bystander, 'spawn');
+    const facts = await readProcess(bystander.pid ?? 0);
+    await leaveRecord(rig, { pid: bystander.pid, startTimeTicks: facts?.startTimeTicks });
+    t.match(await rig.daemon.show('web'), { state: 'stopped', pid: null });
+    await rig.daemon.act('web', 'kill');
+    t.ok(await readProcess(bystander.pid ?? 0), 'it lives');
+  } finally {
+    bystander.kill('SIGKILL');
+  }
+});
+
+daemonTest(
+  'ends and starts again what was being started when the daemon was killed',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(STAND_IN, rig, 'web', { kernelName: 'hangs-on-boot' });
+    mkdirSync(join(daemon.runtime, 'records'), { mode: 0o700 });
+    const changes = watch(join(daemon.runtime, 'records'), { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const start = daemon.call('POST', '/v1/vms/web/start').catch(() => 'cut off');
+    for await (const _ of changes) if (existsSync(recordPath(rig))) break;
+    const { phase, pid } = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
+    t.equal(phase, 'starting');
+    await daemon.kill9();
+    t.equal(await start, 'cut off');
+    t.strictSame(daemon.vmms(), [pid]);
+    const kept = join(daemon.state, 'vms', 'web.json');
+    const good = join(daemon.folder, 'good.elf');
+    writeFileSync(good, readFileSync(join(daemon.folder, 'hangs-on-boot')));
+    writeFileSync(kept, readFileSync(kept, 'utf8').replace(/[^"]*hangs-on-boot/, good));
+    await daemon.restart();
+    const again = await daemon.untilVm('web', 'was started afresh', vm => vm.state === 'running');
+    t.not(again.pid, pid);
+    t.strictSame(daemon.vmms(), [again.pid]);
+  },
+);
+
+daemonTest('leaves VMs running when it is stopped, and removes its sockets', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  const { pid } = await daemon.act('web', 'start');
+  await daemon.stop();
+  t.strictSame(daemon.vmms(), [pid]);
+  for (const name of ['admin', 'vmsecretd', 'launch'] as const)
+    t.notOk(existsSync(daemon.socket(name)), name);
+  await daemon.restart();
+  t.match(await daemon.show('web'), { state: 'running', pid });
+});

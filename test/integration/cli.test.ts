@@ -1,0 +1,66 @@
+// vmsecretctl against the real daemon: exit statuses, tables for people, JSON for programs.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { VmView } from '../../src/vm/vm.js';
+import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
+import { daemonTest } from './daemon-test.js';
+import { defineVm, STAND_IN } from './vmm.js';
+
+const options = { config: { hypervisors: STAND_IN.hypervisors } };
+
+daemonTest('vmsecretctl defines, starts, lists, shows and stops a VM', options, async (t, rig) => {
+  const { daemon, canary } = rig;
+  const file = join(daemon.folder, 'web.json');
+  writeFileSync(file, JSON.stringify(await defineVm(STAND_IN, rig, 'other')));
+  t.match(await daemon.ctl('list'), { status: 0, stdout: /^NAME +STATE +READY .*\nother +stopped +no / });
+  t.match(await daemon.ctl('define', 'web', file), { status: 0, stdout: /name +web\n/, stderr: '' });
+  t.match(await daemon.ctl('start', 'web', 'other'), {
+    status: 0,
+    stdout: /^NAME .*\nweb +running +yes +daemon +\d+ +1\nother +running/,
+  });
+  const shown = await daemon.ctl('--json', 'show', 'web');
+  t.equal(shown.status, 0);
+  t.match(JSON.parse(shown.stdout) as VmView, {
+    name: 'web',
+    state: 'running',
+    credentials: [{ name: 'CANARY' }],
+  });
+  t.match(
+    (await daemon.ctl('show', 'web')).stdout,
+    new RegExp(`CANARY +age +/.* ${canary.text.length} bytes`),
+  );
+  await daemon.untilConsole('web', END_OF_OEM_STRINGS);
+  t.match((await daemon.ctl('console', '--no-follow', 'web')).stdout, END_OF_OEM_STRINGS);
+  t.match((await daemon.ctl('command', 'web')).stdout, `<CANARY: ${canary.text.length} bytes>`);
+  t.match(await daemon.ctl('check', 'web'), { status: 0, stdout: /^ok +definition/ });
+  t.match(await daemon.ctl('stop', '--all'), { status: 0, stdout: /web +stopped/ });
+  t.match(await daemon.ctl('delete', 'web'), { status: 0 });
+  t.match(await daemon.ctl('convert', '--', '--kernel', '/k'), { status: 0, stdout: /"kernel": "\/k"/ });
+  t.match(await daemon.ctl('reload'), { status: 0, stdout: /^1 definitions/ });
+});
+
+daemonTest('vmsecretctl says with its exit status what went wrong', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web', { more: { credentials: { KEY: { file: '/nowhere/key' } } } });
+  t.match(await daemon.ctl('start', 'web'), {
+    status: 1,
+    stderr: /KEY: \/nowhere\/key does not exist.*\(secret_missing\)/,
+  });
+  t.match(await daemon.ctl('check', 'web'), { status: 1, stdout: /FAILED +credential KEY/ });
+  t.match(await daemon.ctl('define', 'web', '/nowhere/web.json'), {
+    status: 1,
+    stderr: /cannot be read: ENOENT/,
+  });
+  t.match(await daemon.ctl('strat', 'web'), { status: 2, stderr: /unknown command.*start/s });
+  t.match(await daemon.ctl('start'), { status: 2, stderr: /which VM/ });
+  t.match(await daemon.ctl('start', '--wait', 'never', 'web'), { status: 2 });
+  t.match(await daemon.ctl('show'), { status: 2 });
+  t.match(await daemon.ctl('show', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
+  t.match(await daemon.ctl('--help'), { status: 0, stdout: /Usage: vmsecretctl/ });
+  t.match(await daemon.ctl('--socket', '/nowhere/admin.sock', 'list'), {
+    status: 4,
+    stderr: /cannot reach vmsecretd at \/nowhere\/admin\.sock \(ENOENT\): .*systemctl start vmsecretd/,
+  });
+  await daemon.kill9();
+  t.match(await daemon.ctl('list'), { status: 4, stdout: '', stderr: /ECONNREFUSED/ });
+});

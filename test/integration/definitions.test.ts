@@ -1,0 +1,133 @@
+// Definitions on the real daemon: by PUT, by file, and what becomes of an invalid one.
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { VmView } from '../../src/vm/vm.js';
+import type { TestDaemon } from './daemon.js';
+import { daemonTest } from './daemon-test.js';
+import { defineVm, STAND_IN } from './vmm.js';
+
+const options = { config: { hypervisors: STAND_IN.hypervisors } };
+const COMMAND = { supervisor: 'daemon', command: ['--kernel', '/nowhere/kernel'] };
+
+function writeDefinition(daemon: TestDaemon, name: string, definition: unknown): string {
+  const path = join(daemon.definitions, `${name}.json`);
+  writeFileSync(path, typeof definition === 'string' ? definition : JSON.stringify(definition));
+  return path;
+}
+
+async function names(daemon: TestDaemon): Promise<string[]> {
+  const { vms } = (await daemon.call('GET', '/v1/vms')).json as { vms: VmView[] };
+  return vms.map(vm => vm.name);
+}
+
+daemonTest('keeps a definition by PUT, gives it back as it was, and drops it', options, async (t, rig) => {
+  const { daemon } = rig;
+  t.match(await daemon.call('PUT', '/v1/vms/web', COMMAND), {
+    status: 201,
+    json: { name: 'web', state: 'stopped' },
+  });
+  const definition = await defineVm(STAND_IN, rig, 'web');
+  t.match(await daemon.call('PUT', '/v1/vms/web', definition), { status: 200 });
+  t.strictSame((await daemon.call('GET', '/v1/vms/web/definition')).json, definition);
+  t.equal(statSync(join(daemon.state, 'vms', 'web.json')).mode & 0o777, 0o600);
+  const { pid } = await daemon.act('web', 'start');
+  t.match(await daemon.call('DELETE', '/v1/vms/web'), { status: 409, json: { code: 'state_conflict' } });
+  await daemon.define('web', { ...definition, stopTimeoutSeconds: 5 });
+  t.match(await daemon.show('web'), { state: 'running', pid }, 'PUT does not touch what runs');
+  await daemon.act('web', 'stop');
+  await daemon.stop();
+  await daemon.restart();
+  t.strictSame(await names(daemon), ['web'], 'it is kept over a restart');
+  t.equal((await daemon.call('DELETE', '/v1/vms/web')).status, 204);
+  t.match(await daemon.call('GET', '/v1/vms/web'), { status: 404, json: { code: 'vm_unknown' } });
+});
+
+daemonTest('refuses an invalid definition by PUT, naming each field', options, async (t, { daemon }) => {
+  const invalid = { ...COMMAND, comand: 'x', credentials: { KEY: { age: 'relative.age', file: '/a' } } };
+  const cases: [unknown, RegExp][] = [
+    [invalid, /comand.*did you mean.*command/i],
+    [{ ...COMMAND, credentials: { KEY: { age: '/a', file: '/b' } } }, /credentials\.KEY.*exactly one/],
+    [{ ...COMMAND, credentials: { KEY: { age: 'relative.age' } } }, /credentials\.KEY\.age.*absolute path/],
+    [{ ...COMMAND, delivery: 'fifo' }, /delivery.*"api" or "cmdline"/],
+    [[], /./],
+  ];
+  for (const [definition, detail] of cases) {
+    const answer = await daemon.call('PUT', '/v1/vms/web', definition);
+    t.match(answer, { status: 422, json: { code: 'definition_invalid', detail } }, String(detail));
+  }
+  const misnamed = await daemon.call('PUT', '/v1/vms/.web', COMMAND);
+  t.match(misnamed, { status: 422, json: { code: 'definition_invalid', detail: /valid VM name/ } });
+  t.strictSame(await names(daemon), []);
+});
+
+daemonTest(
+  'reads definition files again, and keeps the last good version of an invalid one',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    const path = writeDefinition(daemon, 'web', COMMAND);
+    writeDefinition(daemon, 'db', COMMAND);
+    t.match(await daemon.call('POST', '/v1/reload'), { status: 200, json: { definitions: 2, problems: [] } });
+    t.match(await daemon.show('web'), { origin: 'file', state: 'stopped' });
+    for (const [method, body] of [
+      ['PUT', COMMAND],
+      ['DELETE', undefined],
+    ] as const) {
+      const answer = await daemon.call(method, '/v1/vms/web', body);
+      t.match(answer, { status: 409, json: { code: 'definition_from_file', path } }, method);
+    }
+    for (const [broken, message] of [
+      [{ ...COMMAND, restart: 'sometimes' }, /web\.json .*restart/],
+      ['{"command": ', /web\.json is not JSON/],
+    ] as const) {
+      writeDefinition(daemon, 'web', broken);
+      const answer = await daemon.call('POST', '/v1/reload');
+      t.match(answer.json, { definitions: 2, problems: [{ path, message }] });
+      t.match(await daemon.show('web'), { origin: 'file' });
+      t.strictSame(await names(daemon), ['db', 'web']);
+    }
+    rmSync(path);
+    t.match((await daemon.call('POST', '/v1/reload')).json, { definitions: 1, problems: [] });
+    t.strictSame(await names(daemon), ['db']);
+  },
+);
+
+daemonTest(
+  'reads definition files again at SIGHUP, and logs what is invalid',
+  options,
+  async (t, { daemon }) => {
+    writeDefinition(daemon, 'web', COMMAND);
+    const path = writeDefinition(daemon, 'broken', { ...COMMAND, colour: 'red' });
+    daemon.signal('SIGHUP');
+    const record = await daemon.until('the invalid file is logged', () =>
+      daemon.log.find(told => told.path === path),
+    );
+    t.match(record, { level: 40, message: /broken\.json .*colour/ });
+    t.strictSame(await names(daemon), ['web']);
+  },
+);
+
+daemonTest(
+  'lets a file win over a kept definition of its name, and reports both',
+  options,
+  async (t, { daemon }) => {
+    await daemon.define('web', COMMAND);
+    const path = writeDefinition(daemon, 'web', COMMAND);
+    const { problems } = (await daemon.call('POST', '/v1/reload')).json as {
+      problems: { message: string }[];
+    };
+    t.match(problems, [{ message: `${path} wins over ${join(daemon.state, 'vms', 'web.json')}` }]);
+    t.match(await daemon.show('web'), { origin: 'file' });
+  },
+);
+
+daemonTest('starts with invalid files there, and with what has autostart', options, async (t, rig) => {
+  const { daemon } = rig;
+  const definition = await defineVm(STAND_IN, rig, 'web');
+  await daemon.stop();
+  writeDefinition(daemon, 'auto', { ...definition, autostart: true });
+  writeDefinition(daemon, 'broken', '{');
+  await daemon.restart();
+  await daemon.untilVm('auto', 'runs', vm => vm.state === 'running');
+  t.match(await daemon.show('web'), { state: 'stopped' });
+});

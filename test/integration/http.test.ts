@@ -1,0 +1,237 @@
+// The HTTP interface on its sockets: who may call what, how long a call waits, what streams and what is refused.
+import { statSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
+import { type SocketName, TIMEOUT_MS } from './daemon.js';
+import { daemonTest } from './daemon-test.js';
+import { callUnix, openUnix } from './unix-api.js';
+import { defineVm, STAND_IN } from './vmm.js';
+
+const options = { config: { hypervisors: STAND_IN.hypervisors } };
+
+const ADMIN_ROUTES = [
+  'PUT /v1/vms/{name}',
+  'DELETE /v1/vms/{name}',
+  'GET /v1/vms/{name}/definition',
+  'POST /v1/vms/{name}/console',
+];
+const LAUNCH_ROUTES = ['POST /v1/vms/{name}/launch'];
+const SOCKETS: readonly SocketName[] = ['admin', 'vmsecretd', 'launch'];
+
+daemonTest('gives each socket its routes and no others', options, async (t, { daemon }) => {
+  const { paths } = (await daemon.call('GET', '/openapi.json')).json as { paths: Record<string, object> };
+  const routes = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`),
+  );
+  for (const route of [...ADMIN_ROUTES, ...LAUNCH_ROUTES, 'POST /v1/vms/{name}/start', 'GET /v1/events']) {
+    t.ok(routes.includes(route), `openapi.json has ${route}`);
+  }
+  for (const route of routes) {
+    const [method = '', path = ''] = route.split(' ');
+    const allowed = LAUNCH_ROUTES.includes(route)
+      ? ['launch']
+      : ADMIN_ROUTES.includes(route)
+        ? ['admin']
+        : ['admin', 'vmsecretd'];
+    for (const socket of SOCKETS) {
+      const response = await openUnix({
+        socketPath: daemon.socket(socket),
+        method,
+        path: path.replace('{name}', 'nobody'),
+        body: method === 'GET' || method === 'DELETE' ? undefined : { unknown: true },
+        timeoutMs: TIMEOUT_MS,
+      });
+      t.equal(response.statusCode !== 403, allowed.includes(socket), `${route} on ${socket}.sock`);
+      response.destroy();
+    }
+  }
+});
+
+daemonTest('gives its sockets and folders their modes', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  await daemon.act('web', 'start');
+  const modes = {
+    'admin.sock': 0o600,
+    'vmsecretd.sock': 0o660,
+    'launch.sock': 0o666,
+    'vms/web': 0o700,
+    records: 0o700,
+    'records/web.json': 0o600,
+    'digest-key': 0o600,
+  };
+  for (const [file, mode] of Object.entries(modes)) {
+    t.equal(statSync(join(daemon.runtime, file)).mode & 0o777, mode, file);
+  }
+});
+
+daemonTest('tells health, version and its interface', options, async (t, { daemon }) => {
+  t.match(await daemon.call('GET', '/v1/health'), { status: 200, json: { status: 'ok' } });
+  t.match(await daemon.call('GET', '/v1/version'), {
+    json: { version: /^\d+\.\d+\.\d+/, node: process.version },
+  });
+  t.match(await daemon.call('GET', '/openapi.json'), {
+    json: { openapi: /^3\./, info: { title: 'vmsecretd' } },
+  });
+});
+
+daemonTest('refuses with a problem document what it does not understand', options, async (t, { daemon }) => {
+  await daemon.define('web', { supervisor: 'daemon', command: ['--kernel', '/nowhere'] });
+  const cases: [method: string, path: string, body: unknown, status: number, code: string][] = [
+    ['GET', '/v1/nothing', undefined, 404, 'request_invalid'],
+    ['GET', '/v1/vms/wen', undefined, 404, 'vm_unknown'],
+    ['POST', '/v1/vms/web/start?wait=never', undefined, 400, 'request_invalid'],
+    ['POST', '/v1/vms/web/start?timeout=0', undefined, 400, 'request_invalid'],
+    ['POST', '/v1/vms/web/start?patience=1', undefined, 400, 'request_invalid'],
+    ['POST', '/v1/convert', { command: {} }, 400, 'request_invalid'],
+    ['POST', '/v1/convert', { command: ['--kernel', '/k', '--cpus', 'boot=many'] }, 422, 'command_invalid'],
+    ['POST', '/v1/vms/web/console', { text: 'x' }, 400, 'request_invalid'],
+    ['POST', '/v1/vms/web/console', Buffer.from('x'), 409, 'state_conflict'],
+  ];
+  for (const [method, path, body, status, code] of cases) {
+    const answer = await daemon.call(method, path, body);
+    const json = { code, status, title: String, detail: String, type: `urn:vmsecretd:error:${code}` };
+    t.match(answer, { status, type: /^application\/problem\+json/, json }, `${method} ${path}`);
+  }
+  t.match((await daemon.call('GET', '/v1/vms/wen')).json, { detail: /did you mean.*web/i });
+});
+
+daemonTest('answers when the wait is met, or says why it cannot be', options, async (t, rig) => {
+  const { daemon } = rig;
+  const post = (query: string) => daemon.call('POST', `/v1/vms/web/${query}`);
+  await defineVm(STAND_IN, rig, 'web', { more: { ready: 'notify' } });
+  t.match(await post('start?wait=none'), { status: 202, json: { state: /^(stopped|starting)$/ } });
+  t.match(await post('start?wait=running'), { status: 200, json: { state: 'running', ready: false } });
+  t.match(await post('start?wait=ready&timeout=1'), {
+    status: 504,
+    json: { code: 'ready_timeout', state: 'running' },
+  });
+  t.match(await post('start?wait=stopped&timeout=1'), {
+    status: 504,
+    json: { code: 'vmm_timeout', state: 'running' },
+  });
+  t.match(await post('stop?wait=stopped'), { status: 200, json: { state: 'stopped' } });
+  await defineVm(STAND_IN, rig, 'web');
+  t.match(await post('start?wait=ready'), { status: 200, json: { state: 'running', ready: true } });
+  const ended = post('start?wait=stopped');
+  await post('kill');
+  t.match(await ended, { status: 200, json: { state: 'stopped' } });
+});
+
+daemonTest('streams events, of one VM where asked', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  await defineVm(STAND_IN, rig, 'db');
+  const stream = await openUnix({
+    socketPath: daemon.socket('vmsecretd'),
+    method: 'GET',
+    path: '/v1/events?vm=web',
+    timeoutMs: TIMEOUT_MS,
+  });
+  t.match(stream.headers['content-type'], 'text/event-stream');
+  await daemon.act('db', 'start');
+  await daemon.act('web', 'start');
+  let text = '';
+  for await (const chunk of stream.setEncoding('utf8')) {
+    text += chunk;
+    if (text.includes('event: ready')) break;
+  }
+  t.match(text, /event: state\ndata: {"vm":"web","at":"[^"]+Z","from":"stopped","state":"starting"}\n\n/);
+  t.notMatch(text, '"db"');
+  t.match(
+    daemon.events.find(event => event.type === 'credentials' && event.vm === 'web'),
+    { credentials: [{ name: 'CANARY', source: 'age', sizeBytes: rig.canary.text.length }] },
+  );
+});
+
+daemonTest(
+  'shows the console, follows it over a restart of the VM, and takes input',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(STAND_IN, rig, 'web');
+    await daemon.act('web', 'start');
+    await daemon.untilConsole('web', END_OF_OEM_STRINGS);
+    const recent = await daemon.call('GET', '/v1/vms/web/console', undefined, 'vmsecretd');
+    t.match(recent, { status: 200, type: 'application/octet-stream' });
+    t.match(recent.body.toString(), END_OF_OEM_STRINGS);
+    t.match(await daemon.call('POST', '/v1/vms/web/console', Buffer.from('ls\n')), { status: 204 });
+    const stream = await openUnix({
+      socketPath: daemon.socket('vmsecretd'),
+      method: 'GET',
+      path: '/v1/vms/web/console?follow=true',
+      timeoutMs: TIMEOUT_MS,
+    });
+    await daemon.act('web', 'restart');
+    let text = '';
+    for await (const chunk of stream.setEncoding('latin1')) {
+      text += chunk;
+      if (text.split(END_OF_OEM_STRINGS).length > 2) break;
+    }
+    t.equal(text.split(END_OF_OEM_STRINGS).length, 3, 'both boots are seen');
+  },
+);
+
+daemonTest('shows the command line with sizes in place of secrets', options, async (t, rig) => {
+  const { daemon, canary } = rig;
+  await defineVm(STAND_IN, rig, 'web', { more: { oemStrings: ['fixed'] } });
+  const placeholder = (size: string) => `io.systemd.credential.binary:CANARY=<CANARY: ${size}>`;
+  t.match((await daemon.call('GET', '/v1/vms/web/command', undefined, 'vmsecretd')).json, {
+    vmConfig: { platform: { oem_strings: ['fixed', placeholder('size known once started')] } },
+  });
+  await daemon.act('web', 'start');
+  const {
+    command,
+    vmConfig,
+    arguments: args,
+  } = (await daemon.call('GET', '/v1/vms/web/command')).json as {
+    command: string[];
+    vmConfig: unknown;
+    arguments: string[];
+  };
+  const shown = placeholder(`${canary.text.length} bytes`);
+  t.match(vmConfig, { platform: { oem_strings: ['fixed', shown] } });
+  t.ok(command.some(word => word.includes(shown)));
+  t.strictSame(args, ['--api-socket', join(daemon.runtime, 'vms', 'web', 'api.sock')]);
+});
+
+daemonTest('checks a VM without starting it', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  t.match((await daemon.call('POST', '/v1/vms/web/check', undefined, 'vmsecretd')).json, {
+    ok: true,
+    checks: [
+      { name: 'definition' },
+      { name: 'command' },
+      { name: 'credential CANARY', ok: true, detail: /bytes/ },
+    ],
+  });
+  t.strictSame(daemon.vmms(), []);
+  t.match(await daemon.show('web'), { state: 'stopped' });
+});
+
+daemonTest('converts a command line', options, async (t, { daemon }) => {
+  const command = '--kernel /k --memory size=64M --api-socket /tmp/a.sock';
+  t.match(await daemon.call('POST', '/v1/convert', { command }, 'vmsecretd'), {
+    status: 200,
+    json: { vmConfig: { payload: { kernel: '/k' }, memory: { size: 67_108_864 } } },
+  });
+});
+
+daemonTest('goes on when clients talk nonsense or leave', options, async (t, { daemon }) => {
+  const nonsense = connect(daemon.socket('launch'));
+  nonsense.end('\0\xff GET nothing\r\n\r\n');
+  await new Promise(resolve => nonsense.resume().once('close', resolve));
+  const socketPath = daemon.socket('admin');
+  const large = { command: 'x'.repeat(1024 * 1024) };
+  const answer = await callUnix({
+    socketPath,
+    method: 'POST',
+    path: '/v1/convert',
+    body: large,
+    timeoutMs: TIMEOUT_MS,
+  });
+  t.match(answer.json, { code: 'request_invalid' });
+  t.match(await daemon.call('GET', '/v1/health'), { status: 200 });
+});

@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import ts from 'typescript';
+
+/** The way of the data. A folder runs code of itself and of what stands before it; types may be named across. */
+const ORDER = [
+  'system',
+  'definition',
+  'secrets',
+  'credentials',
+  'hypervisor',
+  'delivery',
+  'supervisor',
+  'vm',
+  'http',
+  'cli',
+];
+
+const sourcesOf = (folder: string) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter(path => path.endsWith('.ts') && !path.endsWith('.d.ts'))
+    .map(path => join(folder, path));
+
+const importsOf = (path: string) =>
+  ts.preProcessFile(readFileSync(path, 'utf8'), true, true).importedFiles.map(file => file.fileName);
+
+/** What a module runs: its compiled form, in which types are gone. */
+const runtimeImports = (source: string) =>
+  importsOf(join('dist', source.replace(/\.ts$/, '.js')))
+    .filter(name => name.startsWith('.'))
+    .map(name => join(dirname(source), name).replace(/\.js$/, '.ts'));
+
+function reachableFrom(source: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(source)) return seen;
+  seen.add(source);
+  for (const next of runtimeImports(source)) reachableFrom(next, seen);
+  return seen;
+}
+
+/** The folder below src/, or undefined for the files that stand there themselves. */
+const folderOf = (source: string) => /^src\/([^/]+)\//.exec(source)?.[1];
+
+t.test('every folder of src has its place in the order', async t => {
+  const folders = new Set(sourcesOf('src').map(folderOf));
+  t.strictSame([...folders].filter(folder => folder !== undefined).toSorted(), ORDER.toSorted());
+});
+
+t.test('imports go one way', async t => {
+  const backwards = sourcesOf('src').flatMap(source => {
+    const from = folderOf(source);
+    if (from === undefined) return [];
+    return runtimeImports(source)
+      .filter(to => ORDER.indexOf(folderOf(to) ?? from) > ORDER.indexOf(from))
+      .map(to => `${source} imports ${to}`);
+  });
+  t.strictSame(backwards, []);
+});
+
+t.test('only wiring.ts knows all: no folder imports it, and only the programs above do', async t => {
+  const importers = sourcesOf('src').filter(source => runtimeImports(source).includes('src/wiring.ts'));
+  t.strictSame(importers, ['src/daemon.ts']);
+});
+
+t.test('only the deliverer runs code that opens secrets', async t => {
+  const opensSecrets = (source: string) =>
+    [...reachableFrom(source)].filter(to => folderOf(to) === 'secrets');
+  t.not(opensSecrets('src/delivery/deliverer.ts').length, 0, 'the deliverer does');
+  t.strictSame(opensSecrets('src/daemon.ts'), [], 'the daemon does not');
+  t.strictSame(opensSecrets('src/cli/vmsecretctl.ts'), [], 'vmsecretctl does not');
+});
+
+t.test('only the deliverer builds OEM strings of secrets', async t => {
+  const builders = sourcesOf('src').filter(source =>
+    /import [^;]*\bbuildCredentialString\b[^;]* from/.test(readFileSync(source, 'utf8')),
+  );
+  t.strictSame(builders, ['src/delivery/deliverer.ts']);
+});
+
+t.test('every imported package is a declared dependency, and every dependency is imported', async t => {
+  const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
+  const dependencies = Object.keys(manifest.dependencies);
+  const packagesOf = (folders: readonly string[]) => {
+    const names = folders
+      .flatMap(sourcesOf)
+      .flatMap(importsOf)
+      .filter(name => !name.startsWith('.') && !isBuiltin(name));
+    return new Set(names.map(name => /^(@[^/]+\/)?[^/]+/.exec(name)?.[0] ?? name));
+  };
+  t.strictSame([...packagesOf(['src'])].toSorted(), dependencies.toSorted(), 'src');
+  const all = new Set([...dependencies, ...Object.keys(manifest.devDependencies)]);
+  const undeclared = [...packagesOf(['test', 'demo', 'bench', 'docs'])].filter(name => !all.has(name));
+  t.strictSame(undeclared, [], 'everything else');
+});

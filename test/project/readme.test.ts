@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t from 'tap';
+import { whyNotOnPath } from '../setup/programs.js';
+
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...readdirSync('docs', { recursive: true, encoding: 'utf8' })
+    .filter(path => path.endsWith('.md'))
+    .map(path => join('docs', path)),
+];
+
+t.test('every link of the documentation leads to something in the repository', async t => {
+  for (const page of PAGES) {
+    const links = [...readFileSync(page, 'utf8').matchAll(/\]\(([^)#\s]+)/g)].flatMap(
+      ([, link]) => link ?? [],
+    );
+    const dead = links.filter(link => !link.includes('://') && !existsSync(join(dirname(page), link)));
+    t.strictSame(dead, [], page);
+  }
+});
+
+const END_EVERYTHING = `trap 'set +e
+  curl -s --unix-socket $D/run/admin.sock -X POST http://localhost/v1/vms/web/kill
+  kill $(jobs -p)
+  rm -rf "$D"
+' EXIT
+`;
+const skip = whyNotOnPath('qemu-system-x86_64') || whyNotOnPath('curl');
+
+t.test('the curl commands of the README work as they stand', { skip }, async t => {
+  const [, section = ''] = readFileSync('README.md', 'utf8').split('\n## With curl alone\n');
+  const [first = '', second = ''] = [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block);
+  // This test runs from a build, and leaves nothing behind when a command fails.
+  const script = END_EVERYTHING + first.replace('npm ci && npm run build\n', '') + second;
+  const { status, stdout, stderr } = spawnSync('bash', ['-eumc', script], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  t.equal(status, 0, stderr);
+  const [health, put, start, shown, ...rest] = stdout.replaceAll('}{', '}\n{').split('\n');
+  t.match(health, '"status":"ok"');
+  t.match(put, '"state":"stopped"');
+  t.match(start, '"state":"running"');
+  t.match(shown, '"sizeBytes":13');
+  const printed = Buffer.from('correct horse').toString('base64');
+  t.ok(stdout.includes(`io.systemd.credential.binary:API_KEY=${printed}`), 'the guest has its credential');
+  t.match(rest.at(-1), '"state":"stopped"');
+});

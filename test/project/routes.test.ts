@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { json } from 'node:stream/consumers';
+import t, { type Test } from 'tap';
+import { socketFolder } from '../setup/socket-folder.js';
+
+interface OpenApi {
+  paths: Record<string, Record<string, unknown>>;
+}
+
+/** What a daemon without a definition says of its routes. */
+async function readOpenApi(t: Test): Promise<OpenApi> {
+  const folder = socketFolder(t);
+  const places = ['--runtime-directory', '--state-directory', '--definitions'].flatMap(flag => [
+    flag,
+    folder,
+  ]);
+  const daemon = spawn(process.execPath, [
+    'dist/src/daemon.js',
+    '--config',
+    join(folder, 'config.json'),
+    ...places,
+  ]);
+  t.teardown(async () => {
+    daemon.kill();
+    await once(daemon, 'exit');
+  });
+  for await (const line of createInterface(daemon.stdout)) if (JSON.parse(line).msg === 'ready') break;
+  const asked = request({ socketPath: join(folder, 'admin.sock'), path: '/openapi.json' }).end();
+  const [answer] = await once(asked, 'response');
+  return (await json(answer)) as OpenApi;
+}
+
+t.test('docs/http-api.md lists every route of openapi.json, and no other', async t => {
+  const { paths } = await readOpenApi(t);
+  const served = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map(method => `${method.toUpperCase()} ${path.replace('{name}', 'NAME')}`),
+  );
+  const page = readFileSync('docs/http-api.md', 'utf8');
+  const documented = [...page.matchAll(/^\| `([A-Z]+ \/[^`?]*)/gm)].map(([, route]) => route);
+  // It does not list itself.
+  t.strictSame(documented.toSorted(), [...served, 'GET /openapi.json'].toSorted());
+});

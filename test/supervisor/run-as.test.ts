@@ -1,0 +1,33 @@
+import { spawnSync } from 'node:child_process';
+import { test } from 'tap';
+import { runAs } from '../../src/supervisor/run-as.js';
+import { resolveUser } from '../../src/system/users.js';
+import { whyNotRoot } from '../setup/programs.js';
+
+/** Runs a shell script as `runAs` says. */
+function run(ids: Parameters<typeof runAs>[0], script: string): string {
+  const [program, ...args] = runAs(ids, ['sh', '-c', script]);
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  return status === 0 ? stdout : `status ${status}: ${stderr}`;
+}
+
+test('runs a command without new privileges, without inheritable capabilities and without core dumps', async t => {
+  const said = run(undefined, 'cat /proc/self/status; ulimit -Hc; ulimit -Sc');
+  t.match(said, /^NoNewPrivs:\t1$/m);
+  t.match(said, /^CapInh:\t0+$/m);
+  t.match(said, /\n0\n0\n$/);
+});
+
+test('passes words that look like options and blanks on as they are', async t => {
+  const [program, ...args] = runAs(undefined, ['printf', '%s|', '--reuid=0', 'a b', '', '$HOME']);
+  t.equal(spawnSync(program, args, { encoding: 'utf8' }).stdout, '--reuid=0|a b||$HOME|');
+});
+
+test('runs as the user with the user’s supplementary groups', { skip: whyNotRoot() }, async t => {
+  const ids = await resolveUser('web', 'nobody', undefined);
+  t.ok(ids);
+  t.equal(
+    run(ids, 'id -u; id -G'),
+    `${ids?.uid}\n${spawnSync('id', ['-G', 'nobody'], { encoding: 'utf8' }).stdout}`,
+  );
+});

@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { createSystemctl, parseUnitFacts, unitPhase } from '../../src/supervisor/systemctl.js';
+import { unitObjectPath } from '../../src/supervisor/unit-watch.js';
+
+// The same with a real systemd: test/systemd/real-systemd.test.ts.
+const FAILING = join(import.meta.dirname, '../../../test/fixtures/bin/systemctl-refuses');
+
+t.test('reads what systemctl shows of a running unit', t => {
+  const facts = parseUnitFacts(
+    'MainPID=63\nStatusText=a = b\nResult=success\nUID=65534\nNRestarts=2\nExecMainStatus=0\nControlGroup=/system.slice/t.service\n' +
+      'User=nobody\nLoadState=loaded\nActiveState=active\nSubState=running\nInvocationID=2bb9\n',
+  );
+  t.strictSame(facts, {
+    loadState: 'loaded',
+    activeState: 'active',
+    subState: 'running',
+    result: 'success',
+    mainPid: 63,
+    mainStatus: 0,
+    controlGroup: '/system.slice/t.service',
+    user: 'nobody',
+    uid: 65534,
+    statusText: 'a = b',
+    restarts: 2,
+    invocationId: '2bb9',
+  });
+  t.end();
+});
+
+t.test('knows no uid of a user who is not there yet, and knows root', t => {
+  t.equal(parseUnitFacts('User=nobody\nUID=[not set]\n').uid, null);
+  t.equal(parseUnitFacts('User=\nUID=[not set]\n').uid, 0);
+  t.equal(parseUnitFacts('User=root\nUID=[not set]\n').uid, 0);
+  t.end();
+});
+
+t.test('tells what a state means for the VM', t => {
+  const phases = [
+    ['activating', 'start-post', 'starting'],
+    ['activating', 'auto-restart', 'failed'],
+    ['activating', 'auto-restart-queued', 'failed'],
+    ['active', 'running', 'active'],
+    ['reloading', 'reload', 'active'],
+    ['deactivating', 'stop', 'stopping'],
+    ['failed', 'failed', 'failed'],
+    ['inactive', 'dead', 'stopped'],
+  ] as const;
+  for (const [activeState, subState, phase] of phases) {
+    t.equal(unitPhase({ activeState, subState }), phase, `${activeState} (${subState})`);
+  }
+  t.end();
+});
+
+t.test('names the unit and what systemctl said', async t => {
+  const systemctl = createSystemctl({ program: FAILING });
+  await t.rejects(systemctl.start('microvm@a.service'), {
+    code: 'supervisor_failed',
+    message: 'systemctl start microvm@a.service: Failed to start it. Unit not found.',
+    details: { unit: 'microvm@a.service' },
+  });
+  await t.rejects(createSystemctl({ program: '/nonexistent' }).show('a.service'), {
+    code: 'supervisor_failed',
+  });
+});
+
+t.test("writes a unit's D-Bus path as systemd does", t => {
+  t.equal(
+    unitObjectPath('microvm@my-app.service'),
+    '/org/freedesktop/systemd1/unit/microvm_40my_2dapp_2eservice',
+  );
+  t.equal(unitObjectPath('1a.service'), '/org/freedesktop/systemd1/unit/_31a_2eservice');
+  t.end();
+});

@@ -1,0 +1,107 @@
+// systemd/install.sh into a DESTDIR, from a small tree that looks like the built project.
+import { cpSync, existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import t, { type Test } from 'tap';
+
+interface Installation {
+  exitCode: number | undefined;
+  stdout: string;
+  stderr: string;
+}
+
+const PROJECT_ROOT = join(import.meta.dirname, '../../..');
+
+function setUp(t: Test): { destination: string; install(...args: string[]): Promise<Installation> } {
+  const folder = t.testdir({
+    destination: { var: { lib: { vmsecretd: { 'vms.json': '{}' } } } },
+    project: {
+      'package.json': '{"type":"module"}',
+      'package-lock.json': JSON.stringify({
+        packages: {
+          '': {},
+          'node_modules/wanted': {},
+          'node_modules/wanted/node_modules/@scope/nested': {},
+          'node_modules/of-another-platform': { optional: true },
+          'node_modules/for-tests': { dev: true },
+        },
+      }),
+      dist: { src: { 'daemon.js': 'console.log("daemon", ...process.argv.slice(2))' }, test: { 'a.js': '' } },
+      node_modules: {
+        wanted: { 'index.js': '', node_modules: { '@scope': { nested: { 'index.js': '' } } } },
+        'for-tests': { 'index.js': '' },
+      },
+    },
+  });
+  cpSync(join(PROJECT_ROOT, 'systemd'), join(folder, 'project/systemd'), { recursive: true });
+  const destination = join(folder, 'destination');
+  async function install(...args: string[]): Promise<Installation> {
+    const script = join(folder, 'project/systemd/install.sh');
+    const { exitCode, stdout, stderr } = await execa(script, args, {
+      env: { DESTDIR: destination },
+      reject: false,
+    });
+    return { exitCode, stdout, stderr };
+  }
+  return { destination, install };
+}
+
+t.test('puts everything below the prefix, with paths that fit it', async t => {
+  const { destination, install } = setUp(t);
+  const { exitCode, stderr } = await install('--prefix', '/opt/vms');
+  t.match({ exitCode, stderr }, { exitCode: 0, stderr: '' });
+  const library = join(destination, 'opt/vms/lib/vmsecretd');
+  t.ok(existsSync(join(library, 'node_modules/wanted/node_modules/@scope/nested/index.js')));
+  t.notOk(existsSync(join(library, 'node_modules/for-tests')), 'no development dependency');
+  t.notOk(existsSync(join(library, 'dist/test')), 'no tests');
+
+  const unit = readFileSync(join(destination, 'etc/systemd/system/microvm@.service'), 'utf8');
+  t.match(unit, 'ExecStart=/opt/vms/bin/vmsecretd-launch %i');
+  t.notMatch(unit, '/usr/local');
+  t.equal(statSync(join(destination, 'opt/vms/bin/vmsecretd-launch')).mode & 0o777, 0o755);
+  const program = readFileSync(join(destination, 'opt/vms/bin/vmsecretd'), 'utf8');
+  t.match(program, 'exec ');
+  t.match(program, '/opt/vms/lib/vmsecretd/dist/src/daemon.js "$@"');
+});
+
+t.test('can be repeated, and replaces what an older version had', async t => {
+  const { destination, install } = setUp(t);
+  await install();
+  const stale = join(destination, 'usr/local/lib/vmsecretd/dist/src/stale.js');
+  cpSync(join(destination, 'usr/local/lib/vmsecretd/dist/src/daemon.js'), stale);
+  t.equal((await install()).exitCode, 0);
+  t.notOk(existsSync(stale));
+});
+
+t.test('takes all of it away again, but the state only when told to', async t => {
+  const { destination, install } = setUp(t);
+  const files = async (): Promise<string> =>
+    (await execa('find', ['-type', 'f'], { cwd: destination })).stdout;
+  await install();
+  const { stdout } = await install('--uninstall');
+  t.match(stdout, /var\/lib\/vmsecretd stay \(--purge removes them\)/);
+  t.equal(await files(), './var/lib/vmsecretd/vms.json');
+  t.equal((await install('--uninstall', '--purge')).exitCode, 0);
+  t.equal(await files(), '');
+});
+
+t.test('refuses what it does not know', async t => {
+  const { destination, install } = setUp(t);
+  for (const args of [
+    ['--unknown'],
+    ['--purge'],
+    ['--prefix'],
+    ['--prefix', 'relative'],
+    ['--prefix', '/a b'],
+    ['--prefix='],
+  ]) {
+    t.equal((await install(...args)).exitCode, 2, args.join(' '));
+  }
+  t.notOk(existsSync(join(destination, 'usr')));
+});
+
+t.test('refuses a project that was not built', async t => {
+  const { install, destination } = setUp(t);
+  await execa('rm', ['-r', join(destination, '../project/dist')]);
+  t.match(await install(), { exitCode: 1, stderr: /is not built: npm ci && npm run build/ });
+});

@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { type Test, test } from 'tap';
+import { Console } from '../../src/vm/console.js';
+import { socketFolder } from '../setup/socket-folder.js';
+
+/** A console socket as a VMM has it. */
+async function listen(t: Test) {
+  const path = join(socketFolder(t), 'console.sock');
+  const server = createServer();
+  const client = once(server, 'connection') as Promise<[Socket]>;
+  await once(server.listen(path), 'listening');
+  t.teardown(async () => {
+    server.close();
+    (await client)[0].destroy();
+  });
+  return { path, client: client.then(([socket]) => socket) };
+}
+
+async function until(readable: Readable, text: string): Promise<string> {
+  let content = '';
+  for await (const chunk of readable.iterator({ destroyOnReturn: false })) {
+    content += chunk.toString('latin1');
+    if (content.includes(text)) return content;
+  }
+  throw new Error(`ended after ${content}`);
+}
+
+test('keeps what a socket said, and gives it to followers before what comes', async t => {
+  const { path, client } = await listen(t);
+  const console = new Console();
+  await console.connect({ kind: 'socket', path });
+  const vmm = await client;
+  const early = console.follow();
+  vmm.write('one');
+  await until(early, 'one');
+  const late = console.follow();
+  vmm.write('two');
+  t.equal(await until(late, 'two'), 'onetwo');
+  vmm.end();
+  await console.disconnect();
+  t.equal(console.recent().toString(), 'onetwo', 'also when the VMM is gone');
+});
+
+test('keeps the last 256 KiB', async t => {
+  const { path, client } = await listen(t);
+  const console = new Console();
+  await console.connect({ kind: 'socket', path });
+  (await client).end(
+    Buffer.concat([Buffer.alloc(100_000, 'a'), Buffer.alloc(256 * 1024, 'b'), Buffer.from('c')]),
+  );
+  await console.disconnect();
+  t.strictSame(console.recent(), Buffer.concat([Buffer.alloc(256 * 1024 - 1, 'b'), Buffer.from('c')]));
+});
+
+test('writes input to the socket, and says when there is none', async t => {
+  const console = new Console();
+  t.equal(await console.write(Buffer.from('x')), false);
+  const { path, client } = await listen(t);
+  await console.connect({ kind: 'socket', path });
+  const input = once(await client, 'data');
+  t.equal(await console.write(Buffer.from('root\n')), true);
+  t.equal(String((await input)[0]), 'root\n');
+});
+
+test('drops a follower that does not read rather than keep all for it', async t => {
+  const { path, client } = await listen(t);
+  const console = new Console();
+  await console.connect({ kind: 'socket', path });
+  const closed = once(console.follow(), 'close');
+  (await client).end(Buffer.alloc(3 * 1024 * 1024));
+  await closed;
+});
+
+test('follows a log from its first byte on, and reads the rest at the end', async t => {
+  const path = join(t.testdir(), 'console.log');
+  writeFileSync(path, 'one');
+  const console = new Console();
+  await console.connect({ kind: 'log', path, inputSocket: '/nowhere' });
+  t.equal(console.recent().toString(), 'one');
+  const follower = console.follow();
+  appendFileSync(path, 'two');
+  await until(follower, 'two');
+  appendFileSync(path, 'three');
+  await console.disconnect();
+  t.equal(console.recent().toString(), 'onetwothree');
+  t.equal(await console.write(Buffer.from('x')), false);
+});
+
+test('forgets what the last VMM printed when it listens to another', async t => {
+  const path = join(t.testdir(), 'console.log');
+  writeFileSync(path, 'old');
+  const console = new Console();
+  await console.connect({ kind: 'log', path });
+  await console.connect(undefined);
+  t.equal(console.recent().length, 0);
+});
