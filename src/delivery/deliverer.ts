@@ -48,7 +48,9 @@ async function answer(request: DelivererRequest): Promise<DelivererResult> {
 
 async function prepare(preparation: Preparation): Promise<{ packed: Packed; result: PreparationResult }> {
   const { vm, packing } = preparation;
-  checkOemStrings(vm, preparation.staticOemStrings, Object.keys(preparation.credentials));
+  const names = Object.keys(preparation.credentials);
+  const allNames = preparation.wantsReceipt ? [NONCE_CREDENTIAL, ...names] : names;
+  checkOemStrings(vm, preparation.staticOemStrings, allNames);
   const ciphertextDigests = new Map<string, string>();
   const { values, notes } = await openSources(preparation, ciphertextDigests);
   const encoded: EncodedCredential[] = [];

@@ -163,6 +163,7 @@ export class DaemonLifecycle implements Lifecycle {
     } catch (error) {
       if (abort.signal.aborted) vm.transition('ended');
       else vm.fail(error, 'start-failed');
+      await vm.reports.close();
       await removeRecord(vm.paths.record);
       throw error;
     } finally {

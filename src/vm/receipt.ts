@@ -39,10 +39,17 @@ const FIRST_LINE = 'VMSECRETD_RECEIPT=1';
 const ENTRY = /^CREDENTIAL_([1-9]\d{0,5})=([0-9a-f]{64}) (0|[1-9]\d{0,9}) ([\x20-\x7e]{1,255})$/;
 const LAST_LINE = /^VMSECRETD_RECEIPT_END=(0|[1-9]\d{0,5})$/;
 
-/** Whether all of a receipt has arrived: its last line is there, with or without a line ending. */
+/** Whether all of a receipt has arrived: its last line is there, with its line ending. */
 export function isReceiptComplete(bytes: Uint8Array): boolean {
   const tail = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(-64).toString('latin1');
   return /\nVMSECRETD_RECEIPT_END=\d+\n$/.test(tail);
+}
+
+/** Whether this is the beginning of a receipt whose end did not come: the guest will send it again, so it says nothing. */
+export function isReceiptCut(bytes: Uint8Array): boolean {
+  const text = Buffer.from(bytes).toString('latin1');
+  const begins = text.startsWith(`${FIRST_LINE}\n`) || FIRST_LINE.startsWith(text);
+  return begins && !/\nVMSECRETD_RECEIPT_END=\d+\n?$/.test(text);
 }
 
 /** Throws {@link ReceiptInvalidError}. The last line's end may be missing: systemd-notify sends none. */

@@ -213,6 +213,7 @@ export class UnitLifecycle implements Lifecycle {
   async #launchFailed({ invocationId }: LaunchRequest, error: unknown, answered: boolean): Promise<void> {
     const vm = this.#vm;
     vm.fail(error, 'start-failed');
+    await vm.reports.close();
     await removeRecord(vm.paths.record);
     const { code, detail } = vm.describeProblem(error);
     this.#attempt = undefined;
