@@ -50,7 +50,7 @@ const AGE_FILES: readonly Failure[] = [
     title: 'whose identity does not exist',
     arrange: rig => ({ identities: [join(rig.daemon.folder, 'nobody.txt')] }),
     code: 'secret_no_identity',
-    detail: /There is no identity to try\. .*nobody\.txt/,
+    detail: /There is no identity to try: .*nobody\.txt/,
   },
   {
     title: 'whose plain secret is a folder',
@@ -157,7 +157,7 @@ for (const vmm of [CLOUD_HYPERVISOR, STAND_IN, QEMU]) {
   daemonTest(`${vmm.name}: leaves no VMM where the kernel is missing`, options, async (t, rig) => {
     const definition = await defineVm(vmm, rig, 'web');
     await rig.daemon.define('web', { ...definition, command: vmm.command('/nowhere/kernel') });
-    await refusesToStart(t, rig, 'vmm_refused', vmm === QEMU ? /kernel/ : /vm\.boot/);
+    await refusesToStart(t, rig, 'resource_conflict', /kernel \/nowhere\/kernel does not exist/);
   });
 }
 

@@ -100,7 +100,9 @@ daemonTest('refuses with a problem document what it does not understand', option
 daemonTest('answers when the wait is met, or says why it cannot be', options, async (t, rig) => {
   const { daemon } = rig;
   const post = (query: string) => daemon.call('POST', `/v1/vms/web/${query}`);
-  await defineVm(STAND_IN, rig, 'web', { more: { ready: 'notify' } });
+  const { command, ...rest } = await defineVm(STAND_IN, rig, 'web');
+  const withVsock = [...(command as string[]), '--vsock', 'cid=3,socket=vsock.sock'];
+  await daemon.define('web', { ...rest, command: withVsock, ready: 'notify' });
   t.match(await post('start?wait=none'), { status: 202, json: { state: /^(stopped|starting)$/ } });
   t.match(await post('start?wait=running'), { status: 200, json: { state: 'running', ready: false } });
   t.match(await post('start?wait=ready&timeout=1'), {
@@ -204,6 +206,7 @@ daemonTest('checks a VM without starting it', options, async (t, rig) => {
     checks: [
       { name: 'definition' },
       { name: 'command' },
+      { name: 'host' },
       { name: 'credential CANARY', ok: true, detail: /bytes/ },
     ],
   });

@@ -32,6 +32,7 @@ async function until(readable: Readable, text: string): Promise<string> {
 test('keeps what a socket said, and gives it to followers before what comes', async t => {
   const { path, client } = await listen(t);
   const console = new Console();
+  t.teardown(() => console.disconnect());
   await console.connect({ kind: 'socket', path });
   const vmm = await client;
   const early = console.follow();
@@ -48,6 +49,7 @@ test('keeps what a socket said, and gives it to followers before what comes', as
 test('keeps the last 256 KiB', async t => {
   const { path, client } = await listen(t);
   const console = new Console();
+  t.teardown(() => console.disconnect());
   await console.connect({ kind: 'socket', path });
   (await client).end(
     Buffer.concat([Buffer.alloc(100_000, 'a'), Buffer.alloc(256 * 1024, 'b'), Buffer.from('c')]),
@@ -58,6 +60,7 @@ test('keeps the last 256 KiB', async t => {
 
 test('writes input to the socket, and says when there is none', async t => {
   const console = new Console();
+  t.teardown(() => console.disconnect());
   t.equal(await console.write(Buffer.from('x')), false);
   const { path, client } = await listen(t);
   await console.connect({ kind: 'socket', path });
@@ -69,6 +72,7 @@ test('writes input to the socket, and says when there is none', async t => {
 test('drops a follower that does not read rather than keep all for it', async t => {
   const { path, client } = await listen(t);
   const console = new Console();
+  t.teardown(() => console.disconnect());
   await console.connect({ kind: 'socket', path });
   const closed = once(console.follow(), 'close');
   (await client).end(Buffer.alloc(3 * 1024 * 1024));
@@ -79,6 +83,7 @@ test('follows a log from its first byte on, and reads the rest at the end', asyn
   const path = join(t.testdir(), 'console.log');
   writeFileSync(path, 'one');
   const console = new Console();
+  t.teardown(() => console.disconnect());
   await console.connect({ kind: 'log', path, inputSocket: '/nowhere' });
   t.equal(console.recent().toString(), 'one');
   const follower = console.follow();
@@ -94,6 +99,7 @@ test('forgets what the last VMM printed when it listens to another', async t => 
   const path = join(t.testdir(), 'console.log');
   writeFileSync(path, 'old');
   const console = new Console();
+  t.teardown(() => console.disconnect());
   await console.connect({ kind: 'log', path });
   await console.connect(undefined);
   t.equal(console.recent().length, 0);
