@@ -205,6 +205,7 @@ daemonTest('checks a VM without starting it', options, async (t, rig) => {
       { name: 'definition' },
       { name: 'command' },
       { name: 'credential CANARY', ok: true, detail: /bytes/ },
+      { name: 'host', ok: true },
     ],
   });
   t.strictSame(daemon.vmms(), []);
