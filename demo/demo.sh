@@ -33,9 +33,9 @@ clean_up() {
     wait "$DAEMON" 2>/dev/null || true
   fi
   kill_recorded_vmm
-  if [[ $status -ne 0 && -s ${D:-}/daemon.log ]]; then
+  if [[ $status -ne 0 && -s ${D:-}/log/daemon.log ]]; then
     printf '\nThe demo ended with status %s. The last lines of the daemon:\n' "$status" >&2
-    tail -n 5 "$D/daemon.log" >&2
+    tail -n 5 "$D/log/daemon.log" >&2
   fi
   if [[ -n ${D:-} ]]; then rm -rf "$D"; fi
   exit "$status"
@@ -60,9 +60,10 @@ run 'printf "%s\n" "$DB_PASSWORD" | node dist/demo/age.js encrypt $RECIPIENT $D/
 run 'ls -l $D && head -n 1 $D/api-key.age'
 
 title '3. The daemon'
+run 'mkdir $D/log'
 # In a process group of its own, so that Ctrl-C reaches this script alone and the VM can still be ended through the daemon.
 set -m
-run 'node dist/src/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/daemon.log 2>&1 &'
+run 'node dist/src/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/log/daemon.log 2>&1 &'
 DAEMON=$!
 set +m
 wait_until 20 '[[ -S $D/run/admin.sock ]] || ! kill -0 $DAEMON' && kill -0 "$DAEMON" || fail 'the daemon did not start'
@@ -106,7 +107,7 @@ run 'curl -sS --unix-socket $D/run/admin.sock http://localhost/v1/vms/demo/conso
 title '7. And they are nowhere else, while the VM runs'
 say "Both secrets, plain and as base64, in every process's command line and environment and every file that the daemon wrote."
 say 'Left out is the console, where this guest prints what it was given.'
-SEARCH='printf "%s\n" "$API_KEY" "$DB_PASSWORD" | node dist/demo/find-secret.js --except $D/run/vms/demo/console.log $D/run $D/state $D/daemon.log'
+SEARCH='printf "%s\n" "$API_KEY" "$DB_PASSWORD" | node dist/demo/find-secret.js --except $D/run/vms/demo/console.log $D/run $D/state $D/log'
 run "$SEARCH" || fail 'a secret is where it must not be'
 say 'Would it find one? Let us plant two:'
 run 'PLANTED_KEY="$API_KEY" sleep 30 & PLANTED=$!'

@@ -303,9 +303,11 @@ async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
       await vms
         .get(vm.name)
         .lifecycle.adopt()
-        .catch(error =>
-          logger.error({ vm: vm.name, detail: vm.describeProblem(error).detail }, 'adoption failed'),
-        );
+        .catch(error => {
+          // Its VMM may live: the next start or stop ends it.
+          vm.fail(error, 'start-failed');
+          logger.error({ vm: vm.name, problem: vm.problem }, 'adoption failed');
+        });
     }),
   );
 }

@@ -1,4 +1,7 @@
 // A start without the start: everything that can be known before a VMM runs, told item by item.
+import { noteOnFirstPage } from '../credentials/limits.js';
+import { credentialStringSize } from '../credentials/oem-string.js';
+import type { Delivery } from '../delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { planVm, prepareCredentials, type StartTools } from './start-vm.js';
@@ -53,7 +56,8 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
         detail: `${source} ${path ?? ''} (${sizeBytes} bytes)`,
       });
     }
-    for (const note of delivery.notes) checks.push({ name: 'note', ok: true, code: null, detail: note });
+    for (const note of notesOn(plan, delivery))
+      checks.push({ name: 'note', ok: true, code: null, detail: note });
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
     const { credential, flag } = error.details;
@@ -74,4 +78,14 @@ async function checkHost(plan: VmPlan, tools: StartTools): Promise<Check> {
     if (!(error instanceof VmsecretdError)) throw error;
     return { name: 'host', ok: false, code: error.code, detail: error.message };
   }
+}
+
+/** A guest that sends a receipt tells by itself what it lacks. */
+function notesOn(plan: VmPlan, { credentials, notes }: Delivery): string[] {
+  if (plan.channels.receipt !== undefined) return [...notes];
+  const note = noteOnFirstPage([
+    ...plan.staticOemStrings.map(string => Buffer.byteLength(string)),
+    ...credentials.map(({ name, sizeBytes }) => credentialStringSize(name, sizeBytes)),
+  ]);
+  return note === undefined ? [...notes] : [...notes, note];
 }

@@ -15,6 +15,8 @@ export interface GuestChannelOptions {
   mode: number;
   /** Who the VMM runs as, where that is somebody else. */
   owner?: UserIds | undefined;
+  /** How long a guest that connected may say nothing. */
+  silenceMs?: number;
 }
 
 export interface GuestChannel {
@@ -65,7 +67,7 @@ function readOne(socket: Socket, options: GuestChannelOptions): void {
     isTold = true;
     socket.destroy();
   };
-  socket.setTimeout(SILENCE_MS, tell);
+  socket.setTimeout(options.silenceMs ?? SILENCE_MS, tell);
   socket.on('error', () => {});
   socket.on('end', tell);
   socket.on('data', chunk => {

@@ -6,6 +6,7 @@ import { type GuestChannel, openGuestChannel } from './guest-channel.js';
 import { NOTIFY_LIMIT_BYTES, parseNotifyMessage } from './notify-message.js';
 import {
   isReceiptComplete,
+  isReceiptCut,
   parseReceipt,
   RECEIPT_LIMITS,
   ReceiptInvalidError,
@@ -13,9 +14,13 @@ import {
 } from './receipt.js';
 import type { Vm } from './vm.js';
 
+/** A guest sends one, or a few where it tries again; each becomes an event, so that there must be an end to them. */
+const MAXIMUM_RECEIPTS = 64;
+
 export class GuestReports {
   readonly #vm: Vm;
   #channels: GuestChannel[] = [];
+  #receipts = 0;
 
   constructor(vm: Vm) {
     this.#vm = vm;
@@ -28,6 +33,7 @@ export class GuestReports {
     owner?: UserIds,
   ): Promise<void> {
     await this.close();
+    this.#receipts = 0;
     const { notify, receipt } = plans;
     if (notify !== undefined) {
       this.#channels.push(
@@ -73,6 +79,9 @@ export class GuestReports {
   }
 
   #received(bytes: Buffer, credentials: readonly PreparedCredential[]): void {
+    if (bytes.length < RECEIPT_LIMITS.maxBytes && isReceiptCut(bytes)) return;
+    this.#receipts += 1;
+    if (this.#receipts > MAXIMUM_RECEIPTS) return;
     const expected = credentials.map(({ name, receiptDigest = '' }) => ({ name, digest: receiptDigest }));
     try {
       const verdict = verifyReceipt(parseReceipt(fromFirstLine(bytes)), expected);

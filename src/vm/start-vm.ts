@@ -195,14 +195,12 @@ async function bringUp({
       signal: either,
     });
   } catch (error) {
-    // Why it was ended says more than what broke off; what the VMM answered says more than that we then ended it.
-    const isAnswer = error instanceof VmsecretdError && error.details.status !== undefined;
-    const isKnown = signal.aborted || (isAnswer && !gone.signal.aborted);
+    const wasEnded = either.aborted;
     vmm.kill('SIGKILL');
-    await vmm.exited;
+    const { status } = await vmm.exited;
     await console.disconnect();
-    if (isKnown) throw signal.aborted ? signal.reason : error;
-    throw either.aborted ? either.reason : error;
+    // Why it ended says more than what broke off, unless we have just ended it: a status means that it exited.
+    throw wasEnded || status !== null ? either.reason : error;
   }
 }
 

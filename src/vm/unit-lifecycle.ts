@@ -213,6 +213,7 @@ export class UnitLifecycle implements Lifecycle {
   async #launchFailed({ invocationId }: LaunchRequest, error: unknown, answered: boolean): Promise<void> {
     const vm = this.#vm;
     vm.fail(error, 'start-failed');
+    await vm.reports.close();
     await removeRecord(vm.paths.record);
     const { code, detail } = vm.describeProblem(error);
     this.#attempt = undefined;
@@ -261,9 +262,11 @@ export class UnitLifecycle implements Lifecycle {
 
   async #climbDown(): Promise<void> {
     const vm = this.#vm;
+    const isPaused = vm.state === 'paused';
     vm.transition('stop');
     if (vm.running === undefined) return;
     await stopVm(vm.running, {
+      isPaused,
       timeoutMs: vm.definition.stopTimeoutSeconds * 1000,
       onStep: step => vm.publish('stop-step', { step }),
       signal: new AbortController().signal,

@@ -3,6 +3,7 @@
 // INVARIANTS
 // - The state changes only through nextState, and each change is an event.
 // - `running` is set exactly while a VMM with a booted guest belongs to this VM.
+// - What a guest reported counts for that guest alone: each start begins without it, each end forgets it.
 import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
@@ -12,7 +13,7 @@ import { Console } from './console.js';
 import type { VmEvents } from './events.js';
 import { GuestReports } from './guest-reports.js';
 import type { RunningVm } from './start-vm.js';
-import { nextState, type VmEvent, type VmState } from './state.js';
+import { isLive, nextState, type VmEvent, type VmState } from './state.js';
 import type { VmmExit } from './vmm-process.js';
 
 export interface Problem {
@@ -72,6 +73,7 @@ export class Vm {
     if (to === undefined) return false;
     const from = this.state;
     this.state = to;
+    if (!isLive(to)) this.#forgetGuest();
     const problem = to === 'failed' ? { problem: this.problem } : {};
     if (from !== to) this.publish('state', { from, state: to, ...problem });
     return true;
@@ -107,8 +109,10 @@ export class Vm {
 
   /** The guest's receipt: what is wrong with it, or nothing. */
   receiptCame(problems: readonly string[]): void {
-    this.receipt = problems.length === 0 ? 'verified' : `failed: ${problems.join(', ')}`;
-    this.publish('receipt', { receipt: this.receipt });
+    const receipt = problems.length === 0 ? 'verified' : `failed: ${problems.join(', ')}`;
+    if (receipt === this.receipt) return;
+    this.receipt = receipt;
+    this.publish('receipt', { receipt });
     if (problems.length === 0 && this.definition.ready === 'receipt') this.becomeReady();
   }
 
@@ -134,13 +138,17 @@ export class Vm {
   /** The VMM is gone; what that means for the state is for its supervisor to say. */
   vmmGone({ status, signal }: Pick<VmmExit, 'status' | 'signal'>): void {
     this.running = undefined;
-    this.ready = false;
-    this.guestStatus = null;
-    this.receipt = null;
+    this.#forgetGuest();
     this.startedAt = null;
     this.becomeOutdated([]);
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
+  }
+
+  #forgetGuest(): void {
+    this.ready = false;
+    this.guestStatus = null;
+    this.receipt = null;
   }
 
   describeProblem(error: unknown): Problem {

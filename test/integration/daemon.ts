@@ -22,6 +22,8 @@ export interface DaemonOptions {
   /** More of config.json. */
   config?: Readonly<Record<string, unknown>>;
   environment?: Readonly<Record<string, string>>;
+  /** For every call and wait, where VMs have slow guests. */
+  timeoutMs?: number;
 }
 
 /** A log record or an event. */
@@ -44,6 +46,7 @@ export class TestDaemon {
   /** Everything that the daemon and vmsecretctl said, but for consoles: a guest may print its secrets there. */
   readonly said: Buffer[] = [];
   readonly #options: DaemonOptions;
+  readonly #timeoutMs: number;
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #onSigterm = () => {
     this.#child?.kill('SIGKILL');
@@ -55,6 +58,7 @@ export class TestDaemon {
 
   private constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     // A file past tap's deadline is ended by SIGTERM; VMMs in sessions of their own would live on.
     process.once('SIGTERM', this.#onSigterm);
   }
@@ -112,7 +116,7 @@ export class TestDaemon {
     await this.until('the daemon is ready', () => {
       if (!this.isRunning) throw new Error(`the daemon exited with ${child.exitCode}: ${errors}`);
       // A VM's events have the same word, and no folders.
-      return this.log.slice(firstRecord).some(record => record.msg === 'ready' && 'folders' in record);
+      return this.log.slice(firstRecord).some(record => record.msg === 'listening');
     });
     await this.#followEvents();
   }
@@ -123,7 +127,7 @@ export class TestDaemon {
       method,
       path,
       body,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs,
     });
     if (!path.includes('/console')) this.said.push(answer.body);
     return answer;
@@ -164,7 +168,7 @@ export class TestDaemon {
     const child = spawn(process.execPath, [CTL, ...args], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env.PATH, VMSECRETD_SOCKET: this.socket('admin') },
-      timeout: TIMEOUT_MS,
+      timeout: this.#timeoutMs,
     });
     const output = { stdout: '', stderr: '' };
     for (const stream of ['stdout', 'stderr'] as const) {
@@ -180,7 +184,7 @@ export class TestDaemon {
   /** Looks again at every event and log record. @returns the first truthy look; throws at the deadline */
   async until<Result>(what: string, look: () => Promise<Result> | Result): Promise<NonNullable<Result>> {
     const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), TIMEOUT_MS);
+    const timer = setTimeout(() => late.abort(), this.#timeoutMs);
     try {
       for (;;) {
         const change = once(this.#changes, 'change', { signal: late.signal }).catch(() => {});
@@ -189,7 +193,7 @@ export class TestDaemon {
         await change;
         if (!late.signal.aborted) continue;
         const told = JSON.stringify(this.log.slice(-8));
-        throw new Error(`not so after ${TIMEOUT_MS} ms: ${what}. Last told: ${told}`);
+        throw new Error(`not so after ${this.#timeoutMs} ms: ${what}. Last told: ${told}`);
       }
     } finally {
       clearTimeout(timer);
@@ -209,7 +213,7 @@ export class TestDaemon {
       socketPath: this.socket('vmsecretd'),
       method: 'GET',
       path: `/v1/vms/${name}/console?follow=true`,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs,
     });
     let seen = '';
     try {
@@ -275,7 +279,7 @@ export class TestDaemon {
       socketPath: this.socket('vmsecretd'),
       method: 'GET',
       path: '/v1/events',
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs,
     });
     let type = '';
     const lines = createInterface({ input: response });

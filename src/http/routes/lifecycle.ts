@@ -50,7 +50,13 @@ export function addLifecycleRoutes(
         }
         await within(vm, wait, timeout, async signal => {
           await done;
-          if (wait === 'ready' || wait === 'stopped') await reach(vm, events, wait, signal);
+          if (wait === 'stopped') await reach(vm, events, wait, signal);
+          if (wait !== 'ready') return;
+          // Without a deadline of the caller's, the guest gets as long as its VMM had.
+          const readySeconds = timeout === undefined ? vm.definition.startTimeoutSeconds : undefined;
+          await within(vm, wait, readySeconds, late =>
+            reach(vm, events, wait, AbortSignal.any([signal, late])),
+          );
         });
         return vm.toJSON();
       },
@@ -87,9 +93,22 @@ async function within(
 
 function tooLate(vm: Vm, wait: Wait | undefined, timeoutSeconds: number): VmsecretdError {
   const status = vm.guestStatus === null ? '' : `; its guest says: ${vm.guestStatus}`;
+  const receipt =
+    wait === 'ready' && vm.receipt === 'pending'
+      ? '; no receipt of its credentials came: is vmsecretd-receipt, of the guest parts, installed in it?'
+      : '';
   return new VmsecretdError(
     wait === 'ready' ? 'ready_timeout' : 'vmm_timeout',
-    `VM ${vm.name} is ${vm.state} and not ${wait ?? 'done'} after ${timeoutSeconds} s${status}`,
+    `VM ${vm.name} is ${vm.state} and not ${wait ?? 'done'} after ${timeoutSeconds} s${status}${receipt}`,
+    { details: { vm: vm.name, state: vm.state } },
+  );
+}
+
+/** The VM runs on, so that an operator can look into its guest; whoever waited for it gets no ready VM. */
+function receiptFailed(vm: Vm): VmsecretdError {
+  return new VmsecretdError(
+    'ready_timeout',
+    `VM ${vm.name} is ${vm.state} without all of its credentials; its guest's receipt ${vm.receipt}`,
     { details: { vm: vm.name, state: vm.state } },
   );
 }
@@ -100,9 +119,11 @@ function reach(vm: Vm, events: VmEvents, wait: 'ready' | 'stopped', signal: Abor
     const look = () => {
       const down = vm.state === 'stopped' || vm.state === 'failed';
       const met = wait === 'ready' ? vm.ready : down;
-      if (!met && !down) return;
+      const isRefuted = wait === 'ready' && vm.receipt?.startsWith('failed') === true;
+      if (!met && !down && !isRefuted) return;
       unsubscribe();
       if (met) return resolve();
+      if (isRefuted) return reject(receiptFailed(vm));
       const why = vm.problem === null ? '' : `: ${vm.problem.detail}`;
       reject(
         new VmsecretdError(

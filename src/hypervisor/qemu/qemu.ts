@@ -111,7 +111,10 @@ async function connect(
       await client.execute(command);
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
-      throw new VmsecretdError(error.code, `VM ${vm}: ${error.message}`, { details: { vm }, cause: error });
+      throw new VmsecretdError(error.code, `VM ${vm}: ${error.message}`, {
+        details: { ...error.details, vm },
+        cause: error,
+      });
     } finally {
       client.close();
     }

@@ -1,6 +1,5 @@
-// What a scenario asks of a guest and gets back, whoever boots it: QEMU directly (boot-with-qemu.ts) or the daemon.
+// What a scenario asks of a guest and gets back.
 
-import type { ReceiptVerdict } from '../../../src/vm/receipt.js';
 import type { CpioEntry } from './cpio.js';
 
 /** One credential's source on the host. */
@@ -14,7 +13,7 @@ export interface GuestSecret {
 export interface GuestRequest {
   /** The VM's name. Booting a name again means that VM with changed secrets, rotated and restarted. */
   readonly vm: string;
-  /** By credential name. The booter delivers them, and a nonce of its own. */
+  /** By credential name. The daemon delivers them, and a nonce of its own. */
   readonly secrets: ReadonlyMap<string, GuestSecret>;
   /** Static strings that stand on the VM's own command line. */
   readonly oemStrings?: readonly string[];
@@ -27,12 +26,13 @@ export interface GuestRequest {
 export interface GuestOutcome {
   /** The serial console up to the line `VMSECRETD-TEST done` or further. */
   readonly console: string;
-  readonly receipt: ReceiptVerdict;
+  /** As the VM shows it: `verified`. */
+  readonly receipt: string | null;
 }
 
 /**
- * Boots a guest and waits for its last line. The guest never powers off by itself: the booter ends it, then or when the test
- * is over. Rejects with the daemon's VmsecretdError when it refuses the start.
+ * Boots a guest and waits for its last line. The guest never powers off by itself: it is ended when another one boots, or the
+ * test is over. Rejects with the daemon's VmsecretdError when it refuses the start, or the guest's receipt is not as it must be.
  */
 export type BootGuest = (request: GuestRequest) => Promise<GuestOutcome>;
 

@@ -1,0 +1,129 @@
+// "ready": "receipt" from end to end, the guest's part played by a peer on the UNIX socket of vsock port 8889: it answers
+// with what the stand-in VMM was given.
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { computeReceiptDigest } from '../../src/credentials/receipt-digest.js';
+import { decodeOemStrings } from '../guests/pvh/decode-oem-strings.js';
+import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
+import { daemonTest, type Rig } from './daemon-test.js';
+import { defineVm, STAND_IN } from './vmm.js';
+
+const NONCE = 'vmsecretd.nonce';
+
+function rule(title: string, body: (t: Test, rig: Rig) => Promise<void>): void {
+  daemonTest(`receipt: ${title}`, { config: { hypervisors: STAND_IN.hypervisors } }, body);
+}
+
+const VMM = {
+  ...STAND_IN,
+  command: (kernel: string) => [...STAND_IN.command(kernel), '--vsock', 'cid=3,socket=vsock.sock'],
+};
+
+async function defineWeb(rig: Rig, more: Record<string, unknown> = {}): Promise<void> {
+  await defineVm(VMM, rig, 'web', { more: { ready: 'receipt', ...more } });
+}
+
+/** Reads the credentials as the guest finds them; sends a receipt of all but those `dropped`. */
+async function acknowledge({ daemon }: Rig, dropped: readonly string[] = []): Promise<string[]> {
+  await daemon.untilVm('web', 'runs', vm => vm.state === 'running');
+  const found = decodeOemStrings(await daemon.untilConsole('web', END_OF_OEM_STRINGS));
+  const nonce = found.get(NONCE) ?? Buffer.alloc(0);
+  const kept = [...found].filter(([name]) => name !== NONCE && !dropped.includes(name));
+  const lines = kept.map(
+    ([name, value], index) =>
+      `CREDENTIAL_${index + 1}=${computeReceiptDigest(nonce, value)} ${value.length} ${name}`,
+  );
+  const guest = connect(join(daemon.runtime, 'vms/web/vsock.sock_8889'));
+  const closed = once(guest.resume(), 'close');
+  guest.write(['VMSECRETD_RECEIPT=1', ...lines, `VMSECRETD_RECEIPT_END=${lines.length}`, ''].join('\n'));
+  await closed;
+  return [...found.keys()];
+}
+
+rule('a start that waits for ready ends when the guest has acknowledged its credentials', async (t, rig) => {
+  const { daemon } = rig;
+  await defineWeb(rig);
+  const start = daemon.call('POST', '/v1/vms/web/start?wait=ready');
+  t.match(await daemon.untilVm('web', 'runs', vm => vm.state === 'running'), {
+    receipt: 'pending',
+    ready: false,
+  });
+  t.strictSame(await acknowledge(rig), [NONCE, 'CANARY'], 'the nonce comes first');
+  t.match(await start, { status: 200, json: { state: 'running', ready: true, receipt: 'verified' } });
+  await daemon.until('the event has come', () =>
+    daemon.events.some(event => event.type === 'receipt' && event.receipt === 'verified'),
+  );
+});
+
+rule('a start that waits for ready fails when a credential did not arrive, and names it', async (t, rig) => {
+  const { daemon } = rig;
+  await defineWeb(rig);
+  const start = daemon.call('POST', '/v1/vms/web/start?wait=ready');
+  await acknowledge(rig, ['CANARY']);
+  t.match(await start, { status: 504, json: { code: 'ready_timeout', detail: /CANARY is missing/ } });
+  t.match(await daemon.show('web'), {
+    state: 'running',
+    ready: false,
+    receipt: 'failed: CANARY is missing',
+  });
+  t.match(
+    await daemon.call('POST', '/v1/vms/web/start?wait=ready'),
+    { status: 504 },
+    'and whoever asks later learns the same',
+  );
+});
+
+rule(
+  'a guest that acknowledges nothing is waited for as long as startTimeoutSeconds says',
+  async (t, rig) => {
+    await defineWeb(rig, { startTimeoutSeconds: 2 });
+    t.match(await rig.daemon.call('POST', '/v1/vms/web/start?wait=ready'), {
+      status: 504,
+      json: { code: 'ready_timeout', detail: /not ready after 2 s; no receipt of its credentials came/ },
+    });
+    t.match(await rig.daemon.show('web'), { state: 'running', ready: false, receipt: 'pending' });
+  },
+);
+
+rule('each start has a nonce of its own', async (t, rig) => {
+  const { daemon } = rig;
+  await defineWeb(rig);
+  const nonces = new Set<string | undefined>();
+  for (const verb of ['start', 'restart']) {
+    await daemon.act('web', verb);
+    await acknowledge(rig);
+    await daemon.untilVm('web', 'is verified', vm => vm.receipt === 'verified');
+    const found = decodeOemStrings(await daemon.untilConsole('web', END_OF_OEM_STRINGS));
+    nonces.add(found.get(NONCE)?.toString('hex'));
+    t.equal(found.get(NONCE)?.length, 32);
+  }
+  t.equal(nonces.size, 2);
+});
+
+rule('the name of the nonce is taken, and it counts among the OEM strings', async (t, rig) => {
+  const { daemon } = rig;
+  await defineWeb(rig, { oemStrings: [`io.systemd.credential:${NONCE}=known`] });
+  t.match(await daemon.call('POST', '/v1/vms/web/start'), {
+    json: { code: 'credential_duplicate', detail: /vmsecretd\.nonce/ },
+  });
+  const strings = Array.from({ length: 254 }, (_, index) => `string ${index}`);
+  await defineWeb(rig, { oemStrings: strings });
+  t.match(await daemon.call('POST', '/v1/vms/web/start'), { json: { code: 'credentials_too_many' } });
+});
+
+rule('check tells what systemd 252 would not read, but where a receipt tells', async (t, rig) => {
+  const { daemon } = rig;
+  const large = { LARGE: { age: await daemon.seal('large', Buffer.alloc(3_050)) } };
+  const notes = async (more: Record<string, unknown>) => {
+    await defineWeb(rig, more);
+    const { json } = await daemon.call('POST', '/v1/vms/web/check');
+    const { ok, checks } = json as { ok: boolean; checks: { name: string; detail: string }[] };
+    t.equal(ok, true);
+    return checks.filter(({ name }) => name === 'note').map(({ detail }) => detail);
+  };
+  t.match(await notes({ ready: 'boot', credentials: large }), [/systemd 252 .* reads 4091/]);
+  t.strictSame(await notes({ ready: 'receipt', credentials: large }), []);
+  t.strictSame(await notes({ ready: 'boot' }), []);
+});
