@@ -39,6 +39,7 @@ import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
 import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
+import { endOrphans } from './vm/orphans.js';
 import { OutdatedWatch } from './vm/outdated.js';
 import { SecretRetry } from './vm/secret-retry.js';
 import { showCommand } from './vm/show-command.js';
@@ -168,7 +169,12 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     digestKey: startTools.digestKey,
     defaultSupervisor: options.defaultSupervisor,
   });
+  const orphans = await endOrphans({
+    runtimeDirectory: folders.runtimeDirectory,
+    uidsOf: name => spawnedUids(name, vms, config),
+  });
   await adoptAll(vms, logger);
+  for (const { vm, pid } of orphans) startAgain(vm, pid, vms, logger);
   const roles = new WeakMap<object, SocketRole>();
   const app = await buildApp({
     vms,
@@ -271,6 +277,23 @@ function watchChanges(tools: ChangeTools): () => void {
     retry.close();
     pathWatch.close();
   };
+}
+
+/** Whose VMMs of this VM can be children of an earlier daemon; undefined where systemd runs them. */
+async function spawnedUids(name: string, vms: Vms, config: Config): Promise<Set<number> | undefined> {
+  const definition = vms.find(name)?.vm.definition;
+  if (definition?.supervisor === 'unit') return undefined;
+  const user = definition?.user ?? config.user;
+  const owner = await resolveUser(name, user, undefined).catch(() => undefined);
+  return new Set([process.getuid?.() ?? 0, ...(owner === undefined ? [] : [owner.uid])]);
+}
+
+/** As one whose record says `starting`: what was asked for happens, with fresh secrets. */
+function startAgain(name: string, pid: number, vms: Vms, logger: Logger): void {
+  logger.warn({ vm: name, pid }, 'ended a VMM that an earlier daemon had spawned and not noted');
+  const found = vms.find(name);
+  // A start that fails is told by the VM's own problem.
+  if (found?.vm.state === 'stopped') found.lifecycle.start().catch(() => {});
 }
 
 /** One VMM that cannot be taken over keeps nobody else from being. */

@@ -25,6 +25,7 @@ const TIMEOUT_MS = 60_000;
 export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
   const { definition, paths } = vm;
   const checks: Check[] = [{ name: 'definition', ok: true, code: null, detail: definition.path }];
+  let host: Check | undefined;
   const bringsOwnCommand = definition.command === undefined && definition.vmConfig === undefined;
   try {
     const plan = await planVm(tools, {
@@ -41,7 +42,7 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
       detail: bringsOwnCommand ? `brought by the launcher of ${definition.unit}` : plan.program,
     });
     if (!bringsOwnCommand) {
-      checks.push(await checkHost(plan, tools));
+      host = await checkHost(plan, tools);
     }
     if (definition.delivery === 'cmdline')
       checks.push({ name: 'delivery', ok: true, code: null, detail: EXPOSED });
@@ -64,6 +65,7 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
       credential !== undefined ? `credential ${credential}` : flag !== undefined ? `option ${flag}` : 'start';
     checks.push({ name, ok: false, code: error.code, detail: error.message });
   }
+  if (host !== undefined) checks.push(host);
   return { ok: checks.every(check => check.ok), checks };
 }
 

@@ -1,9 +1,10 @@
 // Refuses a start that another VM or the host itself stands in the way of, naming what and whom, before secrets are read.
 //
 // INVARIANT: what a VM claims is compared and noted in one step, so of two VMs that start at once one is refused.
-import { open, realpath, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { open, readFile, realpath, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { VmsecretdError } from '../errors.js';
+import { systemErrorCode, VmsecretdError } from '../errors.js';
 import type { HostClaim, HostNeeds } from '../hypervisor/host-needs.js';
 import type { VmEvents } from './events.js';
 import { isPortFree, parsePortClaim } from './host-port.js';
@@ -101,19 +102,20 @@ async function refuseMissing(needs: HostNeeds, site: VmmSite): Promise<void> {
   const { vm, workingDirectory } = site;
   for (const { what, path: given } of needs.files) {
     const path = resolve(workingDirectory, given);
-    if ((await find(path)) !== undefined) continue;
+    if ((await find(path, site)) !== 'missing') continue;
     throw refused(vm, `${what} ${path} does not exist; create it, or correct its path`, { path });
   }
   for (const { what, path: given } of needs.sockets) {
     const path = resolve(workingDirectory, given);
-    const found = await find(path);
-    if (found?.isSocket()) continue;
-    const why = found === undefined ? 'does not exist' : 'is no socket';
+    const found = await find(path, site);
+    if (found === 'unknown' || (found !== 'missing' && found.isSocket())) continue;
+    const why = found === 'missing' ? 'does not exist' : 'is no socket';
     throw refused(vm, `${what} ${path} ${why}; start the program that listens there first`, { path });
   }
   if (site.isRoot) return;
+  const interfaces = await readInterfaces(site);
   for (const { kind, value } of needs.claims) {
-    if (kind !== 'tap' || (await find(`/sys/class/net/${value}`)) !== undefined) continue;
+    if (kind !== 'tap' || interfaces?.has(value) !== false) continue;
     const remedy = `ip tuntap add ${value} mode tap user USER`;
     throw refused(vm, `tap ${value} does not exist, and its VMM may not make one; make it with: ${remedy}`, {
       tap: value,
@@ -140,10 +142,11 @@ async function refuseTakenPorts(
 
 const KVM = '/dev/kvm';
 
-async function refuseWithoutKvm({ vm, program, canOpen }: VmmSite): Promise<void> {
-  if ((await find(KVM)) === undefined) {
+async function refuseWithoutKvm(site: VmmSite): Promise<void> {
+  const { vm, program, canOpen } = site;
+  if ((await find(KVM, site)) === 'missing') {
     // The other hypervisor that the program knows; and a script may run whatever it likes.
-    if ((await find('/dev/mshv')) !== undefined || !(await isBinary(program))) return;
+    if ((await find('/dev/mshv', site)) !== 'missing' || !(await isBinary(program))) return;
     throw refused(
       vm,
       `${KVM} does not exist; load the kernel module kvm_intel or kvm_amd, or let the VM be run by "hypervisor": "qemu"`,
@@ -167,8 +170,26 @@ async function isBinary(program: string): Promise<boolean> {
   }
 }
 
-function find(path: string) {
-  return stat(path).catch(() => undefined);
+/** As the VMM will find it. What nobody lets us look at is for the VMM to tell. */
+async function find(path: string, { viewOf }: VmmSite): Promise<Stats | 'missing' | 'unknown'> {
+  const places = viewOf === undefined ? [path] : [path, `/proc/${viewOf}/root${path}`];
+  let isUnknown = false;
+  for (const place of places) {
+    try {
+      return await stat(place);
+    } catch (error) {
+      const code = systemErrorCode(error);
+      isUnknown ||= code !== 'ENOENT' && code !== 'ENOTDIR';
+    }
+  }
+  return isUnknown ? 'unknown' : 'missing';
+}
+
+/** Names of the VMM's network interfaces; undefined where they cannot be read. */
+async function readInterfaces({ viewOf }: VmmSite): Promise<ReadonlySet<string> | undefined> {
+  const text = await readFile(`/proc/${viewOf ?? 'self'}/net/dev`, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  return new Set([...text.matchAll(/^ *([^ :|]+):/gm)].map(([, name = '']) => name));
 }
 
 function refused(vm: string, why: string, details: Record<string, string>): VmsecretdError {

@@ -87,6 +87,7 @@ export class Console {
     const follow = (socket: Socket) => {
       this.#input = Promise.resolve(socket);
       socket.on('data', bytes => this.#append(bytes));
+      // Not events.once: it rejects where a VMM that is killed resets the connection.
       closed = new Promise<void>(resolve => socket.once('close', () => resolve())).then(async () => {
         while (!ended.signal.aborted) {
           const again = await connectTo(path).catch(() => undefined);

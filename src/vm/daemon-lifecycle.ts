@@ -134,7 +134,8 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   #enqueue(verb: LifecycleVerb, work: () => Promise<void>): Promise<void> {
-    clearTimeout(this.#restartTimer);
+    // Whoever asks a VM that broke to pause is refused, and does not keep it from being started again.
+    if (verb !== 'pause' && verb !== 'resume' && verb !== 'reboot') clearTimeout(this.#restartTimer);
     const last = this.#lastInLine;
     if (last?.verb === verb && (verb === 'start' || verb === 'stop' || verb === 'kill')) return last.done;
     const done = this.#lock(work);
@@ -149,6 +150,8 @@ export class DaemonLifecycle implements Lifecycle {
 
   async #start(): Promise<void> {
     const vm = this.#vm;
+    // A kill that came meanwhile has its place in the line behind us; its VMM ends first all the same.
+    if (vm.state === 'stopping') await vm.running?.vmm.exited;
     await this.#ending;
     if (vm.state === 'running') return;
     if (vm.state === 'paused') throw stateConflict(vm, 'start', 'resume it instead');
@@ -157,24 +160,39 @@ export class DaemonLifecycle implements Lifecycle {
     vm.transition('start');
     try {
       await endRecordedVmm(vm);
-      const running = await this.#tools.startLimit(() => this.#bringUp(abort.signal));
+      const running = await this.#whenAllowed(abort.signal);
       vm.booted(running);
-      this.#watch(running);
-      await keepRecord(vm, running, 'running');
+      // Without it the record of the VMM's start still stands, from where the VM can be adopted.
+      const recorded = keepRecord(vm, running, 'running').catch(error => void vm.describeProblem(error));
+      this.#watch(running, recorded);
+      await recorded;
     } catch (error) {
       if (abort.signal.aborted) vm.transition('ended');
       else vm.fail(error, 'start-failed');
       await vm.reports.close();
-      await removeRecord(vm.paths.record);
+      await this.#forgetRecord();
       throw error;
     } finally {
       this.#startAbort = undefined;
     }
   }
 
+  /** A start that still waits for its turn ends as soon as it is told to. */
+  #whenAllowed(signal: AbortSignal): Promise<RunningVm> {
+    return new Promise((resolve, reject) => {
+      const refuse = () => reject(signal.reason);
+      signal.addEventListener('abort', refuse);
+      const begin = async () => {
+        signal.removeEventListener('abort', refuse);
+        signal.throwIfAborted();
+        return this.#bringUp(signal);
+      };
+      this.#tools.startLimit(begin).then(resolve, reject);
+    });
+  }
+
   async #bringUp(signal: AbortSignal): Promise<RunningVm> {
     const vm = this.#vm;
-    signal.throwIfAborted();
     const owner = await this.#tools.resolveOwner();
     return startVm(this.#tools.startTools(), {
       definition: vm.definition,
@@ -220,10 +238,15 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   /** Notices the end of a VMM, whenever it comes. */
-  #watch(running: RunningVm): void {
+  #watch(running: RunningVm, recorded: Promise<void> = Promise.resolve()): void {
     void running.vmm.exited.then(exit => {
-      this.#ending = this.#vmmGone(running, exit);
+      this.#ending = recorded.then(() => this.#vmmGone(running, exit));
     });
+  }
+
+  /** One that stays names a process that is gone, and the next daemon sees that. */
+  async #forgetRecord(): Promise<void> {
+    await removeRecord(this.#vm.paths.record).catch(error => void this.#vm.describeProblem(error));
   }
 
   async #vmmGone(running: RunningVm, exit: VmmExit): Promise<void> {
@@ -231,7 +254,7 @@ export class DaemonLifecycle implements Lifecycle {
     running.control.close();
     await vm.console.disconnect();
     await vm.reports.close();
-    await removeRecord(vm.paths.record);
+    await this.#forgetRecord();
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
@@ -246,8 +269,15 @@ export class DaemonLifecycle implements Lifecycle {
     signal: AbortSignal,
   ): Promise<VmmProcess> {
     const vmm = await this.#tools.spawnVmm(plan, owner, signal);
-    await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
-    return vmm;
+    try {
+      await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
+      return vmm;
+    } catch (error) {
+      // Nobody would find it again.
+      vmm.kill('SIGKILL');
+      await vmm.exited;
+      throw error;
+    }
   }
 
   #scheduleRestart(clean: boolean): void {
@@ -262,8 +292,10 @@ export class DaemonLifecycle implements Lifecycle {
     }
     this.#restartTimer = setTimeout(() => {
       vm.restarts += 1;
-      // A start that fails is told by the VM's own problem.
-      this.#enqueue('start', () => this.#start()).catch(() => {});
+      this.#enqueue('start', () => this.#start()).catch(() => {
+        // Its problem tells why. For secrets SecretRetry waits; anything else may be better the next time.
+        if (vm.state === 'failed' && !vm.problem?.code.startsWith('secret_')) this.#scheduleRestart(false);
+      });
     }, next.delayMs);
   }
 

@@ -10,6 +10,8 @@ export interface VmmSite {
   vm: string;
   program: string;
   workingDirectory: string;
+  /** A process with the VMM's view of files and network, which a hardened daemon does not share; undefined: ours. */
+  viewOf: number | undefined;
   /** Root's VMM makes a tap that is missing. */
   isRoot: boolean;
   /** Something runs before the VMM and may make what is missing now. */
@@ -37,6 +39,7 @@ export async function describeSite({ definition, paths }: Vm, options: SiteOptio
       vm,
       program,
       workingDirectory,
+      viewOf: launcher?.pid,
       isRoot: launcher === undefined || launcher.uid === 0,
       isPrepared: launcher === undefined,
       // Groups, devices and capabilities are the unit's own.
@@ -48,6 +51,7 @@ export async function describeSite({ definition, paths }: Vm, options: SiteOptio
     vm,
     program,
     workingDirectory: definition.workingDirectory ?? paths.directory,
+    viewOf: undefined,
     isRoot: (ids?.uid ?? process.getuid?.()) === 0,
     isPrepared: definition.preStart.length > 0,
     canOpen: path => (ids === undefined ? canOpenOurselves(path) : canUserOpen(ids, path)),

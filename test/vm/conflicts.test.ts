@@ -27,6 +27,7 @@ function makeHost(t: Test) {
     vm,
     program: '/bin/true',
     workingDirectory: folder,
+    viewOf: undefined,
     isRoot: true,
     isPrepared: false,
     canOpen: async () => true,
@@ -166,6 +167,9 @@ t.test('a tap that is missing is refused where the VMM may not make it', async t
     /tap no-such-tap does not exist.*ip tuntap add/,
   );
   await claims.check(own('tap', 'lo'), user);
+  // A unit's process has its own view of the host; this one has ours.
+  await claims.check(own('tap', 'lo'), { ...user, viewOf: process.pid });
+  await refuses(t, claims.check(own('tap', 'no-such-tap'), { ...user, viewOf: process.pid }), /no-such-tap/);
 });
 
 t.test('refuses cloud-hypervisor where its user may not open /dev/kvm', async t => {

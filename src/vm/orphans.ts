@@ -1,0 +1,93 @@
+// Ends VMMs that an earlier daemon spawned and was killed before it noted them: nobody knows them, and they hold what a
+// VM needs. Whoever else has a VM's API socket on its command line, ch-remote say, is left alone.
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fifoPaths } from '../hypervisor/qemu/fifo-delivery.js';
+import { isSameProcess, type ProcessFacts, readProcess } from '../system/procfs.js';
+import { killSame } from './adoption.js';
+import { readRecord } from './record.js';
+
+export interface OrphanSearch {
+  /** With vms/NAME/ of every VM, and records/. */
+  runtimeDirectory: string;
+  /** Who may run a VMM of this VM; undefined where its VMMs are no children of ours. */
+  uidsOf(vm: string): Promise<ReadonlySet<number> | undefined>;
+}
+
+export interface Orphan {
+  vm: string;
+  pid: number;
+}
+
+/** How long a killed process may take to be gone; its memory is given back first. */
+const GONE_TIMEOUT_MS = 5_000;
+const GONE_POLL_MS = 5;
+
+/** Called before VMs are adopted and before any is started. @returns what was ended */
+export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
+  const { runtimeDirectory } = search;
+  const recorded = await readRecordedProcesses(join(runtimeDirectory, 'records'));
+  const ended: Orphan[] = [];
+  for (const pid of await listPids()) {
+    // Most processes are others': a look at their arguments is all they cost.
+    if (!(await readArguments(pid)).includes(join(runtimeDirectory, 'vms'))) continue;
+    const process = await readProcess(pid).catch(() => null);
+    if (process === null || recorded.has(keyOf(process))) continue;
+    const vm = findVmName(process.argv, runtimeDirectory);
+    if (vm === undefined || !(await isSessionLeader(pid))) continue;
+    const uids = await search.uidsOf(vm);
+    if (process.uid === null || !uids?.has(process.uid)) continue;
+    await end(process);
+    ended.push({ vm, pid });
+  }
+  return ended;
+}
+
+/** By the API socket that we gave it, or by the FIFO from where a shell is to read what it becomes. */
+export function findVmName(argv: readonly string[], runtimeDirectory: string): string | undefined {
+  const prefix = `${join(runtimeDirectory, 'vms')}/`;
+  for (const argument of argv) {
+    const at = argument.indexOf(prefix);
+    // The whole argument is the path, or a part such as `path=…` or `unix:…`; not the end of a longer path.
+    const isPath = at === 0 || (at > 0 && '=:'.includes(argument.charAt(at - 1)));
+    const vm = !isPath ? undefined : argument.slice(at + prefix.length).split('/')[0];
+    if (vm === undefined) continue;
+    const directory = prefix + vm;
+    const owned = [`${directory}/api.sock`, ...fifoPaths(directory, 1)];
+    const path = argument.slice(at);
+    if (owned.some(file => path === file || path.startsWith(`${file},`))) return vm;
+  }
+  return undefined;
+}
+
+async function end({ pid, startTimeTicks }: ProcessFacts): Promise<void> {
+  await killSame(pid, startTimeTicks, 'SIGKILL');
+  const deadline = Date.now() + GONE_TIMEOUT_MS;
+  while ((await isSameProcess(pid, startTimeTicks)) && Date.now() < deadline) await delay(GONE_POLL_MS);
+}
+
+/** We spawn each VMM in a session of its own; what a person or a script runs is in theirs. */
+async function isSessionLeader(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // State, parent, process group, session: the fields after the name in parentheses (proc(5)).
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]) === pid;
+}
+
+async function readRecordedProcesses(directory: string): Promise<ReadonlySet<string>> {
+  const files = (await readdir(directory).catch(() => [])).filter(file => file.endsWith('.json'));
+  const records = await Promise.all(files.map(file => readRecord(join(directory, file))));
+  return new Set(records.flatMap(record => (record === undefined ? [] : [keyOf(record)])));
+}
+
+function keyOf({ pid, startTimeTicks }: Pick<ProcessFacts, 'pid' | 'startTimeTicks'>): string {
+  return `${pid} ${startTimeTicks}`;
+}
+
+async function listPids(): Promise<number[]> {
+  return (await readdir('/proc')).map(Number).filter(pid => Number.isInteger(pid) && pid > 1);
+}
+
+async function readArguments(pid: number): Promise<string> {
+  return readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+}

@@ -1,0 +1,123 @@
+// What changes around VMs: secrets and definitions, other VMs, and what the metrics say of it.
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { daemonTest, type Rig } from './daemon-test.js';
+import { defineVm, STAND_IN } from './vmm.js';
+
+const options = { config: { hypervisors: STAND_IN.hypervisors } };
+
+/** As agenix does: every generation a folder, and a link that is swapped. */
+function swapGeneration({ daemon }: Rig, generation: string, secret: string): string {
+  const link = join(daemon.folder, 'agenix');
+  mkdirSync(join(daemon.folder, 'agenix.d', generation), { recursive: true });
+  writeFileSync(join(daemon.folder, 'agenix.d', generation, 'password'), secret);
+  symlinkSync(join('agenix.d', generation), `${link}.new`);
+  renameSync(`${link}.new`, link);
+  return join(link, 'password');
+}
+
+daemonTest('shows what is outdated, across a daemon’s end, until a restart', options, async (t, rig) => {
+  const { daemon, canary } = rig;
+  const file = swapGeneration(rig, '1', 'first');
+  await defineVm(STAND_IN, rig, 'web', { more: { credentials: { PASSWORD: { file } } } });
+  await daemon.act('web', 'start');
+  swapGeneration(rig, '2', 'second');
+  await daemon.untilVm('web', 'is outdated', vm => vm.outdated.includes('credential PASSWORD'));
+  t.match(daemon.events.filter(({ type }) => type === 'outdated').at(-1), {
+    vm: 'web',
+    outdated: ['credential PASSWORD'],
+  });
+  t.match((await daemon.call('GET', '/metrics')).body.toString(), /^vmsecretd_vms_outdated 1$/m);
+  await daemon.act('web', 'reboot');
+  t.same((await daemon.show('web')).outdated, ['credential PASSWORD'], 'a reboot keeps the old secrets');
+  await daemon.kill9();
+  await daemon.seal('canary', `${canary.text}-newer`);
+  await daemon.restart();
+  await daemon.untilVm('web', 'is outdated twice', vm => vm.outdated.length === 2);
+  t.same((await daemon.show('web')).outdated, ['credential CANARY', 'credential PASSWORD']);
+  t.match(await daemon.ctl('restart', '--outdated'), { status: 0 });
+  t.match(await daemon.show('web'), { state: 'running', outdated: [] });
+});
+
+daemonTest('restarts with onChange, but not into a start that would fail', options, async (t, rig) => {
+  const { daemon } = rig;
+  const file = join(daemon.secrets, 'password');
+  writeFileSync(file, 'first');
+  const more = { onChange: 'restart', credentials: { PASSWORD: { file } } };
+  await defineVm(STAND_IN, rig, 'web', { more });
+  const { pid } = await daemon.act('web', 'start');
+  writeFileSync(file, 'second');
+  const again = await daemon.untilVm('web', 'was restarted', vm => vm.state === 'running' && vm.pid !== pid);
+  t.same(again.outdated, []);
+  writeFileSync(join(daemon.secrets, 'canary.age'), 'no age file');
+  await daemon.until('the refusal is logged', () =>
+    daemon.log.some(record => String(record.msg).startsWith('onChange: not restarted')),
+  );
+  t.match(await daemon.show('web'), { state: 'running', pid: again.pid, outdated: ['credential CANARY'] });
+});
+
+daemonTest('a VM that lacks a secret starts when the secret comes', options, async (t, rig) => {
+  const { daemon } = rig;
+  const file = join(daemon.secrets, 'late');
+  await defineVm(STAND_IN, rig, 'web', { more: { restart: 'on-failure', credentials: { LATE: { file } } } });
+  t.match((await daemon.call('POST', '/v1/vms/web/start')).json, { code: 'secret_missing' });
+  writeFileSync(file, 'here');
+  await daemon.untilVm('web', 'runs', vm => vm.state === 'running');
+  const metrics = (await daemon.call('GET', '/metrics')).body.toString();
+  t.match(metrics, /^vmsecretd_failures_total\{code="secret_missing",during="start"\} 1$/m);
+});
+
+daemonTest('reads a definition file again when it changes under a VM that runs', options, async (t, rig) => {
+  const { daemon } = rig;
+  const definition = await defineVm(STAND_IN, rig, 'kept');
+  const path = join(daemon.definitions, 'web.json');
+  const write = (json: object) =>
+    writeFileSync(path, JSON.stringify({ ...definition, supervisor: 'daemon', ...json }));
+  write({});
+  await daemon.call('POST', '/v1/reload');
+  await daemon.act('web', 'start');
+  write({ oemStrings: ['new'] });
+  await daemon.untilVm('web', 'is outdated', vm => vm.outdated.includes('definition'));
+  write({ restart: 'no', stopTimeoutSeconds: 5 });
+  await daemon.untilVm('web', 'is as declared', vm => vm.outdated.length === 0);
+  rmSync(path);
+  t.match(await daemon.show('web'), { state: 'running' });
+});
+
+daemonTest('refuses what another VM has, before and after a daemon’s end', options, async (t, rig) => {
+  const { daemon } = rig;
+  const kernel = join(daemon.folder, 'first.elf');
+  const vsock = (name: string) => ['--vsock', `cid=3,socket=${join(daemon.folder, name)}.vsock`];
+  for (const name of ['first', 'second']) {
+    await defineVm(STAND_IN, rig, name, { more: { command: [...STAND_IN.command(kernel), ...vsock(name)] } });
+  }
+  await daemon.act('first', 'start');
+  const refusal = {
+    status: 409,
+    json: { code: 'resource_conflict', detail: /VM first has the vsock CID 3/ },
+  };
+  t.match(await daemon.call('POST', '/v1/vms/second/start'), refusal);
+  await daemon.kill9();
+  await daemon.restart();
+  t.match(await daemon.call('POST', '/v1/vms/second/start'), refusal);
+  t.match((await daemon.call('POST', '/v1/vms/second/check')).json, {
+    ok: false,
+    checks: [
+      { name: 'definition' },
+      { name: 'command' },
+      { name: 'credential CANARY' },
+      { name: 'host', ok: false },
+    ],
+  });
+  await daemon.act('first', 'stop');
+  await daemon.act('second', 'start');
+  await defineVm(STAND_IN, rig, 'third', { more: { command: STAND_IN.command('/nowhere/vmlinux') } });
+  t.match(await daemon.call('POST', '/v1/vms/third/start'), {
+    status: 409,
+    json: { code: 'resource_conflict', detail: /kernel \/nowhere\/vmlinux does not exist/ },
+  });
+  const metrics = (await daemon.call('GET', '/metrics', undefined, 'vmsecretd')).body.toString();
+  t.match(metrics, /^vmsecretd_failures_total\{code="resource_conflict",during="start"\} 2$/m);
+  t.match(metrics, /^vmsecretd_start_duration_seconds_count\{phase="boot"\} 1$/m);
+  t.match(await daemon.call('GET', '/metrics', undefined, 'launch'), { status: 403 });
+});
