@@ -22,9 +22,9 @@ clean_up() {
     wait "$DAEMON" 2>/dev/null || true
   fi
   kill_recorded_vmm
-  if [[ $status -ne 0 && -s ${D:-}/daemon.log ]]; then
+  if [[ $status -ne 0 && -s ${D:-}/log/daemon.log ]]; then
     printf '\nThe demo ended with status %s. The last lines of the daemon:\n' "$status" >&2
-    tail -n 5 "$D/daemon.log" >&2
+    tail -n 5 "$D/log/daemon.log" >&2
   fi
   if [[ -n ${D:-} ]]; then rm -rf "$D"; fi
   exit "$status"
@@ -34,9 +34,10 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 start_daemon() {
+  run 'mkdir $D/log'
   # In a process group of its own, so that Ctrl-C reaches this script alone and the VM can still be ended through the daemon.
   set -m
-  run 'node dist/src/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/daemon.log 2>&1 &'
+  run 'node dist/src/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/log/daemon.log 2>&1 &'
   DAEMON=$!
   set +m
   wait_until 20 '[[ -S $D/run/admin.sock ]] || ! kill -0 $DAEMON' && kill -0 "$DAEMON" || fail 'the daemon did not start'

@@ -84,7 +84,7 @@ async function run(flags: Flags): Promise<void> {
     probe: () => daemon.probe(),
     logger,
   });
-  logger.info({ folders, pid: process.pid }, 'ready');
+  logger.info({ folders, pid: process.pid }, 'listening');
   await notifier.ready(status());
   daemon.autostart();
 }

@@ -18,9 +18,13 @@ export function createJsonValidator(schema: object): (value: unknown) => FieldPr
     // Of a failed union only the union itself is told, with every value it would have taken.
     const unions = errors.filter(error => error.keyword === 'anyOf').map(error => error.instancePath);
     return errors
-      .filter(error => error.keyword === 'anyOf' || !unions.some(path => error.instancePath.startsWith(path)))
+      .filter(error => error.keyword === 'anyOf' || !unions.some(path => isWithin(error.instancePath, path)))
       .map(describeError);
   };
+}
+
+function isWithin(path: string, ancestor: string): boolean {
+  return path === ancestor || path.startsWith(`${ancestor}/`);
 }
 
 function describeError(error: ErrorObject): FieldProblem {

@@ -8,16 +8,19 @@ import type { FastifyInstance } from 'fastify';
 import pLimit from 'p-limit';
 import type { Config, Folders } from './config.js';
 import type { SupervisorKind } from './definition/definition.js';
-import { Definitions } from './definition/definitions.js';
+import { digestDefinition } from './definition/definition-digest.js';
+import { Definitions, readDefinitionFile } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
 import type { SourceToDigest } from './delivery/protocol.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import type { SocketRole } from './http/access.js';
 import { buildApp } from './http/app.js';
+import { listenForMetrics } from './http/metrics-listener.js';
 import { createCloudHypervisor } from './hypervisor/cloud-hypervisor/cloud-hypervisor.js';
 import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
 import { createQemu } from './hypervisor/qemu/qemu.js';
 import type { Logger } from './log.js';
+import { Metrics } from './metrics.js';
 import { prepareDirectory, spawnVmm } from './supervisor/daemon-child.js';
 import { writeLaunchAnswer } from './supervisor/launch-answer.js';
 import { checkLaunchRequest } from './supervisor/launch-request.js';
@@ -31,6 +34,7 @@ import { listenOn } from './system/sockets.js';
 import { requestUnix } from './system/unix-http.js';
 import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
+import { HostClaims } from './vm/conflicts.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
 import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
@@ -41,6 +45,7 @@ import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
 import { UnitLifecycle } from './vm/unit-lifecycle.js';
 import { Vm } from './vm/vm.js';
+import { describeSite } from './vm/vmm-site.js';
 import { Vms } from './vm/vms.js';
 
 export interface DaemonOptions {
@@ -88,9 +93,15 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     passphraseFiles: config.passphraseFiles ?? [],
     digestKey: await loadDigestKey(join(folders.runtimeDirectory, 'digest-key')),
   };
+  const vmmUser = { user: config.user, group: config.group };
+  const hostClaims = new HostClaims({ events, findVm: name => vms.find(name)?.vm });
   const toolsFor = (vm: Vm): StartTools => ({
     ...startTools,
     hypervisor: hypervisors[vm.definition.hypervisor],
+    onPhase: (phase, durationMs) => metrics.observePhase(phase, durationMs),
+    claimHost: async (plan, launcher) =>
+      hostClaims.claim(plan.needs, await describeSite(vm, { ...vmmUser, plan, launcher })),
+    checkHost: async plan => hostClaims.check(plan.needs, await describeSite(vm, { ...vmmUser, plan })),
   });
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
   const systemctl = createSystemctl();
@@ -141,6 +152,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       return { vm, lifecycle: buildLifecycle(vm) };
     },
   });
+  const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
   const reload = async () => {
     await vms.reload();
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
@@ -154,11 +166,13 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     reload,
     toolsFor,
     digestKey: startTools.digestKey,
+    defaultSupervisor: options.defaultSupervisor,
   });
   await adoptAll(vms, logger);
   const roles = new WeakMap<object, SocketRole>();
   const app = await buildApp({
     vms,
+    metrics,
     events,
     definitions,
     reload,
@@ -172,7 +186,11 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       return follow ? vm.console.follow() : vm.console.recent();
     },
   });
-  const stopListening = await listen(app, roles, options);
+  const operatorGid = await findGroup(config.operatorGroup);
+  const stopListening = await listen(app, roles, options, operatorGid);
+  const metricsListen = config.metrics?.listen;
+  const stopMetrics =
+    metricsListen === undefined ? undefined : await listenForMetrics(metricsListen, { metrics }, operatorGid);
   deliverers.warmUp();
   return {
     app,
@@ -194,6 +212,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       stopWatching();
       vms.close();
       await stopListening();
+      await stopMetrics?.();
+      metrics.close();
       await app.close();
       await unitWatch.close();
       deliverers.close();
@@ -209,6 +229,7 @@ interface ChangeTools {
   logger: Logger;
   reload(): Promise<void>;
   toolsFor(vm: Vm): StartTools;
+  defaultSupervisor: SupervisorKind;
 }
 
 /** How long digests of all sources may take. */
@@ -231,6 +252,11 @@ function watchChanges(tools: ChangeTools): () => void {
   };
   const outdated = new OutdatedWatch({
     ...shared,
+    isStale: definition =>
+      readDefinitionFile(definition.path, definition.origin, tools.defaultSupervisor).then(
+        onDisk => digestDefinition(onDisk) !== digestDefinition(definition),
+        () => true,
+      ),
     reload,
     restart: async vm => {
       const { ok, checks } = await checkVm(vm, toolsFor(vm));
@@ -254,9 +280,11 @@ async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
       await vms
         .get(vm.name)
         .lifecycle.adopt()
-        .catch(error =>
-          logger.error({ vm: vm.name, detail: vm.describeProblem(error).detail }, 'adoption failed'),
-        );
+        .catch(error => {
+          // Its VMM may live: the next start or stop ends it.
+          vm.fail(error, 'start-failed');
+          logger.error({ vm: vm.name, problem: vm.problem }, 'adoption failed');
+        });
     }),
   );
 }
@@ -329,8 +357,8 @@ async function listen(
   app: FastifyInstance,
   roles: WeakMap<object, SocketRole>,
   options: DaemonOptions,
+  operatorGid: number | undefined,
 ): Promise<() => Promise<void>> {
-  const operatorGid = await findGroup(options.config.operatorGroup);
   const servers: Server[] = [];
   const removals: (() => Promise<void>)[] = [];
   for (const { name, role, file, mode } of SOCKETS) {

@@ -13,11 +13,12 @@ export interface Finding {
 }
 
 export class Canary {
-  /** Printable ASCII without a line ending; marked, so that a reader of a finding knows what it was. */
-  readonly text: string = `canary-${randomBytes(24).toString('hex')}-yranac`;
+  readonly text: string;
   readonly #needles: readonly [Finding['form'], Buffer][];
 
-  constructor() {
+  /** Unless given, printable ASCII without a line ending; marked, so that a reader of a finding knows what it was. */
+  constructor(text = `canary-${randomBytes(24).toString('hex')}-yranac`) {
+    this.text = text;
     this.#needles = [
       ['plain', Buffer.from(this.text)],
       ...([0, 1, 2] as const).map((offset): [Finding['form'], Buffer] => [

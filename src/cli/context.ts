@@ -1,4 +1,5 @@
 // What every command needs: the client for the chosen socket, and the way to print.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { defaultFolders } from '../config.js';
@@ -23,11 +24,12 @@ export function contextOf(command: Command): Context {
   };
 }
 
+/** The system daemon's, unless somebody who is not root has one of their own. */
 function defaultSocket(): string {
-  const isRoot = process.getuid?.() === 0;
-  // An operator's socket is the system daemon's, unless a daemon of the user's own is there.
-  const { runtimeDirectory } = defaultFolders({}, true);
-  return join(runtimeDirectory, isRoot ? 'admin.sock' : 'vmsecretd.sock');
+  const system = defaultFolders({}, true).runtimeDirectory;
+  if (process.getuid?.() === 0) return join(system, 'admin.sock');
+  const own = join(defaultFolders(process.env, false).runtimeDirectory, 'admin.sock');
+  return existsSync(own) ? own : join(system, 'vmsecretd.sock');
 }
 
 export function vmPath(name: string, rest = ''): string {

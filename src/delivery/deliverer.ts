@@ -4,12 +4,13 @@ import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { checkOemStrings } from '../credentials/limits.js';
 import { buildCredentialString, NONCE_CREDENTIAL } from '../credentials/oem-string.js';
+import { computeReceiptDigest } from '../credentials/receipt-digest.js';
 import { VmsecretdError } from '../errors.js';
 import type { EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { loadIdentities } from '../secrets/identities.js';
 import { SecretValue } from '../secrets/secret-value.js';
 import { openSource } from '../secrets/source.js';
-import { computeReceiptDigest } from '../vm/receipt.js';
+import { warmUpDecryption } from '../secrets/warm-up.js';
 import { type Packed, packOemStrings } from './pack.js';
 import type {
   DelivererAnswer,
@@ -146,4 +147,5 @@ process.on('message', (request: DelivererRequest) => {
 });
 // A daemon that is gone waits for nothing.
 process.on('disconnect', () => process.exit(0));
+await warmUpDecryption();
 process.send?.({ ready: true });

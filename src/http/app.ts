@@ -1,6 +1,7 @@
 // The HTTP application: routes, access and errors. Built apart from sockets and processes.
 import type { IncomingMessage } from 'node:http';
 import swagger from '@fastify/swagger';
+import { Ajv } from 'ajv';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
@@ -19,6 +20,7 @@ import { addDefinitionRoutes, type DefinitionTools } from './routes/definitions.
 import { addEventRoutes } from './routes/events.js';
 import { addLaunchRoute } from './routes/launch.js';
 import { addLifecycleRoutes } from './routes/lifecycle.js';
+import { addMetricsRoute, type MetricsRouteTools } from './routes/metrics.js';
 import { addServiceRoutes, type ServiceTools } from './routes/service.js';
 
 declare module 'fastify' {
@@ -28,7 +30,12 @@ declare module 'fastify' {
   }
 }
 
-export interface AppTools extends DefinitionTools, CommandTools, ConsoleTools, ServiceTools {
+export interface AppTools
+  extends DefinitionTools,
+    CommandTools,
+    ConsoleTools,
+    MetricsRouteTools,
+    ServiceTools {
   events: VmEvents;
   logger: FastifyBaseLogger;
   version: string;
@@ -46,10 +53,17 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: 30_000,
-    ajv: { customOptions: { coerceTypes: true, removeAdditional: false, strict: false } },
     routerOptions: { maxParamLength: 300 },
     genReqId: () => crypto.randomUUID(),
   });
+  // A query has only text, so its numbers are made of it; a body means what it says.
+  const validators = {
+    text: new Ajv({ coerceTypes: true, strict: false }),
+    json: new Ajv({ strict: false }),
+  };
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? validators.json : validators.text).compile(schema as object),
+  );
   app.setErrorHandler<FastifyError>((error, request, reply) =>
     sendProblem(toProblem(error, request), request, reply),
   );
@@ -85,6 +99,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   addCommandRoutes(app, tools);
   addConsoleRoutes(app, tools);
   addEventRoutes(app, tools);
+  addMetricsRoute(app, tools);
   addServiceRoutes(app, tools);
   await app.ready();
   return app;

@@ -2,6 +2,7 @@
 import type { Definition, HypervisorKind } from '../definition/definition.js';
 import type { Delivery } from '../delivery/deliverers.js';
 import type { Packing } from '../delivery/protocol.js';
+import type { HostNeeds } from './host-needs.js';
 
 /** Where things of one VM are at run time: in RUNTIME/vms/NAME, a folder of mode 0700, but for the record. */
 export interface VmPaths {
@@ -35,6 +36,7 @@ export interface VmPlan {
   /** Where the command line itself wanted the API socket; other programs may look for it there. */
   apiSocketLink: string | undefined;
   console: ConsolePlan | undefined;
+  needs: HostNeeds;
   channels: GuestChannelPlans;
   /** The converted VM config, for people to look at; undefined for QEMU. */
   vmConfig: Readonly<Record<string, unknown>> | undefined;

@@ -10,10 +10,11 @@ export interface AgeIdentity {
   readonly kind: IdentityKind;
   /** The file it came from, and for a plugin its name: for error messages. */
   readonly origin: string;
-  /** Null when no stanza is meant for this key; throws AgeFileError when one is and is malformed. */
-  unwrapFileKey(stanzas: Stanza[]): Buffer | null | Promise<Buffer | null>;
-  /** Set where the package opens this kind itself: the encoded identity to give to it. */
-  readonly encoded?: Buffer;
+  /**
+   * Null when no stanza is meant for this key; throws AgeFileError when one is and is malformed.
+   * `header` is what the stanzas were read from.
+   */
+  unwrapFileKey(stanzas: Stanza[], header: Buffer): Buffer | null | Promise<Buffer | null>;
   wipe(): void;
 }
 

@@ -8,13 +8,18 @@ export const TAG_BYTES = 16;
 const FILE_KEY_BYTES = 16;
 const ZERO_NONCE = Buffer.alloc(12);
 
-/** Decodes canonical base64 without padding of a given length; anything else is a damaged header. */
-export function decodeArgument(type: string, text: string | undefined, lengthBytes: number): Buffer {
-  const bytes = Buffer.from(text ?? '', 'base64');
+/** Canonical base64 without padding; null for anything else, and for another length where one is given. */
+export function decodeBase64(text: string, lengthBytes?: number): Buffer | null {
+  const bytes = Buffer.from(text, 'base64');
+  if (lengthBytes !== undefined && bytes.length !== lengthBytes) return null;
   // Node's decoder skips what it does not know, so only a text that encodes back to itself is well-formed.
-  if (bytes.length !== lengthBytes || bytes.toString('base64').replace(/=+$/, '') !== text) {
-    throw malformedStanza(type);
-  }
+  return bytes.toString('base64').replace(/=+$/, '') === text ? bytes : null;
+}
+
+/** An argument of a stanza; anything but base64 of that length is a damaged header. */
+export function decodeArgument(type: string, text: string | undefined, lengthBytes: number): Buffer {
+  const bytes = decodeBase64(text ?? '', lengthBytes);
+  if (bytes === null) throw malformedStanza(type);
   return bytes;
 }
 

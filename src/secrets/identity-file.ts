@@ -5,6 +5,7 @@ import type { AgeIdentity } from './age-identity.js';
 import { parseBech32 } from './bech32.js';
 import { IdentityFileError } from './identity-file-error.js';
 import { createPluginIdentity, type PluginSettings } from './plugin-identity.js';
+import { createPostQuantumIdentity } from './post-quantum.js';
 import { looksLikePem, parseSshFile } from './ssh-file.js';
 import { createX25519Identity } from './x25519.js';
 
@@ -48,23 +49,11 @@ function parseIdentityLine(
   }
   payload.fill(0);
   if (prefix === 'AGE-SECRET-KEY-PQ-' && payload.length === KEY_BYTES) {
-    return createPostQuantumIdentity(line, origin);
+    return createPostQuantumIdentity(copyOf(line), origin);
   }
   const plugin = PLUGIN_PREFIX.exec(prefix)?.[1]?.toLowerCase();
   if (plugin !== undefined) return createPluginIdentity(plugin, copyOf(line), origin, context.plugins);
   throw new IdentityFileError(`line ${lineNumber} is an identity of an unknown kind (${prefix})`);
-}
-
-/** The package does this kind itself and wants it as text, so that is what is kept. */
-function createPostQuantumIdentity(line: Buffer, origin: string): AgeIdentity {
-  const encoded = copyOf(line);
-  return {
-    kind: 'mlkem768x25519',
-    origin,
-    encoded,
-    unwrapFileKey: () => null,
-    wipe: () => encoded.fill(0),
-  };
 }
 
 function copyOf(line: Buffer): Buffer {

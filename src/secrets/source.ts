@@ -115,10 +115,11 @@ const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
 /** Which kinds of recipient the file has, which identities were tried, what there is to say of their files. */
 function describeKeys(failure: AgeFileError, identities: Identities): string {
   const types = failure.recipientTypes.slice(0, 8).map(type => type.slice(0, 40));
-  const tried = identities.loaded.map(identity => `${identity.origin} (${identity.kind})`);
+  const tried = new Set(identities.loaded.map(identity => `${identity.origin} (${identity.kind})`));
+  const nothingTried = 'There is no identity to try: none of "identities" is there.';
   return [
     types.length === 0 ? '' : `Its recipients: ${types.join(', ')}.`,
-    tried.length === 0 ? 'There is no identity to try.' : `Tried: ${[...new Set(tried)].join(', ')}.`,
+    tried.size === 0 ? nothingTried : `Tried: ${[...tried].join(', ')}.`,
     identities.notes.length === 0 ? '' : `Notes: ${identities.notes.join('; ')}.`,
   ]
     .filter(sentence => sentence !== '')

@@ -7,7 +7,7 @@ import { makeFifos } from '../hypervisor/qemu/fifo-delivery.js';
 import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
 import type { UserIds } from '../system/users.js';
-import type { VmmExit, VmmProcess } from '../vm/vmm-process.js';
+import { describeExit, type VmmExit, type VmmProcess } from '../vm/vmm-process.js';
 import { runAs } from './run-as.js';
 
 export interface SpawnOptions {
@@ -56,7 +56,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
     }),
   );
   const facts = child.pid === undefined ? null : await readProcess(child.pid);
-  if (facts === null) throw notRun(plan, (await exited).lastWords);
+  if (facts === null) throw endedAtOnce(plan, cwd, await exited);
   child.unref();
   return {
     pid: facts.pid,
@@ -66,10 +66,19 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   };
 }
 
-function notRun(plan: VmPlan, why: string): VmsecretdError {
-  return new VmsecretdError('vmm_missing', `VM ${plan.vm}: ${plan.program} cannot be run. ${why}`, {
-    details: { vm: plan.vm, path: plan.program },
-  });
+function endedAtOnce(plan: VmPlan, cwd: string, exit: VmmExit): VmsecretdError {
+  const { vm, program: path } = plan;
+  if (exit.status === null && exit.signal === null) {
+    return new VmsecretdError(
+      'vmm_missing',
+      `VM ${vm}: ${path} cannot be started in ${cwd}: is that folder there?`,
+      {
+        details: { vm, path },
+      },
+    );
+  }
+  const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';
+  return new VmsecretdError(code, `VM ${vm}: ${path} ${describeExit(exit)}`, { details: { vm, path } });
 }
 
 /** A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: we never have it. */
@@ -120,7 +129,7 @@ async function runPreStart(
   const { vm } = options.plan;
   const how =
     result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
-  const said = result.all.slice(-500).replaceAll(/[^\x20-\x7e]+/g, ' ');
+  const said = (result.all ?? '').slice(-500).replaceAll(/[^\x20-\x7e]+/g, ' ');
   throw new VmsecretdError('supervisor_failed', `VM ${vm}: preStart ${command[0]} failed (${how}): ${said}`, {
     details: { vm, program: command[0] ?? '' },
   });

@@ -1,4 +1,5 @@
 // Runs a command as another user, without new privileges and without core dumps.
+import { execa } from 'execa';
 import type { UserIds } from '../system/users.js';
 
 /**
@@ -21,4 +22,11 @@ export function runAs(
     '--',
     ...command,
   ];
+}
+
+/** Tried as that user, since groups and access lists decide, too. */
+export async function canUserOpen(ids: UserIds, path: string): Promise<boolean> {
+  const [program, ...args] = runAs(ids, ['test', '-r', path, '-a', '-w', path]);
+  const { failed } = await execa(program, args, { reject: false, stdin: 'ignore' });
+  return !failed;
 }

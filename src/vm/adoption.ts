@@ -3,9 +3,10 @@ import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
-import { isSameProcess, processListensOn } from '../system/procfs.js';
-import type { VmmRecord } from './record.js';
+import { isSameProcess, processListensOn, readProcess } from '../system/procfs.js';
+import { readRecord, removeRecord, type VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
+import type { Vm } from './vm.js';
 import type { VmmExit, VmmProcess } from './vmm-process.js';
 
 /** Whether the recorded VMM still is that very process, listening where it should: nobody else's is ever touched. */
@@ -22,7 +23,7 @@ export async function adoptVmm(
   signal: AbortSignal,
 ): Promise<RunningVm> {
   const control = await hypervisor.connect(vm, record.apiSocket, signal);
-  const { apiSocket, console, channels, credentials, definitionDigest } = record;
+  const { apiSocket, console, channels, credentials, claims, definitionDigest } = record;
   return {
     apiSocket,
     console: console ?? undefined,
@@ -31,9 +32,30 @@ export async function adoptVmm(
     vmm,
     control,
     credentials,
+    claims,
     definitionDigest,
   };
 }
+
+/**
+ * Ends a VMM that an earlier daemon started and this one could not take over, so that no second one runs beside it.
+ * Its command line has the VM's own folder in it: a record with somebody else's pid ends nobody.
+ */
+export async function endRecordedVmm({ paths }: Pick<Vm, 'paths'>): Promise<void> {
+  const record = await readRecord(paths.record);
+  if (record === undefined) return;
+  const { pid, startTimeTicks } = record;
+  const found = await readProcess(pid);
+  const isOurs = found?.argv.some(argument => argument.includes(`${paths.directory}/`)) === true;
+  if (isOurs) {
+    await killSame(pid, startTimeTicks, 'SIGKILL');
+    while (await isSameProcess(pid, startTimeTicks)) await delay(KILL_POLL_MS);
+  }
+  await removeRecord(paths.record);
+}
+
+/** SIGKILL takes effect within milliseconds. */
+const KILL_POLL_MS = 5;
 
 export interface AttachOptions {
   pid: number;

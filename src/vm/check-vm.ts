@@ -40,6 +40,9 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
       code: null,
       detail: bringsOwnCommand ? `brought by the launcher of ${definition.unit}` : plan.program,
     });
+    if (!bringsOwnCommand) {
+      checks.push(await checkHost(plan, tools));
+    }
     if (definition.delivery === 'cmdline')
       checks.push({ name: 'delivery', ok: true, code: null, detail: EXPOSED });
     const delivery = await prepareCredentials(tools, definition, plan, AbortSignal.timeout(TIMEOUT_MS));
@@ -62,6 +65,17 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
     checks.push({ name, ok: false, code: error.code, detail: error.message });
   }
   return { ok: checks.every(check => check.ok), checks };
+}
+
+/** A conflict keeps nobody from knowing whether the secrets are in order. */
+async function checkHost(plan: VmPlan, tools: StartTools): Promise<Check> {
+  try {
+    await tools.checkHost(plan);
+    return { name: 'host', ok: true, code: null, detail: 'nothing is missing, nothing is taken' };
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    return { name: 'host', ok: false, code: error.code, detail: error.message };
+  }
 }
 
 /** A guest that sends a receipt tells by itself what it lacks. */

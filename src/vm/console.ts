@@ -4,6 +4,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ConsolePlan } from '../hypervisor/hypervisor.js';
 
 const KEPT_BYTES = 256 * 1024;
@@ -11,13 +12,16 @@ const KEPT_BYTES = 256 * 1024;
 /** A follower that is this far behind is dropped rather than buffered without end. */
 const FOLLOWER_BACKLOG_BYTES = 1024 * 1024;
 
+/** How soon a console is connected to again. */
+const RECONNECT_MS = 50;
+
 export class Console {
   #kept: Buffer[] = [];
   #keptBytes = 0;
   readonly #followers = new Set<PassThrough>();
-  #input: Socket | undefined;
-  /** Where to connect for input at the first write. */
-  #inputPath: string | undefined;
+  #input: Promise<Socket | undefined> | undefined;
+  /** Connects for input, at the first write. */
+  #connectInput: (() => Promise<Socket | undefined>) | undefined;
   #disconnect: (() => Promise<void>) | undefined;
 
   /** Forgets what the last VMM printed and listens to a new one. */
@@ -34,20 +38,20 @@ export class Console {
     const disconnect = this.#disconnect;
     this.#disconnect = undefined;
     await disconnect?.();
-    this.#input?.destroy();
+    (await this.#input)?.destroy();
     this.#input = undefined;
-    this.#inputPath = undefined;
+    this.#connectInput = undefined;
   }
 
   /** @returns false where the VMM has no console that takes input */
   async write(bytes: Buffer): Promise<boolean> {
-    if (this.#input === undefined && this.#inputPath !== undefined) {
-      this.#input = await connectTo(this.#inputPath).catch(() => undefined);
-      // What comes back that way stands in the log, too.
-      this.#input?.resume();
+    this.#input ??= this.#connectInput?.();
+    const input = await this.#input;
+    if (input?.writable !== true) {
+      this.#input = undefined;
+      return false;
     }
-    if (this.#input?.writable !== true) return false;
-    this.#input.write(bytes);
+    input.write(bytes);
     return true;
   }
 
@@ -76,12 +80,26 @@ export class Console {
     for (const follower of this.#followers) if (!follower.write(bytes)) follower.destroy();
   }
 
+  /** A guest's reboot closes the socket and makes a new one; the VMM keeps what is printed meanwhile. */
   async #connectSocket(path: string): Promise<void> {
-    const socket = await connectTo(path);
-    const ended = new Promise<void>(resolve => socket.once('close', resolve));
-    socket.on('data', bytes => this.#append(bytes));
-    this.#input = socket;
-    this.#disconnect = () => ended;
+    const ended = new AbortController();
+    let closed = Promise.resolve();
+    const follow = (socket: Socket) => {
+      this.#input = Promise.resolve(socket);
+      socket.on('data', bytes => this.#append(bytes));
+      closed = once(socket, 'close').then(async () => {
+        while (!ended.signal.aborted) {
+          const again = await connectTo(path).catch(() => undefined);
+          if (again !== undefined) return follow(again);
+          await delay(RECONNECT_MS, undefined, { signal: ended.signal }).catch(() => {});
+        }
+      });
+    };
+    follow(await connectTo(path));
+    this.#disconnect = async () => {
+      ended.abort();
+      await closed;
+    };
   }
 
   async #followLog(plan: Extract<ConsolePlan, { kind: 'log' }>): Promise<void> {
@@ -89,7 +107,13 @@ export class Console {
     const reader = new LogReader(file, bytes => this.#append(bytes));
     const watcher: FSWatcher = watch(plan.path, () => void reader.read());
     await reader.read();
-    this.#inputPath = plan.inputSocket;
+    const { inputSocket } = plan;
+    this.#connectInput = async () => {
+      const socket =
+        inputSocket === undefined ? undefined : await connectTo(inputSocket).catch(() => undefined);
+      // What comes back that way stands in the log, too.
+      return socket?.resume();
+    };
     this.#disconnect = async () => {
       watcher.close();
       await reader.read();

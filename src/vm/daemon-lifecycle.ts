@@ -8,7 +8,7 @@ import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import type { UserIds } from '../system/users.js';
-import { adoptVmm, attachToVmm, isRecordedVmm, killSame } from './adoption.js';
+import { adoptVmm, attachToVmm, endRecordedVmm, isRecordedVmm, killSame } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
@@ -101,7 +101,7 @@ export class DaemonLifecycle implements Lifecycle {
       const { hypervisor } = this.#tools.startTools();
       const isThere = await isRecordedVmm(record);
       if (phase === 'starting' && !(isThere && (await hypervisor.isBooted(vm.name, record.apiSocket)))) {
-        await killSame(pid, startTimeTicks, 'SIGKILL');
+        await endRecordedVmm(vm);
         this.start().catch(() => {});
         return;
       }
@@ -156,6 +156,7 @@ export class DaemonLifecycle implements Lifecycle {
     this.#startAbort = abort;
     vm.transition('start');
     try {
+      await endRecordedVmm(vm);
       const running = await this.#tools.startLimit(() => this.#bringUp(abort.signal));
       vm.booted(running);
       this.#watch(running);
@@ -195,16 +196,19 @@ export class DaemonLifecycle implements Lifecycle {
     await this.#ending;
     const { running } = vm;
     if (running === undefined) {
+      await endRecordedVmm(vm);
       vm.transition('ended');
       vm.problem = null;
       return;
     }
+    const isPaused = vm.state === 'paused';
     vm.transition('stop');
     const abort = new AbortController();
     this.#stopAbort = abort;
     if (atOnce) abort.abort();
     try {
       await stopVm(running, {
+        isPaused,
         timeoutMs: vm.definition.stopTimeoutSeconds * 1000,
         onStep: step => vm.publish('stop-step', { step }),
         signal: abort.signal,

@@ -22,6 +22,8 @@ export interface OutdatedTools {
   pathWatch: PathWatch;
   /** As Deliverers.digest. */
   digest(sources: SourceToDigest[]): Promise<readonly (string | null)[]>;
+  /** Whether its file says something else by now. */
+  isStale(definition: Definition): Promise<boolean>;
   /** Reads the definitions again: the file of a live VM changed. */
   reload(): Promise<void>;
   /** For `onChange: "restart"`. */
@@ -101,6 +103,7 @@ export class OutdatedWatch {
     await this.#watch(followed, [...sources, ...links], () => this.#touch(followed));
     if (vm.definition.origin === 'file') {
       await this.#watch(followed, [vm.definition.path], () => this.#reloadDefinitions());
+      if (await this.#tools.isStale(vm.definition)) this.#reloadDefinitions();
     }
     this.#touch(followed);
   }

@@ -1,8 +1,6 @@
 // Reads what a guest reports of its credentials (docs/receipt.md) and compares it with what was delivered. The guest is not
 // trusted: whatever is not exactly a receipt within the limits is refused, and no value is ever part of it.
 
-import { createHash } from 'node:crypto';
-
 export interface ReceiptEntry {
   readonly name: string;
   /** SHA-256 of the nonce followed by the value, in lower-case hexadecimal. */
@@ -40,11 +38,6 @@ export const RECEIPT_LIMITS: ReceiptLimits = { maxBytes: 512 * 350, maxEntries: 
 const FIRST_LINE = 'VMSECRETD_RECEIPT=1';
 const ENTRY = /^CREDENTIAL_([1-9]\d{0,5})=([0-9a-f]{64}) (0|[1-9]\d{0,9}) ([\x20-\x7e]{1,255})$/;
 const LAST_LINE = /^VMSECRETD_RECEIPT_END=(0|[1-9]\d{0,5})$/;
-
-/** What a guest must report for a value; for whoever holds the value and the nonce, which is the deliverer alone. */
-export function computeReceiptDigest(nonce: Uint8Array, value: Uint8Array): string {
-  return createHash('sha256').update(nonce).update(value).digest('hex');
-}
 
 /** Whether all of a receipt has arrived: its last line is there, with its line ending. */
 export function isReceiptComplete(bytes: Uint8Array): boolean {

@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
+import type { HostClaim } from '../hypervisor/host-needs.js';
 import type { ConsolePlan, GuestChannelPlans } from '../hypervisor/hypervisor.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
@@ -19,12 +20,22 @@ export interface VmmRecord {
   startedAt: string | null;
   /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
+  /** What it has of the host, so that no other VM takes it. */
+  claims: readonly HostClaim[];
   definitionDigest: string;
 }
 
 export async function keepRecord(
   vm: Pick<Vm, 'paths' | 'startedAt'>,
-  { apiSocket, console, channels, vmm, credentials, definitionDigest }: Omit<RunningVm, 'control' | 'plan'>,
+  {
+    apiSocket,
+    console,
+    channels,
+    vmm,
+    credentials,
+    claims,
+    definitionDigest,
+  }: Omit<RunningVm, 'control' | 'plan'>,
   phase: VmmRecord['phase'],
 ): Promise<void> {
   const { record: path } = vm.paths;
@@ -39,6 +50,7 @@ export async function keepRecord(
     channels,
     startedAt,
     credentials,
+    claims,
     definitionDigest,
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });

@@ -4,6 +4,7 @@ import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { VmsecretdError } from '../errors.js';
+import type { HostClaim } from '../hypervisor/host-needs.js';
 import type {
   ConsolePlan,
   GuestChannelPlans,
@@ -12,8 +13,12 @@ import type {
   VmPaths,
   VmPlan,
 } from '../hypervisor/hypervisor.js';
+import type { ProcessFacts } from '../system/procfs.js';
 import type { Console } from './console.js';
 import { describeExit, type VmmProcess } from './vmm-process.js';
+
+/** What a start is made of, as its duration is told. */
+export type StartPhase = 'secrets' | 'spawn' | 'create' | 'boot';
 
 export interface StartTools {
   hypervisor: Hypervisor;
@@ -23,6 +28,11 @@ export interface StartTools {
   passphraseFiles: readonly string[];
   /** Hex; see Preparation. */
   digestKey: string;
+  /** Refuses what another VM has or the host lacks; see HostClaims. */
+  claimHost(plan: VmPlan, launcher: ProcessFacts | undefined): Promise<readonly HostClaim[]>;
+  onPhase(phase: StartPhase, durationMs: number): void;
+  /** As claimHost, without taking anything. */
+  checkHost(plan: VmPlan): Promise<void>;
 }
 
 export interface StartOptions {
@@ -33,6 +43,8 @@ export interface StartOptions {
   workingDirectory?: string;
   /** A launcher's command, in place of the definition's. */
   command?: readonly string[];
+  /** A unit's process that is to become the VMM. */
+  launcher?: ProcessFacts;
   ownsConsole: boolean;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
   obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
@@ -45,6 +57,7 @@ export interface StartOptions {
 export interface PreparedVm {
   plan: VmPlan;
   credentials: readonly PreparedCredential[];
+  claims: readonly HostClaim[];
   /** Of the definition that it was started from. */
   definitionDigest: string;
 }
@@ -59,6 +72,7 @@ export interface RunningVm {
   vmm: VmmProcess;
   control: VmmControl;
   credentials: readonly PreparedCredential[];
+  claims: readonly HostClaim[];
   definitionDigest: string;
 }
 
@@ -69,11 +83,15 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
   const definitionDigest = digestDefinition(definition);
   try {
     const plan = await planVm(tools, options);
+    const claims = await tools.claimHost(plan, options.launcher);
+    const timer = startTimer(tools);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
+    timer.end('secrets');
     try {
-      const prepared = { plan, credentials: delivery.credentials, definitionDigest };
+      const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
       await options.onPrepared(prepared, delivery.notes);
       const vmm = await options.obtainVmm(prepared, signal);
+      timer.end('spawn');
       const control = await bringUp({
         tools,
         definition,
@@ -83,7 +101,9 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
         vmm,
         console: options.console,
         signal,
+        onCreated: () => timer.end('create'),
       });
+      timer.end('boot');
       const { apiSocket, console, channels } = plan;
       return { apiSocket, console, channels, vmm, control, ...prepared };
     } finally {
@@ -140,6 +160,7 @@ interface BringUpOptions {
   vmm: VmmProcess;
   console: Console;
   signal: AbortSignal;
+  onCreated(): void;
 }
 
 /** Step 6. A VMM that cannot be brought up is killed: SIGTERM would look like success to systemd. */
@@ -152,6 +173,7 @@ async function bringUp({
   vmm,
   console,
   signal,
+  onCreated,
 }: BringUpOptions): Promise<VmmControl> {
   const gone = new AbortController();
   void vmm.exited.then(exit => {
@@ -166,19 +188,32 @@ async function bringUp({
       paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
-      connectConsole: () => console.connect(plan.console),
+      connectConsole: () => {
+        onCreated();
+        return console.connect(plan.console);
+      },
       signal: either,
     });
   } catch (error) {
-    // Why it was ended says more than what broke off; what the VMM answered says more than that we then ended it.
-    const isAnswer = error instanceof VmsecretdError && error.details.status !== undefined;
-    const isKnown = signal.aborted || (isAnswer && !gone.signal.aborted);
+    const wasEnded = either.aborted;
     vmm.kill('SIGKILL');
-    await vmm.exited;
+    const { status } = await vmm.exited;
     await console.disconnect();
-    if (isKnown) throw signal.aborted ? signal.reason : error;
-    throw either.aborted ? either.reason : error;
+    // Why it ended says more than what broke off, unless we have just ended it: a status means that it exited.
+    throw wasEnded || status !== null ? either.reason : error;
   }
+}
+
+/** Each phase begins where the last one ended. */
+function startTimer({ onPhase }: Pick<StartTools, 'onPhase'>): { end(phase: StartPhase): void } {
+  let beganAt = performance.now();
+  return {
+    end: phase => {
+      const endedAt = performance.now();
+      onPhase(phase, endedAt - beganAt);
+      beganAt = endedAt;
+    },
+  };
 }
 
 function startTimeout({ name: vm, startTimeoutSeconds }: Definition): VmsecretdError {

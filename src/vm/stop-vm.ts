@@ -9,6 +9,7 @@ export type StopStep = 'power-button' | 'shutdown' | 'SIGTERM' | 'SIGKILL';
 const RUNG_TIMEOUT_MS = { shutdown: 5_000, SIGTERM: 2_000 };
 
 export interface StopOptions {
+  isPaused: boolean;
   /** How long the guest has to power off. */
   timeoutMs: number;
   onStep(step: StopStep): void;
@@ -40,6 +41,8 @@ export async function stopVm({ control, vmm }: RunningVm, options: StopOptions):
   };
   const climb = async (): Promise<boolean> => {
     if (options.signal.aborted) return false;
+    // A paused guest hears no button.
+    if (options.isPaused) await control.resume().catch(() => {});
     if (!(await ask('power-button', () => control.powerButton()))) return goneWithin(0);
     if (await goneWithin(options.timeoutMs)) return true;
     if (options.signal.aborted || !(await ask('shutdown', () => control.shutdown()))) return false;
@@ -56,5 +59,5 @@ export async function stopVm({ control, vmm }: RunningVm, options: StopOptions):
 }
 
 function isDeaf(error: VmsecretdError): boolean {
-  return error.details.status === undefined;
+  return error.details.answered !== true;
 }

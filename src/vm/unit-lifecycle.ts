@@ -183,6 +183,7 @@ export class UnitLifecycle implements Lifecycle {
           paths: vm.paths,
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
+          launcher: request.process,
           workingDirectory: request.process.workingDirectory,
           ownsConsole: false,
           obtainVmm: async (prepared, both) => {
@@ -261,9 +262,11 @@ export class UnitLifecycle implements Lifecycle {
 
   async #climbDown(): Promise<void> {
     const vm = this.#vm;
+    const isPaused = vm.state === 'paused';
     vm.transition('stop');
     if (vm.running === undefined) return;
     await stopVm(vm.running, {
+      isPaused,
       timeoutMs: vm.definition.stopTimeoutSeconds * 1000,
       onStep: step => vm.publish('stop-step', { step }),
       signal: new AbortController().signal,

@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
-import { computeReceiptDigest, parseReceipt } from '../../src/vm/receipt.js';
+import { computeReceiptDigest } from '../../src/credentials/receipt-digest.js';
+import { parseReceipt } from '../../src/vm/receipt.js';
 
 const NONCE = Buffer.from('0123456789abcdef0123456789abcdef');
 

@@ -21,14 +21,17 @@ test('finds a canary that was planted in each of the places', async t => {
     rmSync(path);
 
     const holders = [
-      { place: 'cmdline', child: spawn('sleep', ['60', '--', canary.text], { env: {} }) },
-      { place: 'environ', child: spawn('/bin/sleep', ['60'], { env: { PLANTED: canary.text } }) },
+      { place: 'cmdline', args: [canary.text], env: {} },
+      { place: 'environ', args: [], env: { PLANTED: canary.text } },
     ];
-    for (const { place, child } of holders) {
+    for (const { place, args, env } of holders) {
+      // It waits for its standard input.
+      const child = spawn('/bin/cat', ['-', ...args], { env });
       await once(child, 'spawn');
-      const [found] = searchEverywhere(rig).filter(where => where === `/proc/${child.pid}/${place}`);
-      t.equal(found, `/proc/${child.pid}/${place}`);
+      t.strictSame(searchEverywhere(rig), [`/proc/${child.pid}/${place}`]);
+      const exit = once(child, 'exit');
       child.kill();
+      await exit;
     }
 
     await daemon.call('GET', `/v1/vms/${canary.text}`);

@@ -116,7 +116,7 @@ export class TestDaemon {
     await this.until('the daemon is ready', () => {
       if (!this.isRunning) throw new Error(`the daemon exited with ${child.exitCode}: ${errors}`);
       // A VM's events have the same word, and no folders.
-      return this.log.slice(firstRecord).some(record => record.msg === 'ready' && 'folders' in record);
+      return this.log.slice(firstRecord).some(record => record.msg === 'listening');
     });
     await this.#followEvents();
   }

@@ -193,7 +193,7 @@ daemonTest('shows the command line with sizes in place of secrets', options, asy
   const shown = placeholder(`${canary.text.length} bytes`);
   t.match(vmConfig, { platform: { oem_strings: ['fixed', shown] } });
   t.ok(command.some(word => word.includes(shown)));
-  t.strictSame(args, ['--api-socket', join(daemon.runtime, 'vms', 'web', 'api.sock')]);
+  t.strictSame(args, ['--api-socket', `path=${join(daemon.runtime, 'vms', 'web', 'api.sock')}`]);
 });
 
 daemonTest('checks a VM without starting it', options, async (t, rig) => {

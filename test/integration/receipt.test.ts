@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { computeReceiptDigest } from '../../src/vm/receipt.js';
+import { computeReceiptDigest } from '../../src/credentials/receipt-digest.js';
 import { decodeOemStrings } from '../guests/pvh/decode-oem-strings.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { daemonTest, type Rig } from './daemon-test.js';

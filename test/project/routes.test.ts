@@ -29,7 +29,7 @@ async function readOpenApi(t: Test): Promise<OpenApi> {
     daemon.kill();
     await once(daemon, 'exit');
   });
-  for await (const line of createInterface(daemon.stdout)) if (JSON.parse(line).msg === 'ready') break;
+  for await (const line of createInterface(daemon.stdout)) if (JSON.parse(line).msg === 'listening') break;
   const asked = request({ socketPath: join(folder, 'admin.sock'), path: '/openapi.json' }).end();
   const [answer] = await once(asked, 'response');
   return (await json(answer)) as OpenApi;

@@ -109,6 +109,6 @@ refuses(
   'an age file when no identity exists, naming the paths',
   { age: good },
   'secret_no_identity',
-  /There is no identity to try\. Notes: .*missing-key does not exist/,
+  /There is no identity to try: none of "identities" is there\. Notes: .*missing-key does not exist/,
   [at('missing-key')],
 );

@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
+import { computeReceiptDigest } from '../../src/credentials/receipt-digest.js';
 import { parseDefinition } from '../../src/definition/parse-definition.js';
 import type { PreparedCredential } from '../../src/delivery/protocol.js';
 import type { VmPaths } from '../../src/hypervisor/hypervisor.js';
 import { VmEvents } from '../../src/vm/events.js';
-import { computeReceiptDigest, RECEIPT_LIMITS } from '../../src/vm/receipt.js';
+import { RECEIPT_LIMITS } from '../../src/vm/receipt.js';
 import { Vm } from '../../src/vm/vm.js';
 import { socketFolder } from '../setup/socket-folder.js';
 

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { computeReceiptDigest } from '../../src/credentials/receipt-digest.js';
 import {
-  computeReceiptDigest,
   isReceiptComplete,
   parseReceipt,
   RECEIPT_LIMITS,

@@ -27,43 +27,44 @@ function startVmm(until: StopStep, refusals: Partial<Record<StopStep, Error>> = 
   return { steps, running, onStep: (step: StopStep) => steps.push(step) };
 }
 
-const refusal = (details: { status?: number }) => new VmsecretdError('vmm_refused', 'refused', { details });
+const refusal = (details: { answered?: boolean }) =>
+  new VmsecretdError('vmm_refused', 'refused', { details });
 
 test('asks the guest first, and no more when it obeys', async t => {
   const { steps, running, onStep } = startVmm('power-button');
-  await stopVm(running, { timeoutMs: 10_000, onStep, signal: NEVER });
+  await stopVm(running, { isPaused: false, timeoutMs: 10_000, onStep, signal: NEVER });
   t.strictSame(steps, ['power-button']);
 });
 
 test('asks the VMM when the guest does not obey in time', async t => {
   const { steps, running, onStep } = startVmm('shutdown');
-  await stopVm(running, { timeoutMs: 1, onStep, signal: NEVER });
+  await stopVm(running, { isPaused: false, timeoutMs: 1, onStep, signal: NEVER });
   t.strictSame(steps, ['power-button', 'shutdown']);
 });
 
-test('goes on up the ladder when the VMM refuses with a status', async t => {
-  const refusals = { 'power-button': refusal({ status: 500 }), shutdown: refusal({ status: 500 }) };
+test('goes on up the ladder when the VMM answers and refuses', async t => {
+  const refusals = { 'power-button': refusal({ answered: true }), shutdown: refusal({ answered: true }) };
   const { steps, running, onStep } = startVmm('shutdown', refusals);
-  await stopVm(running, { timeoutMs: 1, onStep, signal: NEVER });
+  await stopVm(running, { isPaused: false, timeoutMs: 1, onStep, signal: NEVER });
   t.strictSame(steps, ['power-button', 'shutdown']);
 });
 
 test('kills a VMM that does not answer', async t => {
   const { steps, running, onStep } = startVmm('SIGKILL', { 'power-button': refusal({}) });
-  await stopVm(running, { timeoutMs: 10_000, onStep, signal: NEVER });
+  await stopVm(running, { isPaused: false, timeoutMs: 10_000, onStep, signal: NEVER });
   t.strictSame(steps, ['power-button', 'SIGKILL']);
 });
 
 test('does not kill a VMM that went while it was asked', async t => {
   const { steps, running, onStep } = startVmm('power-button', { 'power-button': refusal({}) });
-  await stopVm(running, { timeoutMs: 10_000, onStep, signal: NEVER });
+  await stopVm(running, { isPaused: false, timeoutMs: 10_000, onStep, signal: NEVER });
   t.strictSame(steps, ['power-button']);
 });
 
 test('kills at once when a kill comes during the stop', async t => {
   const { steps, running, onStep } = startVmm('SIGKILL');
   const kill = new AbortController();
-  const stopping = stopVm(running, { timeoutMs: 10_000, onStep, signal: kill.signal });
+  const stopping = stopVm(running, { isPaused: false, timeoutMs: 10_000, onStep, signal: kill.signal });
   kill.abort();
   await stopping;
   t.strictSame(steps, ['power-button', 'SIGKILL']);

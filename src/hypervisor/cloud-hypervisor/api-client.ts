@@ -65,11 +65,13 @@ export async function waitForApi(
         signal,
       });
       const answer = JSON.parse(body.toString('utf8')) as { version?: unknown };
-      return typeof answer.version === 'string' ? answer.version.slice(0, 40) : 'unknown';
+      const version = typeof answer.version === 'string' ? answer.version : 'unknown';
+      return version.replaceAll(/[^\x20-\x7e]+/g, '').slice(0, 40);
     } catch (error) {
       signal.throwIfAborted();
       const waiting = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(systemErrorCode(error) ?? '');
-      if (!waiting || Date.now() >= deadline) throw notAnswered(vm, 'vmm.ping', error);
+      if (!waiting) throw notAnswered(vm, 'vmm.ping', error);
+      if (Date.now() >= deadline) throw notListening(vm, timeoutMs);
       // The socket is up some 4 ms after exec: a shorter wait than any file watch costs.
       await delay(1, undefined, { signal });
     }
@@ -115,6 +117,16 @@ async function put(
   }
 }
 
+function notListening(vm: string, timeoutMs: number): VmsecretdError {
+  return new VmsecretdError(
+    'vmm_timeout',
+    `VM ${vm}: cloud-hypervisor did not listen within ${timeoutMs} ms`,
+    {
+      details: { vm },
+    },
+  );
+}
+
 function notAnswered(vm: string, verb: string, cause: unknown): VmsecretdError {
   const code = systemErrorCode(cause) ?? 'not HTTP';
   const late = code === 'ETIMEDOUT';
@@ -130,7 +142,7 @@ function refused(vm: string, verb: string, status: number, why: string): Vmsecre
     'vmm_refused',
     `VM ${vm}: cloud-hypervisor refused ${verb} with status ${status}${why}`,
     {
-      details: { vm, request: verb, status },
+      details: { vm, request: verb, status, answered: true },
     },
   );
 }

@@ -20,6 +20,7 @@ import { fifoPaths } from '../qemu/fifo-delivery.js';
 import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
+import { vmConfigNeeds } from './host-needs.js';
 import { programArguments } from './program-options.js';
 import { mergeOemStrings, setOption } from './to-command.js';
 import { readMajorVersion } from './version.js';
@@ -72,6 +73,7 @@ async function planVm(program: string, definition: Definition, context: PlanCont
     inheritedNets: converted.fileDescriptorNets.map(({ value }) => value),
     apiSocketLink: converted.program.apiSocket,
     console,
+    needs: vmConfigNeeds(config),
     channels,
     vmConfig: config,
   };

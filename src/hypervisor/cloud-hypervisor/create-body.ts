@@ -40,7 +40,12 @@ export function buildCreateBody(
     Buffer.from(TEXT_END),
   ]);
   try {
-    checkBody(vm, body.length, credentials, limitBytes);
+    checkBody(
+      vm,
+      { bodyBytes: body.length, staticBytes: measureStaticStrings(vmConfigText) },
+      credentials,
+      limitBytes,
+    );
   } catch (error) {
     body.fill(0);
     throw error;
@@ -50,7 +55,7 @@ export function buildCreateBody(
 
 function checkBody(
   vm: string,
-  bodyBytes: number,
+  { bodyBytes, staticBytes }: { bodyBytes: number; staticBytes: number },
   credentials: readonly EncodedCredential[],
   limitBytes: number,
 ): void {
@@ -59,11 +64,19 @@ function checkBody(
     sizeBytes: oemString.length + 1,
   }));
   const credentialBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
-  checkBudget(vm, parts, { of: 'the SMBIOS area of the guest', sizeBytes: SMBIOS_AREA_BYTES });
+  checkBudget(vm, [{ label: 'static OEM strings', sizeBytes: staticBytes }, ...parts], {
+    of: 'the SMBIOS area of the guest',
+    sizeBytes: SMBIOS_AREA_BYTES,
+  });
   checkBudget(vm, [{ label: 'VM config', sizeBytes: bodyBytes - credentialBytes }, ...parts], {
     of: 'the body of vm.create that cloud-hypervisor takes',
     sizeBytes: limitBytes,
   });
+}
+
+/** The text ends with them, as JSON: never less than what the guest's table takes. */
+function measureStaticStrings(vmConfigText: string): number {
+  return Buffer.byteLength(vmConfigText.slice(vmConfigText.lastIndexOf('"oem_strings":[')));
 }
 
 /** Escapes the two characters of a credential's name that JSON does not take; a base64 value has neither. */

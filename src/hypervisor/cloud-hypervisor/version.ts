@@ -20,6 +20,7 @@ export async function readMajorVersion(program: string): Promise<number> {
     reject: false,
     stdin: 'ignore',
     extendEnv: false,
+    env: { PATH: process.env.PATH ?? '' },
     timeout: 10_000,
   });
   if (result.failed) throw vmmMissing(program, result.code ?? `exit status ${result.exitCode ?? 'unknown'}`);

@@ -11,6 +11,7 @@ import type {
   VmPlan,
 } from '../hypervisor.js';
 import { fifoPaths } from './fifo-delivery.js';
+import { qemuNeeds } from './host-needs.js';
 import { qemuArguments, staticOemStrings } from './qemu-arguments.js';
 import { connectQmp, type QmpClient } from './qmp-client.js';
 
@@ -68,6 +69,7 @@ async function planVm(
     apiSocketLink: undefined,
     channels,
     console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
+    needs: qemuNeeds(command),
     vmConfig: undefined,
   };
 }
@@ -109,7 +111,10 @@ async function connect(
       await client.execute(command);
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
-      throw new VmsecretdError(error.code, `VM ${vm}: ${error.message}`, { details: { vm }, cause: error });
+      throw new VmsecretdError(error.code, `VM ${vm}: ${error.message}`, {
+        details: { ...error.details, vm },
+        cause: error,
+      });
     } finally {
       client.close();
     }

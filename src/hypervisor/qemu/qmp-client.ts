@@ -150,7 +150,11 @@ export class QmpClient {
     }
     const waiting = this.#waiting.get(Number(message.id));
     if (waiting && 'error' in message)
-      waiting.reject(refused(`QEMU refused ${waiting.command}: ${describe(message.error)}`));
+      waiting.reject(
+        new VmsecretdError('vmm_refused', `QEMU refused ${waiting.command}: ${describe(message.error)}`, {
+          details: { answered: true },
+        }),
+      );
     else waiting?.resolve(message.return);
     return true;
   }

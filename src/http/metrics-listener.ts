@@ -1,0 +1,65 @@
+// Serves metrics, and nothing else, where config.json's metrics.listen says: a socket path or a loopback address.
+import { createServer, type Server } from 'node:http';
+import { BlockList, isIP } from 'node:net';
+import { isAbsolute } from 'node:path';
+import { systemErrorCode, VmsecretdError } from '../errors.js';
+import { listenOn } from '../system/sockets.js';
+import type { MetricsRouteTools } from './routes/metrics.js';
+
+export type MetricsAddress = { path: string } | { host: string; port: number };
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** @throws VmsecretdError definition_invalid: metrics tell names, which are for this host alone */
+export function parseMetricsAddress(listen: string): MetricsAddress {
+  if (isAbsolute(listen)) return { path: listen };
+  const [, bracketed, plain, digits] = /^(?:\[(.*)\]|([^:]*)):(\d{1,5})$/.exec(listen) ?? [];
+  const host = plain === 'localhost' ? '127.0.0.1' : (bracketed ?? plain ?? '');
+  const port = Number(digits);
+  const isLoopback = isIP(host) !== 0 && LOOPBACK.check(host, isIP(host) === 6 ? 'ipv6' : 'ipv4');
+  if (isLoopback && port >= 1 && port <= 65_535) return { host, port };
+  throw new VmsecretdError(
+    'definition_invalid',
+    `config.json: metrics.listen "${listen}" must be a loopback address with a port, such as 127.0.0.1:9101 or [::1]:9101, or an absolute socket path`,
+    { details: { field: 'metrics.listen' } },
+  );
+}
+
+/**
+ * @param gid group that may read a socket
+ * @returns what ends it @throws VmsecretdError definition_invalid, resource_conflict
+ */
+export async function listenForMetrics(
+  listen: string,
+  { metrics }: MetricsRouteTools,
+  gid: number | undefined,
+): Promise<() => Promise<void>> {
+  const address = parseMetricsAddress(listen);
+  const server = createServer(async (request, response) => {
+    const isKnown = request.method === 'GET' && request.url?.split('?')[0] === '/metrics';
+    if (!isKnown) return response.writeHead(404).end();
+    response.setHeader('content-type', metrics.contentType);
+    return response.end(await metrics.render());
+  });
+  const removeSocket =
+    'path' in address ? await listenOn(server, { ...address, mode: 0o660, gid }) : undefined;
+  if (!('path' in address)) await listenOnAddress(server, address);
+  return async () => {
+    await removeSocket?.();
+    server.close();
+    server.closeAllConnections();
+  };
+}
+
+function listenOnAddress(server: Server, { host, port }: { host: string; port: number }): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', error => {
+      const why = systemErrorCode(error) ?? 'unknown error';
+      const message = `config.json: metrics.listen ${host}:${port} cannot be listened on (${why}); choose another port`;
+      reject(new VmsecretdError('resource_conflict', message, { details: { host, port } }));
+    });
+    server.listen({ host, port }, () => resolve());
+  });
+}

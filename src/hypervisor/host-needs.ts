@@ -1,0 +1,19 @@
+// What a VM needs of its host, as its plan tells: things only one VM may have, and things that must be there.
+
+/** Something that two VMs must not have at once. */
+export interface HostClaim {
+  kind: 'vsock CID' | 'vsock socket' | 'tap' | 'MAC address' | 'disk image' | 'port';
+  /** A port as `tcp ADDRESS:PORT`; a path is relative to the VMM's working directory until it is resolved. */
+  value: string;
+  /** Others may have it too, as long as everybody shares: a disk image that is only read. */
+  shared: boolean;
+}
+
+export interface HostNeeds {
+  claims: readonly HostClaim[];
+  /** `what` as in "kernel /boot/vmlinux does not exist". */
+  files: readonly { what: string; path: string }[];
+  /** Where another program must listen already. */
+  sockets: readonly { what: string; path: string }[];
+  needsKvm: boolean;
+}

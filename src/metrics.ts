@@ -1,0 +1,115 @@
+// What Prometheus is told: states, starts, failures and how long starts take, by names alone.
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { VmEvents } from './vm/events.js';
+import type { StartPhase } from './vm/start-vm.js';
+import { VM_STATES } from './vm/state.js';
+import type { Vm } from './vm/vm.js';
+
+export interface MetricsTools {
+  events: VmEvents;
+  listVms(): Vm[];
+  now(): number;
+}
+
+/** From a VMM's first milliseconds to a guest that takes minutes to be ready. */
+const PHASE_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #phases: Histogram<'phase'>;
+  readonly #unsubscribe: () => void;
+
+  constructor(tools: MetricsTools) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry });
+    this.#phases = new Histogram({
+      name: 'vmsecretd_start_duration_seconds',
+      help: 'How long the phases of starts take',
+      labelNames: ['phase'],
+      buckets: PHASE_BUCKETS_SECONDS,
+      registers,
+    });
+    this.#gaugeVms(tools, registers);
+    this.#unsubscribe = this.#countEvents(tools, registers);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  observePhase(phase: StartPhase | 'ready', durationMs: number): void {
+    this.#phases.observe({ phase }, durationMs / 1000);
+  }
+
+  /** All metrics in Prometheus' text format. */
+  render(): Promise<string> {
+    return this.#registry.metrics();
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    this.#registry.clear();
+  }
+
+  #gaugeVms({ listVms }: MetricsTools, registers: Registry[]): void {
+    new Gauge({
+      name: 'vmsecretd_vms',
+      help: 'VMs by state',
+      labelNames: ['state'],
+      registers,
+      collect() {
+        for (const state of VM_STATES) this.set({ state }, 0);
+        for (const { state } of listVms()) this.inc({ state });
+      },
+    });
+    new Gauge({
+      name: 'vmsecretd_vms_outdated',
+      help: 'Running VMs whose definition or secrets changed since they were started',
+      registers,
+      collect() {
+        this.set(listVms().filter(vm => vm.outdated.length > 0).length);
+      },
+    });
+    new Gauge({
+      name: 'vmsecretd_vm_restarts',
+      help: 'How often a VM was started again after it broke or ended, since the daemon started',
+      labelNames: ['vm'],
+      registers,
+      collect() {
+        this.reset();
+        for (const { name, restarts } of listVms()) this.set({ vm: name }, restarts);
+      },
+    });
+  }
+
+  #countEvents({ events, now }: MetricsTools, registers: Registry[]): () => void {
+    const starts = new Counter({
+      name: 'vmsecretd_starts_total',
+      help: 'Starts that were begun',
+      registers,
+    });
+    const failures = new Counter({
+      name: 'vmsecretd_failures_total',
+      help: 'Failures by code, during starts and of VMs that ran',
+      labelNames: ['code', 'during'],
+      registers,
+    });
+    const bootedAt = new Map<string, number>();
+    return events.subscribe(({ type, vm, from, state, problem }) => {
+      if (type === 'state') {
+        bootedAt.delete(vm);
+        if (state === 'starting') starts.inc();
+        if (from === 'starting' && state === 'running') bootedAt.set(vm, now());
+        if (state === 'failed')
+          failures.inc({ code: codeOf(problem), during: from === 'starting' ? 'start' : 'run' });
+      }
+      const since = bootedAt.get(vm);
+      if (type === 'ready' && since !== undefined) this.observePhase('ready', now() - since);
+    });
+  }
+}
+
+function codeOf(problem: unknown): string {
+  const isProblem = typeof problem === 'object' && problem !== null && 'code' in problem;
+  return isProblem ? String(problem.code) : 'internal';
+}
