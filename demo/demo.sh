@@ -4,45 +4,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source demo/show.sh
 source demo/install.sh
+source demo/daemon.sh
 
 case "${1:-}" in
   '') ;;
-  # Demos of their own go here, one file each, that sources show.sh and install.sh as this one does:
-  # --systemd) exec bash demo/systemd.sh ;;
-  *) fail "npm run demo takes no ${1}; without an option it shows a VM that starts with its secrets" ;;
+  --guest)
+    [[ ${2:-} == debian ]] || fail 'npm run demo knows one other guest: --guest debian'
+    exec bash demo/debian.sh
+    ;;
+  *) fail "npm run demo takes no ${1}; without an option it shows a VM that starts with its secrets, with --guest debian one whose systemd reads them" ;;
 esac
-
-call() { curl --silent --show-error --unix-socket "$D/run/admin.sock" "$@"; }
-
-# A daemon that was killed left its VMM, and a record of it.
-kill_recorded_vmm() {
-  local pid
-  [[ -f ${D:-}/run/records/demo.json ]] || return 0
-  pid=$(node -p 'JSON.parse(require("fs").readFileSync(process.argv[1])).pid' "$D/run/records/demo.json")
-  if grep -qsF "$D/" "/proc/$pid/cmdline"; then kill -KILL "$pid"; fi
-}
-
-# Whatever happened: no VMM, no daemon, no folder is left.
-clean_up() {
-  local status=$?
-  trap '' INT TERM
-  if [[ -n ${PLANTED:-} ]]; then kill "$PLANTED" 2>/dev/null || true; fi
-  if [[ -n ${DAEMON:-} ]] && kill -0 "$DAEMON" 2>/dev/null; then
-    call -o /dev/null -X POST http://localhost/v1/vms/demo/kill 2>/dev/null || true
-    kill "$DAEMON" 2>/dev/null || true
-    wait "$DAEMON" 2>/dev/null || true
-  fi
-  kill_recorded_vmm
-  if [[ $status -ne 0 && -s ${D:-}/log/daemon.log ]]; then
-    printf '\nThe demo ended with status %s. The last lines of the daemon:\n' "$status" >&2
-    tail -n 5 "$D/log/daemon.log" >&2
-  fi
-  if [[ -n ${D:-} ]]; then rm -rf "$D"; fi
-  exit "$status"
-}
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
 title '1. What is needed'
 install_program curl curl
@@ -60,15 +31,7 @@ run 'printf "%s\n" "$DB_PASSWORD" | node dist/demo/age.js encrypt $RECIPIENT $D/
 run 'ls -l $D && head -n 1 $D/api-key.age'
 
 title '3. The daemon'
-run 'mkdir $D/log'
-# In a process group of its own, so that Ctrl-C reaches this script alone and the VM can still be ended through the daemon.
-set -m
-run 'node dist/src/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/log/daemon.log 2>&1 &'
-DAEMON=$!
-set +m
-wait_until 20 '[[ -S $D/run/admin.sock ]] || ! kill -0 $DAEMON' && kill -0 "$DAEMON" || fail 'the daemon did not start'
-run 'curl -sS --unix-socket $D/run/admin.sock http://localhost/v1/version && echo'
-run 'vmsecretctl() { node dist/src/cli/vmsecretctl.js --socket $D/run/admin.sock "$@"; }'
+start_daemon
 
 title '4. A definition: a command line, and where its credentials come from'
 run 'node dist/demo/write-guest.js $D/guest'

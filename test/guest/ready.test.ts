@@ -4,8 +4,14 @@ import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
 
 /** Runs vmsecretd-ready with a systemctl of that version; gives what was sent, or undefined. */
-function sendReady(t: Test, systemdVersion: number, notifySocket: string) {
+function sendReady(
+  t: Test,
+  systemdVersion: number,
+  notifySocket: string,
+  ports: Record<string, string> = {},
+) {
   const folder = t.testdir({
+    ports,
     credentials: { 'vmm.notify_socket': notifySocket },
     systemctl: `#!/bin/sh\necho 'systemd ${systemdVersion} (${systemdVersion}.1-1)'\necho '+PAM'\n`,
     send: `#!/bin/sh\necho "$* $(cat)" >"\${0%/*}/sent"\n`,
@@ -15,6 +21,7 @@ function sendReady(t: Test, systemdVersion: number, notifySocket: string) {
     env: {
       PATH: `${folder}:${process.env.PATH}`,
       VMSECRETD_CREDENTIALS: join(folder, 'credentials'),
+      VMSECRETD_VIRTIO_PORTS: join(folder, 'ports'),
       VMSECRETD_SEND: join(folder, 'send'),
     },
   });
@@ -42,4 +49,9 @@ t.test('refuses an address that is not a vsock port of the host', async t => {
   ]) {
     t.strictSame(sendReady(t, 252, socket), { status: 1, sent: undefined }, socket);
   }
+});
+
+t.test('says READY=1 on a virtio-serial port, which no systemd knows of', async t => {
+  const ports = { 'org.vmsecretd.notify': '' };
+  t.strictSame(sendReady(t, 257, '', ports), { status: 0, sent: '8888 org.vmsecretd.notify READY=1\n' });
 });

@@ -1,4 +1,4 @@
-// Boots test guests with the real daemon: secrets become files on the host, the definition asks for the guest's receipt.
+// Boots test guests with the real daemon: secrets become files on the host, the definition asks for the guest's word.
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ export function createDaemonBooter(options: DaemonBooterOptions): BootGuest {
     await daemon.define(vm, await writeDefinition(options, request));
     const { receipt } = await (booted.has(vm) ? restartOutdated(daemon, vm) : start(daemon, vm));
     booted.add(vm);
-    onProgress(`guest ${vm}: receipt ${receipt} after ${seconds()} s`);
+    onProgress(`guest ${vm}: ready, receipt ${receipt}, after ${seconds()} s`);
     const console = await daemon.untilConsole(vm, DONE_LINE);
     onProgress(`guest ${vm}: its last line after ${seconds()} s`);
     return { console, receipt };
@@ -76,7 +76,7 @@ async function writeDefinition(options: DaemonBooterOptions, request: GuestReque
     hypervisor: 'qemu',
     supervisor: 'daemon',
     restart: 'no',
-    ready: 'receipt',
+    ready: request.ready ?? 'receipt',
     startTimeoutSeconds: START_TIMEOUT_SECONDS,
     stopTimeoutSeconds: 1, // the guest is pruned: nothing in it heeds the power button
     command: [

@@ -19,6 +19,8 @@ export interface GuestRequest {
   readonly oemStrings?: readonly string[];
   /** Files of the scenario, appended to the initramfs after those that every test guest has. */
   readonly files: readonly CpioEntry[];
+  /** Which of the guest's reports is waited for; its receipt unless said otherwise. */
+  readonly ready?: 'notify';
   /** With kubectl in it and a network card that reaches the host's loopback as 10.0.2.2. */
   readonly withKubernetes?: boolean;
 }
@@ -26,7 +28,7 @@ export interface GuestRequest {
 export interface GuestOutcome {
   /** The serial console up to the line `VMSECRETD-TEST done` or further. */
   readonly console: string;
-  /** As the VM shows it: `verified`. */
+  /** As the VM shows it: `verified`, or null where it did not wait for one. */
   readonly receipt: string | null;
 }
 

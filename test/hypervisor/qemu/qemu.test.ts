@@ -7,9 +7,12 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
+import { parseDefinition } from '../../../src/definition/parse-definition.js';
 import { makeFifos, writeFifo } from '../../../src/hypervisor/qemu/fifo-delivery.js';
+import { createQemu } from '../../../src/hypervisor/qemu/qemu.js';
 import { qemuArguments } from '../../../src/hypervisor/qemu/qemu-arguments.js';
 import { connectQmp } from '../../../src/hypervisor/qemu/qmp-client.js';
+import { vmPaths } from '../../../src/wiring.js';
 import { decodeOemStrings, oemStringsOf } from '../../guests/pvh/decode-oem-strings.js';
 import { type AfterPrinting, buildPvhGuest, END_OF_OEM_STRINGS } from '../../guests/pvh/pvh-guest.js';
 import { whyNotOnPath } from '../../setup/programs.js';
@@ -116,4 +119,35 @@ test('ends with an error of its own for a NUL in a string', { skip }, async t =>
   const qemu = await startQemu(t, { secrets: ['a\0b'] });
   const [status] = await qemu.exit;
   t.equal(status, 1);
+});
+
+/** What a start of a VM with one credential would do. */
+function planWith(ready: 'boot' | 'notify' | 'receipt') {
+  const definition = parseDefinition(
+    { hypervisor: 'qemu', command: ['-m', '64'], credentials: { A: { text: 'a' } }, ready },
+    { name: 'web', origin: 'api', path: '/web.json', directory: undefined, defaultSupervisor: 'daemon' },
+  );
+  const paths = vmPaths('/run', 'web');
+  const context = { paths, workingDirectory: paths.directory, ownsConsole: true };
+  return createQemu(async () => '/qemu').plan(definition, context);
+}
+
+test('plans a port for what the guest reports, and a FIFO for the nonce of its receipt', async t => {
+  const boot = await planWith('boot');
+  t.strictSame([boot.fifos.length, boot.channels], [1, {}]);
+  t.notMatch(boot.arguments.join(' '), /virtserialport/);
+
+  const notify = await planWith('notify');
+  t.strictSame(
+    [notify.fifos.length, notify.channels],
+    [1, { notify: { kind: 'port', path: '/run/vms/web/notify.sock' } }],
+  );
+  t.match(notify.arguments.join(' '), /virtserialport,\S*name=org\.vmsecretd\.notify/);
+
+  const receipt = await planWith('receipt');
+  t.strictSame(
+    [receipt.fifos.length, receipt.channels],
+    [2, { receipt: { kind: 'port', path: '/run/vms/web/report.sock' } }],
+  );
+  t.match(receipt.arguments.join(' '), /virtserialport,\S*name=org\.vmsecretd\.report/);
 });

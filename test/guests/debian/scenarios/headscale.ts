@@ -62,10 +62,16 @@ const DEPLOYMENT = JSON.stringify({
 export async function checkHeadscale(t: Test, boot: BootGuest): Promise<void> {
   const api = await startKubernetesApi(3);
   t.teardown(api.close);
-  const outcome = await boot({ vm: 'headscale', secrets, files: nodeFiles(api.port), withKubernetes: true });
+  const outcome = await boot({
+    vm: 'headscale',
+    secrets,
+    files: nodeFiles(api.port),
+    withKubernetes: true,
+    ready: 'notify',
+  });
   const report = parseConsole(outcome.console);
   t.strictSame(report.failures, [], 'no unit failed');
-  t.equal(outcome.receipt, 'verified');
+  t.equal(outcome.receipt, null, 'its READY=1 was waited for');
 
   const value = (name: string) => delivered(secrets, name);
   t.strictSame(
