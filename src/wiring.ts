@@ -1,7 +1,6 @@
 // The only file that constructs things and hands them to each other.
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -13,8 +12,8 @@ import { Definitions, readDefinitionFile } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
 import type { SourceToDigest } from './delivery/protocol.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
-import type { SocketRole } from './http/access.js';
 import { buildApp } from './http/app.js';
+import { DaemonSockets } from './http/daemon-sockets.js';
 import { listenForMetrics } from './http/metrics-listener.js';
 import { createCloudHypervisor } from './hypervisor/cloud-hypervisor/cloud-hypervisor.js';
 import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
@@ -30,8 +29,6 @@ import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
 import { PathWatch } from './system/path-watch.js';
-import { listenOn } from './system/sockets.js';
-import { requestUnix } from './system/unix-http.js';
 import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
@@ -41,6 +38,7 @@ import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
 import { endOrphans } from './vm/orphans.js';
 import { OutdatedWatch } from './vm/outdated.js';
+import { keepRecord } from './vm/record.js';
 import { SecretRetry } from './vm/secret-retry.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
@@ -154,6 +152,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     },
   });
   const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
+  keepGuestReports(vms, events, logger);
   const reload = async () => {
     await vms.reload();
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
@@ -175,7 +174,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   await adoptAll(vms, logger);
   for (const { vm, pid } of orphans) startAgain(vm, pid, vms, logger);
-  const roles = new WeakMap<object, SocketRole>();
+  const operatorGid = await findOperatorGroup(config.operatorGroup);
+  const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets: options.activatedSockets });
   const app = await buildApp({
     vms,
     metrics,
@@ -184,7 +184,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     reload,
     logger,
     version: options.version,
-    roleOf: request => roles.get(request.socket) ?? 'launch',
+    roleOf: request => sockets.roleOf(request),
     checkVm: vm => checkVm(vm, toolsFor(vm)),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
     readConsole: (vm, follow) => {
@@ -192,8 +192,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       return follow ? vm.console.follow() : vm.console.recent();
     },
   });
-  const operatorGid = await findGroup(config.operatorGroup);
-  const stopListening = await listen(app, roles, options, operatorGid);
+  await sockets.listen(app);
   const metricsListen = config.metrics?.listen;
   const stopMetrics =
     metricsListen === undefined ? undefined : await listenForMetrics(metricsListen, { metrics }, operatorGid);
@@ -213,11 +212,11 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
             .catch(() => {});
       }
     },
-    probe: () => probeSockets(folders.runtimeDirectory),
+    probe: () => sockets.probe(),
     close: async () => {
       stopWatching();
       vms.close();
-      await stopListening();
+      await sockets.close();
       await stopMetrics?.();
       metrics.close();
       await app.close();
@@ -296,6 +295,26 @@ function startAgain(name: string, pid: number, vms: Vms, logger: Logger): void {
   if (found?.vm.state === 'stopped') found.lifecycle.start().catch(() => {});
 }
 
+/** What the guest said of itself is written down for a later daemon. */
+function keepGuestReports(vms: Vms, events: VmEvents, logger: Logger): void {
+  events.subscribe(({ type, vm: name }) => {
+    const vm = vms.find(name)?.vm;
+    // Ready at boot is written with the boot itself.
+    if (
+      (type !== 'ready' && type !== 'receipt') ||
+      vm?.running === undefined ||
+      vm.definition.ready === 'boot'
+    )
+      return;
+    keepRecord(vm, vm.running, 'running').catch(error => {
+      logger.error(
+        { vm: name, code: systemErrorCode(error) },
+        'what the guest reports cannot be written down',
+      );
+    });
+  });
+}
+
 /** One VMM that cannot be taken over keeps nobody else from being. */
 async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
   await Promise.all(
@@ -361,76 +380,11 @@ async function loadDigestKey(path: string): Promise<string> {
   return readFile(path, 'utf8');
 }
 
-interface SocketPlan {
-  /** FileDescriptorName= of the socket unit. */
-  name: string;
-  role: SocketRole;
-  file: string;
-  mode: number;
-}
-
-const SOCKETS: readonly SocketPlan[] = [
-  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660 },
-  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600 },
-  { name: 'launch', role: 'launch', file: 'launch.sock', mode: 0o666 },
-];
-
-/** @returns what ends all connections and removes the sockets that are ours */
-async function listen(
-  app: FastifyInstance,
-  roles: WeakMap<object, SocketRole>,
-  options: DaemonOptions,
-  operatorGid: number | undefined,
-): Promise<() => Promise<void>> {
-  const servers: Server[] = [];
-  const removals: (() => Promise<void>)[] = [];
-  for (const { name, role, file, mode } of SOCKETS) {
-    // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
-    const server = createServer((request, response) => app.routing(request, response));
-    server.on('connection', socket => roles.set(socket, role));
-    servers.push(server);
-    removals.push(
-      await listenOn(server, {
-        path: join(options.folders.runtimeDirectory, file),
-        mode,
-        gid: role === 'operator' ? operatorGid : undefined,
-        activatedFd: options.activatedSockets.get(name),
-      }),
-    );
-  }
-  return async () => {
-    await Promise.all(removals.map(remove => remove()));
-    for (const server of servers) {
-      server.close();
-      server.closeAllConnections();
-    }
-  };
-}
-
-/** How long a daemon that works takes to answer itself, with plenty to spare. */
-const PROBE_TIMEOUT_MS = 5_000;
-
-/** Any answer will do: launch.sock refuses the call, and so shows that it is served. */
-async function probeSockets(runtimeDirectory: string): Promise<void> {
-  await Promise.all(
-    SOCKETS.map(({ file }) =>
-      requestUnix({
-        socketPath: join(runtimeDirectory, file),
-        method: 'GET',
-        path: '/v1/health',
-        timeoutMs: PROBE_TIMEOUT_MS,
-      }),
-    ),
-  );
-}
-
-async function findGroup(group: string | undefined): Promise<number | undefined> {
-  if (group === undefined) return undefined;
-  return (await resolveGroup(group)) ?? refuseGroup(group);
-}
-
-function refuseGroup(group: string): never {
-  throw new VmsecretdError('definition_invalid', `operatorGroup: there is no group ${group} on this host`, {
-    details: { group },
+async function findOperatorGroup(name: string | undefined): Promise<number | undefined> {
+  if (name === undefined) return undefined;
+  const gid = await resolveGroup(name);
+  if (gid !== undefined) return gid;
+  throw new VmsecretdError('definition_invalid', `operatorGroup: there is no group ${name} on this host`, {
+    details: { group: name },
   });
 }

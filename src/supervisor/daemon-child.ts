@@ -7,8 +7,8 @@ import { makeFifos } from '../hypervisor/qemu/fifo-delivery.js';
 import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
 import type { UserIds } from '../system/users.js';
-import { describeExit, type VmmExit, type VmmProcess } from '../vm/vmm-process.js';
 import { runAs } from './run-as.js';
+import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export interface SpawnOptions {
   plan: VmPlan;

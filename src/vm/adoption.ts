@@ -3,11 +3,11 @@ import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
+import type { VmmExit, VmmProcess } from '../supervisor/vmm-process.js';
 import { isSameProcess, processListensOn, readProcess } from '../system/procfs.js';
 import { readRecord, removeRecord, type VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
-import type { VmmExit, VmmProcess } from './vmm-process.js';
 
 /** Whether the recorded VMM still is that very process, listening where it should: nobody else's is ever touched. */
 export async function isRecordedVmm({ pid, startTimeTicks, apiSocket }: VmmRecord): Promise<boolean> {

@@ -7,6 +7,7 @@
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { describeExit, type VmmExit, type VmmProcess } from '../supervisor/vmm-process.js';
 import type { UserIds } from '../system/users.js';
 import { adoptVmm, attachToVmm, endRecordedVmm, isRecordedVmm, killSame } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
@@ -16,7 +17,6 @@ import { nextRestart } from './restart-policy.js';
 import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
-import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export interface DaemonLifecycleTools {
   startTools(): StartTools;
@@ -96,7 +96,7 @@ export class DaemonLifecycle implements Lifecycle {
       const vm = this.#vm;
       const record = await readRecord(vm.paths.record);
       if (record === undefined) return;
-      const { pid, startTimeTicks, phase, startedAt } = record;
+      const { pid, startTimeTicks, phase } = record;
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
       const { hypervisor } = this.#tools.startTools();
       const isThere = await isRecordedVmm(record);
@@ -116,7 +116,7 @@ export class DaemonLifecycle implements Lifecycle {
       );
       await vm.console.connect(running.console);
       await vm.reports.open(running.channels, running.credentials);
-      vm.adopted(running, startedAt);
+      vm.adopted(running, record);
       this.#watch(running);
     });
   }

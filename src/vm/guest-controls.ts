@@ -1,20 +1,25 @@
 // pause, resume and reboot of a guest that runs: the same for every supervisor.
 import { VmsecretdError } from '../errors.js';
 import type { LifecycleVerb } from './lifecycle.js';
+import { keepRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { VmState } from './state.js';
 import type { Vm } from './vm.js';
 
 export async function pauseGuest(vm: Vm): Promise<void> {
   if (vm.state === 'paused') return;
-  await requireState(vm, 'pause', 'running').control.pause();
+  const running = requireState(vm, 'pause', 'running');
+  await running.control.pause();
   vm.transition('pause');
+  await keepRecord(vm, running, 'running');
 }
 
 export async function resumeGuest(vm: Vm): Promise<void> {
   if (vm.state === 'running') return;
-  await requireState(vm, 'resume', 'paused').control.resume();
+  const running = requireState(vm, 'resume', 'paused');
+  await running.control.resume();
   vm.transition('resume');
+  await keepRecord(vm, running, 'running');
 }
 
 /** The guest keeps the VM config that it was created with, secrets included. */

@@ -1,5 +1,6 @@
 // What adoption must know of a VMM, in RUNTIME/records/NAME.json: never a secret, always whole. Not in the VM's own
 // folder, which belongs to the VMM's user.
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { PreparedCredential } from '../delivery/protocol.js';
@@ -18,6 +19,9 @@ export interface VmmRecord {
   console: ConsolePlan | null;
   channels: GuestChannelPlans;
   startedAt: string | null;
+  isPaused: boolean;
+  ready: boolean;
+  receipt: string | null;
   /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
   /** What it has of the host, so that no other VM takes it. */
@@ -26,7 +30,7 @@ export interface VmmRecord {
 }
 
 export async function keepRecord(
-  vm: Pick<Vm, 'paths' | 'startedAt'>,
+  vm: Pick<Vm, 'paths' | 'startedAt' | 'state' | 'ready' | 'receipt'>,
   {
     apiSocket,
     console,
@@ -40,7 +44,7 @@ export async function keepRecord(
 ): Promise<void> {
   const { record: path } = vm.paths;
   const { pid, startTimeTicks } = vmm;
-  const { startedAt } = vm;
+  const { startedAt, ready, receipt } = vm;
   const record: VmmRecord = {
     phase,
     pid,
@@ -49,13 +53,18 @@ export async function keepRecord(
     console: console ?? null,
     channels,
     startedAt,
+    isPaused: vm.state === 'paused',
+    ready,
+    receipt,
     credentials,
     claims,
     definitionDigest,
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  // A name of its own: two changes may be written at once.
+  const unfinished = `${path}.${randomUUID()}`;
+  await writeFile(unfinished, JSON.stringify(record), { mode: 0o600 });
+  await rename(unfinished, path);
 }
 
 export async function removeRecord(path: string): Promise<void> {

@@ -13,9 +13,9 @@ import type {
   VmPaths,
   VmPlan,
 } from '../hypervisor/hypervisor.js';
+import { describeExit, type VmmProcess } from '../supervisor/vmm-process.js';
 import type { ProcessFacts } from '../system/procfs.js';
 import type { Console } from './console.js';
-import { describeExit, type VmmProcess } from './vmm-process.js';
 
 /** What a start is made of, as its duration is told. */
 export type StartPhase = 'secrets' | 'spawn' | 'create' | 'boot';

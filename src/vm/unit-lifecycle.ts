@@ -11,6 +11,7 @@ import type { VmPlan } from '../hypervisor/hypervisor.js';
 import type { LaunchRequest } from '../supervisor/launch-request.js';
 import { type Systemctl, type UnitFacts, unitPhase } from '../supervisor/systemctl.js';
 import type { UnitWatch } from '../supervisor/unit-watch.js';
+import type { VmmProcess } from '../supervisor/vmm-process.js';
 import { isSameProcess, processListensOn } from '../system/procfs.js';
 import { adoptVmm, attachToVmm, isRecordedVmm } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
@@ -19,7 +20,6 @@ import { keepRecord, readRecord, removeRecord } from './record.js';
 import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
-import type { VmmProcess } from './vmm-process.js';
 
 export interface UnitLifecycleTools {
   startTools(): StartTools;
@@ -159,7 +159,7 @@ export class UnitLifecycle implements Lifecycle {
     );
     await vm.reports.open(running.channels, running.credentials);
     this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
-    vm.adopted(running, record.startedAt);
+    vm.adopted(running, record);
     this.#watch(running);
     // systemd may have begun to stop it while nobody looked.
     if (this.#facts !== undefined) this.#follow(this.#facts);

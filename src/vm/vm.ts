@@ -9,12 +9,13 @@ import type { PreparedCredential } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
+import type { VmmExit } from '../supervisor/vmm-process.js';
 import { Console } from './console.js';
 import type { VmEvents } from './events.js';
 import { GuestReports } from './guest-reports.js';
+import type { VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import { isLive, nextState, type VmEvent, type VmState } from './state.js';
-import type { VmmExit } from './vmm-process.js';
 
 export interface Problem {
   at: string;
@@ -99,12 +100,17 @@ export class Vm {
     if (this.definition.ready === 'boot') this.becomeReady();
   }
 
-  /** A VMM that outlived an earlier daemon is taken over. */
-  adopted(running: RunningVm, startedAt: string | null): void {
+  /** A VMM that outlived an earlier daemon is taken over, as that daemon knew it. */
+  adopted(
+    running: RunningVm,
+    { startedAt, isPaused, ready, receipt }: Pick<VmmRecord, 'startedAt' | 'isPaused' | 'ready' | 'receipt'>,
+  ): void {
     this.running = running;
     this.startedAt = startedAt;
     this.transition('adopted');
-    this.becomeReady();
+    this.receipt = receipt ?? (running.channels.receipt === undefined ? null : 'pending');
+    if (isPaused) this.transition('pause');
+    if (ready || this.definition.ready === 'boot') this.becomeReady();
   }
 
   /** The guest's receipt: what is wrong with it, or nothing. */

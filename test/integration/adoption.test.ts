@@ -102,3 +102,20 @@ daemonTest('leaves VMs running when it is stopped, and removes its sockets', opt
   await daemon.restart();
   t.match(await daemon.show('web'), { state: 'running', pid });
 });
+
+daemonTest(
+  'takes a VM over as it was: paused, and not ready before its guest says so',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    const { command, ...rest } = await defineVm(STAND_IN, rig, 'web');
+    const withVsock = [...(command as string[]), '--vsock', 'cid=3,socket=vsock.sock'];
+    await daemon.define('web', { ...rest, command: withVsock, ready: 'receipt' });
+    await daemon.act('web', 'start');
+    await daemon.act('web', 'pause');
+    await daemon.kill9();
+    await daemon.restart();
+    t.match(await daemon.show('web'), { state: 'paused', ready: false, receipt: 'pending' });
+    t.match(await daemon.act('web', 'resume'), { state: 'running', ready: false });
+  },
+);

@@ -2,7 +2,7 @@
 import type { Delivery } from '../../src/delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../../src/errors.js';
 import type { Hypervisor, VmmControl, VmPlan } from '../../src/hypervisor/hypervisor.js';
-import type { VmmExit, VmmProcess } from '../../src/vm/vmm-process.js';
+import type { VmmExit, VmmProcess } from '../../src/supervisor/vmm-process.js';
 
 export type StartFault = 'secrets' | 'spawn' | 'create' | 'crash';
 

@@ -195,7 +195,8 @@ t.test('an adopted VM is compared with what its record says', async t => {
   vm.vmmGone({ status: 0, signal: null });
   vm.transition('ended');
   writeFileSync(at('password'), 'changed while no daemon ran');
-  if (running !== undefined) vm.adopted({ ...running }, null);
+  if (running !== undefined)
+    vm.adopted({ ...running }, { startedAt: null, isPaused: false, ready: true, receipt: null });
   await shows('credential PASSWORD');
 });
 
