@@ -28,6 +28,11 @@ export class Canary {
     ];
   }
 
+  /** What any search looks for: the secret plain, and as base64 at each alignment. */
+  get forms(): Buffer[] {
+    return this.#needles.map(([, needle]) => needle);
+  }
+
   searchText(where: string, text: string | Uint8Array): Finding[] {
     const haystack = Buffer.from(text);
     return this.#needles.filter(([, needle]) => haystack.includes(needle)).map(([form]) => ({ where, form }));

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The full counts of what `npm test` does in short: an hour or so. Seeds are printed; VMSECRETD_SEED repeats one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+run() { npx tap --reporter=tap --timeout=5400 "$@" | grep -E '^(# Subtest|ok|not ok|# \{|    (not )?ok)|seed'; }
+
+# Property tests of every parser, and the lifecycle's model.
+VMSECRETD_ROUNDS=5000 run dist/test/definition/*.test.js dist/test/credentials/*.test.js \
+  dist/test/hypervisor/cloud-hypervisor/{option-string,create-body,to-command}.test.js \
+  dist/test/secrets/decrypt.test.js dist/test/vm/{receipt,lifecycle.model}.test.js
+# The daemon killed in the middle of random requests.
+VMSECRETD_KILL_ROUNDS=200 run dist/test/integration/kill-rounds.test.js
+# The same under systemd.
+VMSECRETD_ROUNDS=20 run dist/test/systemd/adoption.test.js
