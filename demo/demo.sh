@@ -12,7 +12,8 @@ case "${1:-}" in
     [[ ${2:-} == debian ]] || fail 'npm run demo knows one other guest: --guest debian'
     exec bash demo/debian.sh
     ;;
-  *) fail "npm run demo takes no ${1}; without an option it shows a VM that starts with its secrets, with --guest debian one whose systemd reads them" ;;
+  --systemd) exec bash demo/systemd.sh ;;
+  *) fail "npm run demo takes no ${1}; without an option it shows a VM that starts with its secrets, with --guest debian one whose systemd reads them, with --systemd VMs as units of a host" ;;
 esac
 
 title '1. What is needed'

@@ -26,7 +26,7 @@ export interface DebianSystem {
 }
 
 export interface DebianSystemOptions {
-  /** Host path to path inside, read-only. */
+  /** Path inside to path on the host, read-only. */
   binds?: Readonly<Record<string, string>>;
   bootDeadlineMs?: number;
 }
@@ -48,7 +48,7 @@ export async function bootDebian(options: DebianSystemOptions = {}): Promise<Deb
   const tree = await buildTree(cache);
   const exchange = await mkdtemp(join(cache, 'run-'));
   await execa('mkfifo', [join(exchange, 'requests')]);
-  const binds = { [process.execPath]: '/usr/bin/node', [PROJECT_ROOT]: '/project', ...options.binds };
+  const binds = { '/usr/bin/node': process.execPath, '/project': PROJECT_ROOT, ...options.binds };
 
   const nspawn = [
     'systemd-nspawn',
@@ -61,7 +61,7 @@ export async function bootDebian(options: DebianSystemOptions = {}): Promise<Deb
     `--bind-ro=${join(SOURCES, 'agent.sh')}:/agent.sh`,
     `--bind-ro=${join(SOURCES, 'agent.service')}:/etc/systemd/system/vmsecretd-test.service`,
     ...(await bindKvm(exchange)),
-    ...Object.entries(binds).map(([outside, inside]) => `--bind-ro=${outside}:${inside}`),
+    ...Object.entries(binds).map(([inside, outside]) => `--bind-ro=${outside}:${inside}`),
     'systemd.wants=vmsecretd-test.service',
   ];
   // systemd-nspawn --boot wants a terminal: script gives it one.

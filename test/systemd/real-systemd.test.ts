@@ -82,6 +82,7 @@ User=nobody
 ExecStart=/bin/sh -c 'systemd-notify --ready --status=first; exec sleep infinity'
 UNIT
       systemctl daemon-reload
+      : > /run/states
       node ${PROGRAMS}/follow-unit.js watched.service 'failed failed' > /run/states 2>&1 &
       until grep -q inactive /run/states; do sleep 0.05; done
       systemctl start watched
