@@ -15,6 +15,8 @@ export interface Rig {
 }
 
 export interface DaemonTestOptions extends DaemonOptions {
+  /** For a file that takes longer than most. */
+  fileTimeoutMs?: number;
   /** Why it cannot run here. */
   skip?: string | false;
 }
@@ -24,7 +26,7 @@ export function daemonTest(
   options: DaemonTestOptions,
   body: (t: Test, rig: Rig) => Promise<void>,
 ): void {
-  tap.setTimeout(FILE_TIMEOUT_MS);
+  tap.setTimeout(options.fileTimeoutMs ?? FILE_TIMEOUT_MS);
   test(title, { skip: options.skip ?? false }, async t => {
     const daemon = await TestDaemon.start(options);
     const canary = new Canary();

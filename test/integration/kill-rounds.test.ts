@@ -9,6 +9,7 @@ const ROUNDS = Number(process.env.VMSECRETD_KILL_ROUNDS ?? 5);
 const SEED = Number(process.env.VMSECRETD_SEED ?? Date.now() % 2 ** 31);
 const VERBS = ['start', 'start', 'start', 'stop', 'restart', 'kill', 'pause', 'resume', 'reboot'] as const;
 const LONGEST_ROUND_MS = 600;
+const TIMEOUT_MS = 60_000 + ROUNDS * 30_000;
 
 const vmm = CLOUD_HYPERVISOR.skip === false ? CLOUD_HYPERVISOR : QEMU;
 // QEMU without KVM takes a second of a CPU for each start.
@@ -16,10 +17,10 @@ const NAMES = Array.from({ length: vmm === QEMU ? 3 : 10 }, (_, index) => `vm${i
 
 daemonTest(
   `${vmm.name}: a daemon killed in ${ROUNDS} rounds loses no VM and doubles none (seed ${SEED})`,
-  { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } },
+  { skip: vmm.skip, config: { hypervisors: vmm.hypervisors }, fileTimeoutMs: TIMEOUT_MS },
   async (t, rig) => {
     const { daemon } = rig;
-    t.setTimeout(60_000 + ROUNDS * 30_000);
+    t.setTimeout(TIMEOUT_MS);
     const random = randomFrom(SEED);
     const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)] as Item;
     for (const name of NAMES) await defineVm(vmm, rig, name, { more: { stopTimeoutSeconds: 1 } });
