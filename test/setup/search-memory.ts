@@ -1,11 +1,19 @@
 // Looks for bytes in the memory of another process. Needs root, or to be its user's tracer.
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { systemErrorCode } from '../../src/errors.js';
 
 const CHUNK_BYTES = 4 * 1024 * 1024;
 
 /** @returns whether any readable, writable mapping holds one of the needles */
 export function isInMemory(pid: number, needles: readonly Buffer[]): boolean {
-  const memory = openSync(`/proc/${pid}/mem`, 'r');
+  let memory: number;
+  try {
+    memory = openSync(`/proc/${pid}/mem`, 'r');
+  } catch (error) {
+    // A process that is gone holds nothing.
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
   try {
     return writableRanges(pid).some(range => isInRange(memory, range, needles));
   } finally {
