@@ -50,17 +50,6 @@ export const VmSchema = Type.Object(
   { title: 'VM' },
 );
 
-export const ProblemSchema = Type.Object(
-  {
-    type: Type.String(),
-    title: Type.String(),
-    status: Type.Integer(),
-    code: Type.String(),
-    detail: Type.String(),
-  },
-  { title: 'Problem', additionalProperties: true },
-);
-
 export const VmListSchema = Type.Object({ vms: Type.Array(VmSchema) });
 
 export const ConvertBody = Type.Object(

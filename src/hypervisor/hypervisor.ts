@@ -79,7 +79,6 @@ export interface VmmControl {
   reboot(): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
-  close(): void;
 }
 
 export interface BringUp {

@@ -14,15 +14,18 @@ export async function isRecordedVmm({ pid, startTimeTicks, apiSocket }: VmmRecor
   return (await isSameProcess(pid, startTimeTicks)) && processListensOn(pid, apiSocket);
 }
 
-/** @throws VmsecretdError vmm_refused, vmm_timeout: it lives and does not answer */
+/**
+ * Takes a recorded VMM over; `kill` is the supervisor's way to send a signal.
+ * @throws VmsecretdError vmm_refused, vmm_timeout: it lives and does not answer
+ */
 export async function adoptVmm(
   vm: string,
   record: VmmRecord,
   hypervisor: Hypervisor,
-  vmm: VmmProcess,
-  signal: AbortSignal,
+  kill: VmmProcess['kill'],
 ): Promise<RunningVm> {
-  const control = await hypervisor.connect(vm, record.apiSocket, signal);
+  const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
+  const control = await hypervisor.connect(vm, record.apiSocket, AbortSignal.timeout(ADOPTION_TIMEOUT_MS));
   const { apiSocket, console, channels, credentials, claims, definitionDigest } = record;
   return {
     apiSocket,
@@ -36,6 +39,9 @@ export async function adoptVmm(
     definitionDigest,
   };
 }
+
+/** How long a VMM that lives has to answer a daemon that takes it over. */
+const ADOPTION_TIMEOUT_MS = 10_000;
 
 /**
  * Ends a VMM that an earlier daemon started and this one could not take over, so that no second one runs beside it.

@@ -9,7 +9,7 @@ import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { describeExit, type VmmExit, type VmmProcess } from '../supervisor/vmm-process.js';
 import type { UserIds } from '../system/users.js';
-import { adoptVmm, attachToVmm, endRecordedVmm, isRecordedVmm, killSame } from './adoption.js';
+import { adoptVmm, endRecordedVmm, isRecordedVmm, killSame } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
@@ -27,9 +27,6 @@ export interface DaemonLifecycleTools {
   prepareDirectory(plan: VmPlan, owner: UserIds | undefined): Promise<void>;
   spawnVmm(plan: VmPlan, owner: UserIds | undefined, signal: AbortSignal): Promise<VmmProcess>;
 }
-
-/** How long a VMM that lives has to answer a daemon that takes it over. */
-const ADOPTION_TIMEOUT_MS = 10_000;
 
 export class DaemonLifecycle implements Lifecycle {
   readonly #vm: Vm;
@@ -106,14 +103,7 @@ export class DaemonLifecycle implements Lifecycle {
         return;
       }
       if (!isThere) return removeRecord(vm.paths.record);
-      const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
-      const running = await adoptVmm(
-        vm.name,
-        record,
-        hypervisor,
-        vmm,
-        AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
-      );
+      const running = await adoptVmm(vm.name, record, hypervisor, kill);
       await vm.console.connect(running.console);
       await vm.reports.open(running.channels, running.credentials);
       vm.adopted(running, record);
@@ -240,7 +230,7 @@ export class DaemonLifecycle implements Lifecycle {
   /** Notices the end of a VMM, whenever it comes. */
   #watch(running: RunningVm, recorded: Promise<void> = Promise.resolve()): void {
     void running.vmm.exited.then(exit => {
-      this.#ending = recorded.then(() => this.#vmmGone(running, exit));
+      this.#ending = recorded.then(() => this.#vmmGone(exit));
     });
   }
 
@@ -249,9 +239,8 @@ export class DaemonLifecycle implements Lifecycle {
     await removeRecord(this.#vm.paths.record).catch(error => void this.#vm.describeProblem(error));
   }
 
-  async #vmmGone(running: RunningVm, exit: VmmExit): Promise<void> {
+  async #vmmGone(exit: VmmExit): Promise<void> {
     const vm = this.#vm;
-    running.control.close();
     await vm.console.disconnect();
     await vm.reports.close();
     await this.#forgetRecord();

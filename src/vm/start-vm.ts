@@ -77,7 +77,7 @@ export interface RunningVm {
 }
 
 export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  const { definition, paths } = options;
+  const { definition } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
   const definitionDigest = digestDefinition(definition);
@@ -92,14 +92,10 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
       await options.onPrepared(prepared, delivery.notes);
       const vmm = await options.obtainVmm(prepared, signal);
       timer.end('spawn');
-      const control = await bringUp({
-        tools,
-        definition,
-        paths,
+      const control = await bringUp(tools, options, {
         plan,
         delivery,
         vmm,
-        console: options.console,
         signal,
         onCreated: () => timer.end('create'),
       });
@@ -151,30 +147,20 @@ export function prepareCredentials(
   );
 }
 
-interface BringUpOptions {
-  tools: StartTools;
-  definition: Definition;
-  paths: VmPaths;
+interface SpawnedVm {
   plan: VmPlan;
   delivery: Delivery;
   vmm: VmmProcess;
-  console: Console;
   signal: AbortSignal;
   onCreated(): void;
 }
 
 /** Step 6. A VMM that cannot be brought up is killed: SIGTERM would look like success to systemd. */
-async function bringUp({
-  tools,
-  definition,
-  paths,
-  plan,
-  delivery,
-  vmm,
-  console,
-  signal,
-  onCreated,
-}: BringUpOptions): Promise<VmmControl> {
+async function bringUp(
+  tools: StartTools,
+  { definition, paths, console }: StartOptions,
+  { plan, delivery, vmm, signal, onCreated }: SpawnedVm,
+): Promise<VmmControl> {
   const gone = new AbortController();
   void vmm.exited.then(exit => {
     const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';

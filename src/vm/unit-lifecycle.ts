@@ -42,7 +42,6 @@ interface Attempt {
 
 /** How often a launched VMM is looked at until it listens; it takes some 4 ms. */
 const LISTEN_POLL_MS = 2;
-const ADOPTION_TIMEOUT_MS = 10_000;
 
 type Decision = { booted: true } | { booted: false; error: VmsecretdError };
 
@@ -149,14 +148,7 @@ export class UnitLifecycle implements Lifecycle {
     const { hypervisor } = this.#tools.startTools();
     if (record.phase === 'starting' && !(await hypervisor.isBooted(vm.name, record.apiSocket)))
       return this.#killUnit();
-    const vmm = attachToVmm({ ...record, kill: signal => void this.#killUnit(signal) });
-    const running = await adoptVmm(
-      vm.name,
-      record,
-      hypervisor,
-      vmm,
-      AbortSignal.timeout(ADOPTION_TIMEOUT_MS),
-    );
+    const running = await adoptVmm(vm.name, record, hypervisor, signal => void this.#killUnit(signal));
     await vm.reports.open(running.channels, running.credentials);
     this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;
     vm.adopted(running, record);
@@ -275,13 +267,12 @@ export class UnitLifecycle implements Lifecycle {
 
   #watch(running: RunningVm): void {
     void running.vmm.exited.then(() => {
-      this.#ending = this.#vmmGone(running);
+      this.#ending = this.#vmmGone();
     });
   }
 
-  async #vmmGone(running: RunningVm): Promise<void> {
+  async #vmmGone(): Promise<void> {
     const vm = this.#vm;
-    running.control.close();
     await vm.reports.close();
     await removeRecord(vm.paths.record);
     const facts = await this.#tools.systemctl.show(this.#unit);

@@ -113,7 +113,6 @@ export class MemoryHost {
       reboot: () => call(),
       pause: () => call(),
       resume: () => call(),
-      close: () => {},
     };
   }
 

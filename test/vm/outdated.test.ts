@@ -103,7 +103,6 @@ function vmmless(vm: Vm): RunningVm {
       reboot: done,
       pause: done,
       resume: done,
-      close: () => {},
     },
     credentials: [],
     claims: [],

@@ -267,6 +267,5 @@ function control(vm: string, apiSocket: string, version: string): VmmControl {
     reboot: () => call('vm.reboot'),
     pause: () => call('vm.pause'),
     resume: () => call('vm.resume'),
-    close: () => {},
   };
 }

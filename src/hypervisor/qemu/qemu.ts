@@ -126,7 +126,6 @@ async function connect(
     reboot: () => call('system_reset'),
     pause: () => call('stop'),
     resume: () => call('cont'),
-    close: () => {},
   };
 }
 
