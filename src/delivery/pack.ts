@@ -6,6 +6,7 @@ import { buildCreateBody, type EncodedCredential } from '../hypervisor/cloud-hyp
 import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
 import { buildCommandLine } from '../hypervisor/cloud-hypervisor/to-command.js';
 import { writeFifo } from '../hypervisor/qemu/fifo-delivery.js';
+import { WHOLE_COMMAND } from '../hypervisor/whole-command.js';
 import type { Destination, Packing } from './protocol.js';
 
 export interface Packed {
@@ -72,9 +73,8 @@ function packCommandLine(
   credentials: readonly EncodedCredential[],
 ): Packed {
   const secrets = credentials.map(({ oemString }) => oemString.toString('latin1'));
-  const command = Buffer.from(
-    quoteCommand([program, ...buildCommandLine(argv, [...oemStrings, ...secrets])]),
-  );
+  const words = quoteCommand([program, ...buildCommandLine(argv, [...oemStrings, ...secrets])]);
+  const command = Buffer.from(`${words}${WHOLE_COMMAND}`);
   return {
     deliver: async destination => {
       const path = destination.kind === 'fifo' ? destination.paths[0] : undefined;

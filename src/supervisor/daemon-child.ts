@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
 import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
 import { makeFifos } from '../hypervisor/qemu/fifo-delivery.js';
+import { becomeCommandFrom } from '../hypervisor/whole-command.js';
 import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
 import type { UserIds } from '../system/users.js';
@@ -84,7 +85,7 @@ function endedAtOnce(plan: VmPlan, cwd: string, exit: VmmExit): VmsecretdError {
 /** A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: we never have it. */
 function commandOf({ program, arguments: args, packing, fifos }: VmPlan): readonly string[] {
   if (packing.kind !== 'cmdline') return [program, ...args];
-  return ['/bin/sh', '-c', 'eval "exec $(cat "$0") </dev/null"', fifos[0] ?? ''];
+  return becomeCommandFrom(fifos[0] ?? '');
 }
 
 /** MALLOC_ARENA_MAX: without it a v53 VMM with 30 KB of OEM strings never exits (docs/decisions/0004). */
