@@ -93,7 +93,7 @@ async function check(files: string[]): Promise<void> {
   let invalid = 0;
   for (const file of files) {
     try {
-      await readDefinitionFile(resolve(file), 'file', 'unit');
+      await readDefinitionFile(resolve(file), { origin: 'file', defaultSupervisor: 'unit', trust: 'links' });
       process.stdout.write(`${file}: valid\n`);
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
