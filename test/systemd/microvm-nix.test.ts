@@ -117,14 +117,16 @@ ${dropIn(module)}UNIT
     chown -R microvm:kvm /var/lib/microvms
     systemctl daemon-reload
     systemctl start vmsecretd`);
-  /** As the guest's systemd does, by the VMM: what comes to port 8888 of the host. */
-  const GUEST_NOTIFIES = `printf 'READY=1\\nSTATUS=guest is up' | socat -t1 - UNIX-CONNECT:notify.vsock_8888`;
+  // As the guest's systemd does, by the VMM: what comes to port 8888 of the host. Again until it is heard, because systemd
+  // knows a message's unit by its sender, and socat's child may have gone before it looks.
+  const GUEST_NOTIFIES = `printf "READY=1\\nSTATUS=guest is up" | socat -t1 - UNIX-CONNECT:notify.vsock_8888`;
   const start = () =>
     host.sh(`
       systemctl start --no-block microvm@my-app
       eventually 'journalctl --output cat "_SYSTEMD_INVOCATION_ID=$(unit my-app InvocationID)" | grep -qxF "${PRINTED_SECRET}"'
       unit my-app ActiveState
-      cd /var/lib/microvms/my-app && ${GUEST_NOTIFIES}
+      cd /var/lib/microvms/my-app
+      eventually '${GUEST_NOTIFIES}; [ "$(unit my-app StatusText)" = "guest is up" ]'
       eventually '[ "$(states my-app)" = "active running" ]'`);
 
   await t.test('by hand it exits 1 and says how it is started', async t => {
