@@ -105,6 +105,7 @@ in
 
     with subtest("a missing secret fails the unit, and its journal names the file"):
         host.fail("systemctl start microvm@demo")
+        host.succeed("systemctl is-active vmsecretd-ready.target")
         host.wait_until_succeeds("journalctl -u microvm@demo | grep api-key.age")
         host.succeed("systemctl reset-failed microvm@demo")
 
@@ -134,7 +135,7 @@ in
 
     with subtest("the secret is in no definition, log of the daemon or command line"):
         # What the guest printed is its console's, and this guest prints its secret.
-        host.fail(f"grep -rF --exclude=console.log -e {canary} -e {encoded} /etc/vmsecretd/ /var/lib/vmsecretd /run/vmsecretd")
+        host.fail(f"grep -rF --exclude='*console.log' -e {canary} -e {encoded} /etc/vmsecretd/ /var/lib/vmsecretd /run/vmsecretd")
         host.fail(f"journalctl -u vmsecretd | grep -F -e {canary} -e {encoded}")
         host.fail(f"cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -v grep | grep -F oem_strings | grep -F {encoded}")
   '';
