@@ -1,5 +1,6 @@
 // What Prometheus is told: states, starts, failures and how long starts take, by names alone.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { addProcessMetrics } from './process-metrics.js';
 import type { VmEvents } from './vm/events.js';
 import type { StartPhase } from './vm/start-vm.js';
 import { VM_STATES } from './vm/state.js';
@@ -21,7 +22,7 @@ export class Metrics {
 
   constructor(tools: MetricsTools) {
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
+    addProcessMetrics(this.#registry);
     this.#phases = new Histogram({
       name: 'vmsecretd_start_duration_seconds',
       help: 'How long the phases of starts take',

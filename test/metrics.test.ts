@@ -39,5 +39,6 @@ t.test('tells states, starts, failures by code, phases, restarts, outdated and t
     t.ok(text.split('\n').includes(line), line);
   }
   t.match(text, /^process_resident_memory_bytes \d+$/m);
+  t.match(text, /^process_cpu_seconds_total 0?\.?\d/m);
   t.match(metrics.contentType, /^text\/plain; version=/);
 });
