@@ -2,6 +2,7 @@
 import { chmod, lchown, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { execa } from 'execa';
+import { hideCredentials } from '../credentials/oem-string.js';
 import { VmsecretdError } from '../errors.js';
 import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
 import { makeFifos } from '../hypervisor/qemu/fifo-delivery.js';
@@ -54,7 +55,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
     async (result): Promise<VmmExit> => ({
       status: result.exitCode ?? null,
       signal: result.signal ?? null,
-      lastWords: await readTail(paths.vmmLog, LAST_WORDS_BYTES),
+      lastWords: hideCredentials(await readTail(paths.vmmLog, LAST_WORDS_BYTES)),
     }),
   );
   const facts = child.pid === undefined ? null : await readProcess(child.pid);
