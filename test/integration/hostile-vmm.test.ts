@@ -1,6 +1,6 @@
 // A VMM that was taken over: whatever it answers, the daemon says so in time, with a code, in bounded memory, and ends it.
-import { readFileSync, writeFileSync } from 'node:fs';
 import type { Test } from 'tap';
+import { peakBytes } from '../setup/peak-memory.js';
 import { daemonTest, type Rig } from './daemon-test.js';
 import { defineVm, STAND_IN, standIn } from './vmm.js';
 
@@ -28,13 +28,6 @@ const options = {
     startConcurrency: AT_ONCE,
   },
 };
-
-/** The most memory that the process has had since the last question. */
-function peakBytes(pid: number): number {
-  const [, kibibytes] = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  writeFileSync(`/proc/${pid}/clear_refs`, '5');
-  return Number(kibibytes) * 1024;
-}
 
 async function failsToStart(t: Test, rig: Rig, name: string): Promise<void> {
   const { daemon } = rig;

@@ -107,7 +107,7 @@ test('forgets what the last VMM printed when it listens to another', async t => 
 
 test('connects again after a pause, however often a VMM closes', async t => {
   const path = join(socketFolder(t), 'console.sock');
-  const server = createServer(socket => socket.end('x'));
+  const server = createServer(socket => socket.on('error', () => {}).end('x'));
   await once(server.listen(path), 'listening');
   t.teardown(() => server.close());
   const console = new Console();
