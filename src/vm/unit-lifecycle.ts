@@ -146,8 +146,10 @@ export class UnitLifecycle implements Lifecycle {
       return removeRecord(vm.paths.record);
     }
     const { hypervisor } = this.#tools.startTools();
-    if (record.phase === 'starting' && !(await hypervisor.isBooted(vm.name, record.apiSocket)))
-      return this.#killUnit();
+    if (record.phase === 'starting' && !(await hypervisor.isBooted(vm.name, record.apiSocket))) {
+      await this.#killUnit();
+      return removeRecord(vm.paths.record);
+    }
     const running = await adoptVmm(vm.name, record, hypervisor, signal => void this.#killUnit(signal));
     await vm.reports.open(running.channels, running.credentials);
     this.#invocation = (await this.#tools.systemctl.show(this.#unit)).invocationId;

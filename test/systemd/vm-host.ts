@@ -39,14 +39,20 @@ export function whyNoVmHost(): string | false {
 // POSIX shell functions for the scripts of tests.
 const PRELUDE = `
 set -u
-# eventually COMMAND: until it succeeds, for 30 s.
+# eventually COMMAND [SECONDS]: until it succeeds, for as long by the clock, and then everything that tells why not.
 eventually() {
-  attempts=300
+  deadline=$(($(date +%s) + \${2-30}))
   until eval "$1"; do
-    attempts=$((attempts - 1))
-    [ $attempts -gt 0 ] || { echo "never: $1"; systemctl status --no-pager -l vmsecretd 'microvm@*'; journalctl -n 60 --no-pager; exit 99; }
+    [ "$(date +%s)" -lt "$deadline" ] || { echo "never: $1"; diagnose; exit 99; }
     sleep 0.1
   done
+}
+diagnose() {
+  timeout 10 vmsecretctl list
+  systemctl status --no-pager --full --lines 0 vmsecretd 'vmsecretd*.socket' 'microvm@*'
+  journalctl --no-pager --output short-precise --lines 150 --unit vmsecretd --unit 'microvm@*'
+  tail -n +1 /run/vmsecretd/records/*
+  ps -eo pid,ppid,user,lstart,stat,args
 }
 unit() { systemctl show --property "$2" --value "microvm@$1"; }
 vm_state() { vmsecretctl list | while read -r name state rest; do [ "$name" != "$1" ] || echo "$state"; done; }
