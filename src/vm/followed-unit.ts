@@ -103,6 +103,17 @@ export class FollowedUnit {
     return { promise };
   }
 
+  /** Settles once its ExecStartPost=, if it is at that, is through: then systemd agrees that it runs. */
+  async untilStarted(): Promise<void> {
+    const isThrough = this.#listen(facts => {
+      if (facts === undefined || facts.subState === 'start-post') return false;
+      if (unitPhase(facts) === 'active') return true;
+      throw this.#failure(facts);
+    });
+    isThrough.catch(() => {});
+    if ((await this.show()).subState === 'start-post') await isThrough;
+  }
+
   untilDown(): Promise<void> {
     return this.#listen(facts => facts !== undefined && ['stopped', 'failed'].includes(unitPhase(facts)));
   }

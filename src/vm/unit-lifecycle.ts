@@ -50,6 +50,7 @@ export class UnitLifecycle implements Lifecycle {
     if (unitPhase(before) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
     if (unitPhase(before) !== 'starting') await this.#systemctl.start(this.#unit.name);
     await decided.promise;
+    await this.#unit.untilStarted();
   }
 
   async stop(): Promise<void> {
@@ -68,6 +69,7 @@ export class UnitLifecycle implements Lifecycle {
     if (unitPhase(before) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
     await this.#systemctl.restart(this.#unit.name);
     await decided.promise;
+    await this.#unit.untilStarted();
   }
 
   async kill(): Promise<void> {

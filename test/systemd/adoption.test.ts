@@ -107,7 +107,9 @@ test(`a daemon killed ${ROUNDS} times in the middle of starts and stops loses an
   timeout: 120_000 + ROUNDS * 30_000,
 }, async t => {
   const host = await bootVmHost(t);
-  await host.sh('define demo await-power-button; define other await-power-button; systemctl start vmsecretd');
+  await host.sh(`
+    define demo await-power-button; define other await-power-button; define steady stay
+    systemctl start microvm@steady; unit steady MainPID > /tmp/steady`);
   for (let round = 0; round < ROUNDS; round += 1) {
     // From the moment of the request to some time after its usual end, another one in each round.
     const delaySeconds = (((round * 13) % 40) * 0.025 + 0.02).toFixed(3);
@@ -121,8 +123,15 @@ test(`a daemon killed ${ROUNDS} times in the middle of starts and stops loses an
       vmm_count`;
     t.equal(
       await host.sh(script, { deadlineMs: 120_000 }),
-      verb === 'start' ? '2' : '0',
+      verb === 'start' ? '3' : '1',
       `${verb}, killed after ${delaySeconds} s`,
     );
   }
+  t.equal(
+    await host.sh(
+      'states steady; [ "$(unit steady MainPID)" = "$(cat /tmp/steady)" ] && unit steady NRestarts',
+    ),
+    'active running\n0',
+    'the VM beside them never noticed',
+  );
 });

@@ -16,6 +16,8 @@ export const PRINTED_SECRET = `io.systemd.credential.binary:API_KEY=${Buffer.fro
 export interface VmHost extends DebianSystem {
   /** Runs a script with the functions of PRELUDE; gives what it printed, trimmed; throws unless it ends with 0. */
   sh(script: string, options?: { deadlineMs?: number }): Promise<string>;
+  /** What is in it is in /opt/guests inside. */
+  folder: string;
 }
 
 const GUESTS: readonly AfterPrinting[] = ['stay', 'await-power-button'];
@@ -122,5 +124,5 @@ export async function bootVmHost(t: Test): Promise<VmHost> {
     return output.trim();
   };
   await sh(INSTALL);
-  return { ...system, sh };
+  return { ...system, sh, folder: guests };
 }
