@@ -91,6 +91,8 @@ export class DaemonSockets {
       app.routing(request, response);
     });
     server.maxConnections = MAXIMUM_CONNECTIONS;
+    // Who was answered has no reason to stay.
+    server.maxRequestsPerSocket = 1;
     server.on('connection', socket => {
       this.#roles.set(socket, role);
       silent.add(socket);

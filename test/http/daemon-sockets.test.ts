@@ -97,6 +97,20 @@ test('a client that closes its side without a word is let go', async t => {
   await closed;
 });
 
+test('a client that was answered is let go, though it asked to stay', async t => {
+  const { path } = await serve(t);
+  const { client, closed } = await connectClient(
+    path('launch.sock'),
+    'GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n',
+  );
+  let answer = '';
+  client.setEncoding('utf8').on('data', text => {
+    answer += text;
+  });
+  await closed;
+  t.match(answer, /^HTTP\/1\.1 200 .*\r\nConnection: close\r\n.*well$/is);
+});
+
 for (const [method, body] of [
   ['GET', undefined],
   ['POST', Buffer.from('"words"')],
