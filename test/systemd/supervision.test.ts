@@ -119,6 +119,24 @@ test('a VMM that is killed is started again by systemd, with its secret', {
   t.not(await host.sh('unit demo MainPID'), await host.sh('cat /tmp/first'));
 });
 
+test('a guest that hears no power button has stopTimeoutSeconds of its definition', {
+  skip,
+  timeout: TIMEOUT_MS,
+}, async t => {
+  const host = await bootVmHost(t);
+  await host.sh(`
+    define demo stay
+    sed -i 's/"credentials"/"stopTimeoutSeconds": 3, "credentials"/' /etc/vmsecretd/vms/demo.json
+    systemctl start microvm@demo`);
+  const startedMs = Date.now();
+  t.equal(
+    await host.sh('systemctl stop microvm@demo; states demo; unit demo Result'),
+    'inactive stopped\nsuccess',
+  );
+  const seconds = (Date.now() - startedMs) / 1000;
+  t.ok(seconds >= 3 && seconds < 60, `after ${seconds} s`);
+});
+
 test('the first question on a socket starts the daemon', { skip, timeout: TIMEOUT_MS }, async t => {
   const host = await bootVmHost(t);
   await host.sh('systemctl start vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket');
