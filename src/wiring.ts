@@ -261,7 +261,11 @@ function watchChanges(tools: ChangeTools): () => void {
   const outdated = new OutdatedWatch({
     ...shared,
     isStale: definition =>
-      readDefinitionFile(definition.path, definition.origin, tools.defaultSupervisor).then(
+      readDefinitionFile(definition.path, {
+        origin: definition.origin,
+        defaultSupervisor: tools.defaultSupervisor,
+        trust: 'root',
+      }).then(
         onDisk => digestDefinition(onDisk) !== digestDefinition(definition),
         () => true,
       ),

@@ -107,8 +107,8 @@ export function bindHypervisor(folder: string): Record<string, string> {
   return { '/usr/bin/cloud-hypervisor': standIn, '/opt/cloud-hypervisor-stand-in': process.execPath };
 }
 
-/** Ends with the test. */
-export async function bootVmHost(t: Test): Promise<VmHost> {
+/** Ends with the test. @param binds path inside to path on the host, read-only */
+export async function bootVmHost(t: Test, binds: Readonly<Record<string, string>> = {}): Promise<VmHost> {
   const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
   t.teardown(() => rmSync(guests, { recursive: true, force: true }));
   // The VMM's user reads them.
@@ -116,7 +116,7 @@ export async function bootVmHost(t: Test): Promise<VmHost> {
   for (const after of GUESTS) writeFileSync(join(guests, after), buildPvhGuest({ after }));
   // No kernel, so that the real program refuses vm.boot; the stand-in does at the file's name.
   writeFileSync(join(guests, 'refuses-boot'), 'no kernel\n');
-  const system = await bootDebian({ binds: { '/opt/guests': guests, ...bindHypervisor(guests) } });
+  const system = await bootDebian({ binds: { '/opt/guests': guests, ...bindHypervisor(guests), ...binds } });
   t.teardown(() => system.close());
   const sh: VmHost['sh'] = async (script, options) => {
     const { status, output } = await system.run(PRELUDE + script, options);
