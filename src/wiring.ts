@@ -141,7 +141,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       systemctl,
       unitWatch,
       checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
-      writeAnswer: writeLaunchAnswer,
+      writeAnswer: (plan, workingDirectory) =>
+        writeLaunchAnswer(plan, workingDirectory, vm.definition.stopTimeoutSeconds),
       writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };
