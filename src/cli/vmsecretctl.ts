@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 // The vmsecretctl program: the daemon's verbs for people, and `--json` for programs.
 import { Command } from 'commander';
+import { VmsecretdError } from '../errors.js';
+import { readVersion } from '../version.js';
 import { CliError, EXIT } from './client.js';
 import { addConsoleCommand } from './console.js';
 import { addDefineCommands } from './define.js';
@@ -9,6 +11,7 @@ import { addLifecycleCommands } from './lifecycle.js';
 import { addShowCommands } from './show.js';
 
 const program = new Command('vmsecretctl')
+  .version(readVersion())
   .description('Asks vmsecretd about VMs, and starts and stops them')
   .option(
     '--socket <path>',
@@ -26,7 +29,11 @@ addEventsCommand(program);
 try {
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof CliError)) throw error;
-  process.stderr.write(`vmsecretctl: ${error.message}\n`);
-  process.exitCode = error.exitStatus;
+  if (error instanceof VmsecretdError) {
+    process.stderr.write(`vmsecretctl: ${error.message} (${error.code})\n`);
+    process.exitCode = EXIT.failed;
+  } else if (error instanceof CliError) {
+    process.stderr.write(`vmsecretctl: ${error.message}\n`);
+    process.exitCode = error.exitStatus;
+  } else throw error;
 }
