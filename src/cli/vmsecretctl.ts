@@ -6,6 +6,7 @@ import { readVersion } from '../version.js';
 import { CliError, EXIT } from './client.js';
 import { addConsoleCommand } from './console.js';
 import { addDefineCommands } from './define.js';
+import { addDoctorCommand } from './doctor.js';
 import { addEventsCommand } from './events.js';
 import { addLifecycleCommands } from './lifecycle.js';
 import { addShowCommands } from './show.js';
@@ -25,6 +26,7 @@ addLifecycleCommands(program);
 addDefineCommands(program);
 addConsoleCommand(program);
 addEventsCommand(program);
+addDoctorCommand(program);
 
 try {
   await program.parseAsync();
