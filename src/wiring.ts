@@ -1,6 +1,6 @@
 // The only file that constructs things and hands them to each other.
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -76,7 +76,9 @@ const SSH_HOST_KEYS = ['/etc/ssh/ssh_host_ed25519_key', '/etc/ssh/ssh_host_rsa_k
 export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, folders, environment, logger } = options;
   const path = environment.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  await mkdir(folders.runtimeDirectory, { recursive: true, mode: 0o755 });
+  const madeDirectory = await mkdir(folders.runtimeDirectory, { recursive: true });
+  // Operators and VMMs pass through it, whatever our umask is; what is theirs has modes of its own.
+  if (madeDirectory !== undefined) await chmod(folders.runtimeDirectory, 0o755);
   const events = new VmEvents(() => new Date());
   events.subscribe(({ type, ...details }) => logger.info(details, type));
   const definitions = new Definitions({
@@ -333,15 +335,16 @@ async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
 
 export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
   const directory = join(runtimeDirectory, 'vms', name);
+  const logs = join(runtimeDirectory, 'logs');
   return {
     directory,
     apiSocket: join(directory, 'api.sock'),
     consoleSocket: join(directory, 'console.sock'),
-    consoleLog: join(directory, 'console.log'),
+    consoleLog: join(logs, `${name}.console.log`),
     notifyPort: join(directory, 'notify.sock'),
     reportPort: join(directory, 'report.sock'),
     netsAdded: join(directory, 'nets-added'),
-    vmmLog: join(directory, 'vmm.log'),
+    vmmLog: join(logs, `${name}.vmm.log`),
     record: join(runtimeDirectory, 'records', `${name}.json`),
   };
 }

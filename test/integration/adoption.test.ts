@@ -5,9 +5,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { watch } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readProcess } from '../../src/system/procfs.js';
+import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { TIMEOUT_MS } from './daemon.js';
 import { daemonTest, type Rig } from './daemon-test.js';
-import { apiSocketOf, defineVm, STAND_IN } from './vmm.js';
+import { apiSocketOf, defineVm, QEMU, STAND_IN } from './vmm.js';
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
@@ -90,6 +91,36 @@ daemonTest(
     t.strictSame(daemon.vmms(), [again.pid]);
   },
 );
+
+daemonTest(
+  'never takes over a QEMU that was being started: it boots without a secret that was cut',
+  { skip: QEMU.skip },
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(QEMU, rig, 'web');
+    const { pid } = await daemon.act('web', 'start');
+    await daemon.kill9();
+    const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
+    writeFileSync(recordPath(rig), JSON.stringify({ ...record, phase: 'starting' }));
+    await daemon.restart();
+    const again = await daemon.untilVm('web', 'was started afresh', vm => vm.state === 'running');
+    t.not(again.pid, pid);
+    t.strictSame(daemon.vmms(), [again.pid]);
+    t.match(await daemon.untilConsole('web', END_OF_OEM_STRINGS), 'io.systemd.credential.binary:CANARY=');
+  },
+);
+
+daemonTest('ends a VMM that lives and does not listen where it should', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  const { pid } = await daemon.act('web', 'start');
+  await daemon.kill9();
+  const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
+  writeFileSync(recordPath(rig), JSON.stringify({ ...record, apiSocket: `${record.apiSocket}.old` }));
+  await daemon.restart();
+  t.match(await daemon.show('web'), { state: 'stopped', pid: null });
+  t.strictSame(daemon.vmms(), [], `${pid} is gone`);
+});
 
 daemonTest('leaves VMs running when it is stopped, and removes its sockets', options, async (t, rig) => {
   const { daemon } = rig;
