@@ -43,7 +43,7 @@ function renderCommands(program: Command): string {
     command.configureHelp({ helpWidth: 100 });
     return `### ${command.name()}\n\n\`\`\`text\n${command.helpInformation().trimEnd()}\n\`\`\`\n`;
   });
-  return `\n${helps.join('\n')}`;
+  return helps.join('\n').trimEnd();
 }
 
 function renderTable(schema: Schema): string {
