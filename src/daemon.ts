@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { defaultFolders, type Folders, loadConfig } from './config.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
+import { parseMetricsAddress } from './http/metrics-listener.js';
 import { createLogger } from './log.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
@@ -85,11 +86,15 @@ async function run(flags: Flags): Promise<void> {
   daemon.autostart();
 }
 
-async function check(files: string[]): Promise<void> {
+async function check(files: string[], { config }: Flags): Promise<void> {
+  if (config !== undefined) {
+    const { metrics } = await loadConfig(resolve(config));
+    if (metrics?.listen !== undefined) parseMetricsAddress(metrics.listen);
+  }
   let invalid = 0;
   for (const file of files) {
     try {
-      await readDefinitionFile(resolve(file), 'file', 'unit');
+      await readDefinitionFile(resolve(file), { origin: 'file', defaultSupervisor: 'unit', trust: 'links' });
       process.stdout.write(`${file}: valid\n`);
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
@@ -111,9 +116,9 @@ const program = new Command('vmsecretd')
   .action((flags: Flags) => run(flags));
 program
   .command('check')
-  .description('validate definition files without a daemon')
-  .argument('<file...>', 'definition files, NAME.json')
-  .action((files: string[]) => check(files));
+  .description('validate definition files, and the configuration that --config names, without a daemon')
+  .argument('[file...]', 'definition files, NAME.json')
+  .action((files: string[]) => check(files, program.opts()));
 
 try {
   await program.parseAsync();

@@ -141,7 +141,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       systemctl,
       unitWatch,
       checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
-      writeAnswer: writeLaunchAnswer,
+      writeAnswer: (plan, workingDirectory) =>
+        writeLaunchAnswer(plan, workingDirectory, vm.definition.stopTimeoutSeconds),
       writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };
@@ -260,7 +261,11 @@ function watchChanges(tools: ChangeTools): () => void {
   const outdated = new OutdatedWatch({
     ...shared,
     isStale: definition =>
-      readDefinitionFile(definition.path, definition.origin, tools.defaultSupervisor).then(
+      readDefinitionFile(definition.path, {
+        origin: definition.origin,
+        defaultSupervisor: tools.defaultSupervisor,
+        trust: 'root',
+      }).then(
         onDisk => digestDefinition(onDisk) !== digestDefinition(definition),
         () => true,
       ),

@@ -9,6 +9,7 @@ import { becomeCommandFrom } from '../hypervisor/whole-command.js';
 import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
 import type { UserIds } from '../system/users.js';
+import { runPreStart } from './pre-start.js';
 import { runAs } from './run-as.js';
 import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
 
@@ -29,10 +30,11 @@ const LAST_WORDS_BYTES = 2_000;
 
 /** @throws VmsecretdError vmm_missing, definition_invalid, supervisor_failed */
 export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
-  const { plan, paths, signal } = options;
+  const { plan, paths, path, signal } = options;
   const cwd = options.workingDirectory ?? paths.directory;
   const ids = options.owner;
-  for (const command of options.preStart) await runPreStart(options, command, cwd, ids);
+  for (const command of options.preStart)
+    await runPreStart(command, { vm: plan.vm, cwd, owner: ids, path, signal });
   signal.throwIfAborted();
   const [program, ...args] = runAs(ids, commandOf(plan));
   // A file of its own, not a pipe through us: a pipe would break when this daemon stops, and the VMM with it.
@@ -42,7 +44,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
     detached: true,
     cleanup: false,
     extendEnv: false,
-    env: vmmEnvironment(options.path),
+    env: vmmEnvironment(path),
     stdin: 'ignore',
     stdout: log,
     stderr: log,
@@ -114,31 +116,4 @@ export async function prepareDirectory(
     if (ids !== undefined) await lchown(plan.console.path, ids.uid, ids.gid);
   }
   await makeFifos(paths.directory, plan.fifos.length, ids);
-}
-
-async function runPreStart(
-  options: SpawnOptions,
-  command: readonly string[],
-  cwd: string,
-  ids: UserIds | undefined,
-): Promise<void> {
-  const [program, ...args] = runAs(ids, command);
-  const result = await execa(program, args, {
-    cwd,
-    extendEnv: false,
-    env: { PATH: options.path },
-    stdin: 'ignore',
-    all: true,
-    reject: false,
-    cancelSignal: options.signal,
-  });
-  options.signal.throwIfAborted();
-  if (!result.failed) return;
-  const { vm } = options.plan;
-  const how =
-    result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
-  const said = (result.all ?? '').slice(-500).replaceAll(/[^\x20-\x7e]+/g, ' ');
-  throw new VmsecretdError('supervisor_failed', `VM ${vm}: preStart ${command[0]} failed (${how}): ${said}`, {
-    details: { vm, program: command[0] ?? '' },
-  });
 }
