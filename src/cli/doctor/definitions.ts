@@ -19,7 +19,7 @@ export async function checkDefinitions(folder: string): Promise<Finding[]> {
 
 async function checkFile(path: string): Promise<Finding[]> {
   try {
-    await readDefinitionFile(path, 'file', 'daemon');
+    await readDefinitionFile(path, { origin: 'file', defaultSupervisor: 'daemon', trust: 'root' });
     return [];
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
