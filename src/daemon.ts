@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 // The vmsecretd program: flags, signals, exit status.
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { defaultFolders, type Folders, loadConfig } from './config.js';
@@ -12,6 +11,7 @@ import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
 import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
+import { readVersion } from './version.js';
 import { wireDaemon } from './wiring.js';
 
 interface Flags {
@@ -22,10 +22,6 @@ interface Flags {
 }
 
 const EXIT = { failed: 1, usedWrongly: 2 } as const;
-
-function readVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
-}
 
 function foldersFrom(flags: Flags): Folders {
   const defaults = defaultFolders(process.env, process.getuid?.() === 0);

@@ -9,10 +9,13 @@ export const EXIT = { done: 0, failed: 1, usedWrongly: 2, unknownVm: 3, notReach
 /** Ends the program with a message for people. */
 export class CliError extends Error {
   readonly exitStatus: number;
+  /** The file that the daemon names in a refusal. */
+  readonly path: string | undefined;
 
-  constructor(message: string, exitStatus: number) {
+  constructor(message: string, exitStatus: number, path?: string) {
     super(message);
     this.exitStatus = exitStatus;
+    this.path = path;
   }
 }
 
@@ -72,16 +75,19 @@ export function createClient(socketPath: string): Client {
 }
 
 function refused(json: unknown): CliError {
-  const { code, detail } = json as { code?: string; detail?: string };
+  const { code, detail, path } = json as { code?: string; detail?: string; path?: string };
   return new CliError(
     `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})`,
     code === 'vm_unknown' ? EXIT.unknownVm : EXIT.failed,
+    code === 'definition_invalid' ? path : undefined,
   );
 }
 
 const REMEDIES: Record<string, string> = {
-  ENOENT: 'is vmsecretd running? systemctl start vmsecretd',
-  ECONNREFUSED: 'nobody listens there: systemctl restart vmsecretd',
+  ENOENT:
+    'is vmsecretd running? systemctl start vmsecretd; another socket is named with --socket or VMSECRETD_SOCKET',
+  ECONNREFUSED:
+    'nobody listens there: systemctl restart vmsecretd; another socket is named with --socket or VMSECRETD_SOCKET',
   EACCES: 'you may not use it: join the operator group, or run as root',
 };
 

@@ -110,11 +110,21 @@ function toProblem(error: FastifyError, request: FastifyRequest): VmsecretdError
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return new VmsecretdError(
       'request_invalid',
-      `${request.method} ${request.routeOptions.url ?? ''}: ${error.message}`,
+      `${request.method} ${request.routeOptions.url ?? ''}: ${explain(error)}`,
     );
   }
   request.log.error({ code: error.code, stack: error.stack }, 'request failed');
   return internalError(request.id);
+}
+
+/** Where Fastify's own words do not say what was refused. */
+function explain(error: FastifyError): string {
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return 'the body needs the header "content-type: application/json" (of a console, application/octet-stream)';
+  const unknown = error.validation?.find(({ keyword }) => keyword === 'additionalProperties');
+  if (unknown === undefined) return error.message;
+  const key = String(unknown.params.additionalProperty).slice(0, 60);
+  return `${error.validationContext ?? 'the request'} has the unknown key "${key}"`;
 }
 
 function sendProblem(
