@@ -72,9 +72,10 @@ export function createClient(socketPath: string): Client {
 }
 
 function refused(json: unknown): CliError {
-  const { code, detail } = json as { code?: string; detail?: string };
+  const { code, detail, console = [] } = json as { code?: string; detail?: string; console?: string[] };
+  const printed = console.length === 0 ? '' : `\nlast on its console:\n  ${console.join('\n  ')}`;
   return new CliError(
-    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})`,
+    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})${printed}`,
     code === 'vm_unknown' ? EXIT.unknownVm : EXIT.failed,
   );
 }

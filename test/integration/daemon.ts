@@ -14,7 +14,7 @@ import { type Answer, callUnix, openUnix } from './unix-api.js';
 export const TIMEOUT_MS = 30_000;
 
 const DAEMON = fileURLToPath(new URL('../../src/daemon.js', import.meta.url));
-const CTL = fileURLToPath(new URL('../../src/cli/vmsecretctl.js', import.meta.url));
+export const CTL = fileURLToPath(new URL('../../src/cli/vmsecretctl.js', import.meta.url));
 
 export type SocketName = 'admin' | 'vmsecretd' | 'launch';
 
@@ -129,7 +129,7 @@ export class TestDaemon {
       body,
       timeoutMs: this.#timeoutMs,
     });
-    if (!path.includes('/console')) this.said.push(answer.body);
+    if (!path.includes('/console')) this.said.push(withoutConsole(answer));
     return answer;
   }
 
@@ -295,6 +295,12 @@ export class TestDaemon {
     lines.on('error', () => {});
     await once(lines, 'line');
   }
+}
+
+/** Whoever waited in vain is told the console's last lines. */
+function withoutConsole({ body, json }: Answer): Buffer {
+  const isProblem = typeof json === 'object' && json !== null && 'console' in json;
+  return isProblem ? Buffer.from(JSON.stringify({ ...json, console: undefined })) : body;
 }
 
 function commandLine(pid: number): string {
