@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { parseDefinition } from './parse-definition.js';
 
@@ -71,7 +72,7 @@ export class Definitions {
     this.#problems = problems;
   }
 
-  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file */
+  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file, resource_conflict */
   async put(name: string, json: unknown): Promise<Definition> {
     this.#refuseFileOwned(name);
     const path = join(this.#options.keptDirectory, `${name}.json`);
@@ -83,7 +84,9 @@ export class Definitions {
       defaultSupervisor: this.#options.defaultSupervisor,
     });
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 }).catch(error => {
+      throw explainStorageError(error, path);
+    });
     await rename(`${path}.new`, path);
     this.#byName.set(name, definition);
     return definition;

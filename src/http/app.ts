@@ -11,6 +11,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { VmsecretdError } from '../errors.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
@@ -105,7 +106,8 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   return app;
 }
 
-function toProblem(error: FastifyError, request: FastifyRequest): VmsecretdError {
+function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdError {
+  const error = explainStorageError(thrown) as FastifyError | VmsecretdError;
   if (error instanceof VmsecretdError) return error;
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return new VmsecretdError(

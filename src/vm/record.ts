@@ -7,6 +7,7 @@ import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
 import type { HostClaim } from '../hypervisor/host-needs.js';
 import type { ConsolePlan, GuestChannelPlans } from '../hypervisor/hypervisor.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
@@ -63,8 +64,14 @@ export async function keepRecord(
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   // A name of its own: two changes may be written at once.
   const unfinished = `${path}.${randomUUID()}`;
-  await writeFile(unfinished, JSON.stringify(record), { mode: 0o600 });
-  await rename(unfinished, path);
+  try {
+    await writeFile(unfinished, JSON.stringify(record), { mode: 0o600 });
+    await rename(unfinished, path);
+  } catch (error) {
+    // Half a record takes room that is short already.
+    await rm(unfinished, { force: true });
+    throw explainStorageError(error, path);
+  }
 }
 
 export async function removeRecord(path: string): Promise<void> {

@@ -45,6 +45,8 @@ export class TestDaemon {
   readonly events: Told[] = [];
   /** Everything that the daemon and vmsecretctl said, but for consoles: a guest may print its secrets there. */
   readonly said: Buffer[] = [];
+  /** What must happen before the folder can be removed: an unmount, say. */
+  readonly beforeRemoval: (() => void)[] = [];
   readonly #options: DaemonOptions;
   readonly #timeoutMs: number;
   readonly #changes = new EventEmitter().setMaxListeners(0);
@@ -263,6 +265,7 @@ export class TestDaemon {
 
   #remove(): void {
     for (const pid of this.vmms()) process.kill(pid, 'SIGKILL');
+    for (const prepare of this.beforeRemoval) prepare();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
