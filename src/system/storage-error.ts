@@ -14,7 +14,7 @@ const REASONS: Readonly<Record<string, string>> = {
  * @returns resource_conflict for what a file system refused; everything else as it is
  */
 export function explainStorageError(error: unknown, file?: string): unknown {
-  const code = systemErrorCode(error);
+  const code = codeOf(error);
   const reason = code === undefined ? undefined : REASONS[code];
   if (reason === undefined) return error;
   const path = file ?? (error as NodeJS.ErrnoException).path ?? 'a file of vmsecretd';
@@ -22,4 +22,11 @@ export function explainStorageError(error: unknown, file?: string): unknown {
     details: { path },
     cause: error,
   });
+}
+
+/** Node's recursive mkdir says ENOENT where the kernel said EROFS. */
+function codeOf(error: unknown): string | undefined {
+  const code = systemErrorCode(error);
+  const isMkdir = code === 'ENOENT' && (error as NodeJS.ErrnoException).syscall === 'mkdir';
+  return isMkdir ? 'EROFS' : code;
 }
