@@ -53,7 +53,6 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     // Requests are told by what they change (events.ts); bodies and URLs stay out of the log.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: 30_000,
     routerOptions: { maxParamLength: 300 },
     genReqId: () => crypto.randomUUID(),
   });

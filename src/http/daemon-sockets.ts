@@ -23,12 +23,16 @@ const SOCKETS: readonly SocketPlan[] = [
 /** How long a daemon that works takes to answer itself, with plenty to spare. */
 const PROBE_TIMEOUT_MS = 5_000;
 
+/** How long a client may take to say what it wants; the answer may take as long as it likes. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
 export interface DaemonSocketsOptions {
   runtimeDirectory: string;
   /** Who may use vmsecretd.sock; the daemon's own group unless given. */
   operatorGid: number | undefined;
   /** Sockets that systemd listens on already, by name. */
   activatedSockets: ReadonlyMap<string, number>;
+  requestTimeoutMs?: number;
 }
 
 export class DaemonSockets {
@@ -49,9 +53,16 @@ export class DaemonSockets {
   /** @throws VmsecretdError resource_conflict */
   async listen(app: FastifyInstance): Promise<void> {
     const { runtimeDirectory, operatorGid, activatedSockets } = this.#options;
+    const requestTimeout = this.#options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    // Node looks for late ones at this interval.
+    const limits = {
+      requestTimeout,
+      headersTimeout: requestTimeout,
+      connectionsCheckingInterval: requestTimeout / 2,
+    };
     for (const { name, role, file, mode } of SOCKETS) {
       // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
-      const server = createServer((request, response) => app.routing(request, response));
+      const server = createServer(limits, (request, response) => app.routing(request, response));
       server.on('connection', socket => this.#roles.set(socket, role));
       this.#servers.push(server);
       this.#removals.push(
