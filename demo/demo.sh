@@ -71,7 +71,7 @@ run 'curl -sS --unix-socket $D/run/admin.sock http://localhost/v1/vms/demo/conso
 title '7. And they are nowhere else, while the VM runs'
 say "Both secrets, plain and as base64, in every process's command line and environment and every file that the daemon wrote."
 say 'Left out is the console, where this guest prints what it was given.'
-SEARCH='printf "%s\n" "$API_KEY" "$DB_PASSWORD" | node dist/demo/find-secret.js --except $D/run/vms/demo/console.log $D/run $D/state $D/log'
+SEARCH='printf "%s\n" "$API_KEY" "$DB_PASSWORD" | node dist/demo/find-secret.js --except $D/run/logs/demo.console.log $D/run $D/state $D/log'
 run "$SEARCH" || fail 'a secret is where it must not be'
 say 'Would it find one? Let us plant two:'
 run 'PLANTED_KEY="$API_KEY" sleep 30 & PLANTED=$!'

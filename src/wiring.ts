@@ -1,6 +1,6 @@
 // The only file that constructs things and hands them to each other.
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -30,6 +30,7 @@ import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
 import { PathWatch } from './system/path-watch.js';
 import { resolveGroup, resolveUser } from './system/users.js';
+import { endRecordedVmm } from './vm/adoption.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
@@ -38,7 +39,7 @@ import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
 import { endOrphans } from './vm/orphans.js';
 import { OutdatedWatch } from './vm/outdated.js';
-import { keepRecord } from './vm/record.js';
+import { keepRecord, readRecords } from './vm/record.js';
 import { SecretRetry } from './vm/secret-retry.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
@@ -76,7 +77,9 @@ const SSH_HOST_KEYS = ['/etc/ssh/ssh_host_ed25519_key', '/etc/ssh/ssh_host_rsa_k
 export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, folders, environment, logger } = options;
   const path = environment.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  await mkdir(folders.runtimeDirectory, { recursive: true, mode: 0o755 });
+  const madeDirectory = await mkdir(folders.runtimeDirectory, { recursive: true });
+  // Operators and VMMs pass through it, whatever our umask is; what is theirs has modes of its own.
+  if (madeDirectory !== undefined) await chmod(folders.runtimeDirectory, 0o755);
   const events = new VmEvents(() => new Date());
   events.subscribe(({ type, ...details }) => logger.info(details, type));
   const definitions = new Definitions({
@@ -172,7 +175,9 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     runtimeDirectory: folders.runtimeDirectory,
     uidsOf: name => spawnedUids(name, vms, config),
   });
+  await recallAll(vms, folders.runtimeDirectory, logger);
   await adoptAll(vms, logger);
+  vms.prune();
   for (const { vm, pid } of orphans) startAgain(vm, pid, vms, logger);
   const operatorGid = await findOperatorGroup(config.operatorGroup);
   const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets: options.activatedSockets });
@@ -315,13 +320,27 @@ function keepGuestReports(vms: Vms, events: VmEvents, logger: Logger): void {
   });
 }
 
+/** VMMs whose definition went, or names another supervisor, while there was no daemon stay with who started them. */
+async function recallAll(vms: Vms, runtimeDirectory: string, logger: Logger): Promise<void> {
+  for (const { phase, pid, definition } of await readRecords(join(runtimeDirectory, 'records'))) {
+    const { name } = definition;
+    const isDefined = vms.find(name) !== undefined;
+    if (phase === 'running') vms.recall(definition);
+    // What was being started is started afresh as it is declared now, or not at all.
+    else if (!isDefined) await endRecordedVmm({ paths: vmPaths(runtimeDirectory, name) });
+    if (!isDefined)
+      logger.warn({ vm: name, pid, phase }, 'an earlier daemon started a VM whose definition is gone');
+  }
+}
+
 /** One VMM that cannot be taken over keeps nobody else from being. */
 async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
   await Promise.all(
     vms.list().map(async vm => {
+      // Not get(): until it is taken over it looks like one that is down, and free for another supervisor.
       await vms
-        .get(vm.name)
-        .lifecycle.adopt()
+        .find(vm.name)
+        ?.lifecycle.adopt()
         .catch(error => {
           // Its VMM may live: the next start or stop ends it.
           vm.fail(error, 'start-failed');
@@ -333,15 +352,16 @@ async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
 
 export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
   const directory = join(runtimeDirectory, 'vms', name);
+  const logs = join(runtimeDirectory, 'logs');
   return {
     directory,
     apiSocket: join(directory, 'api.sock'),
     consoleSocket: join(directory, 'console.sock'),
-    consoleLog: join(directory, 'console.log'),
+    consoleLog: join(logs, `${name}.console.log`),
     notifyPort: join(directory, 'notify.sock'),
     reportPort: join(directory, 'report.sock'),
     netsAdded: join(directory, 'nets-added'),
-    vmmLog: join(directory, 'vmm.log'),
+    vmmLog: join(logs, `${name}.vmm.log`),
     record: join(runtimeDirectory, 'records', `${name}.json`),
   };
 }

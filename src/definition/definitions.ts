@@ -3,9 +3,13 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
+import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { parseDefinition } from './parse-definition.js';
+
+/** As much as the daemon takes in a PUT. */
+const DEFINITION_LIMIT_BYTES = 1024 * 1024;
 
 export interface DefinitionProblem {
   path: string;
@@ -151,12 +155,13 @@ export async function readDefinitionFile(
       details: { vm: name, path },
       cause,
     });
-  const text = await readFile(path, 'utf8').catch(error => {
-    throw refuse(`cannot be read: ${systemErrorCode(error) ?? 'unknown error'}`, error);
+  const bytes = await readRegularFile(path, { limitBytes: DEFINITION_LIMIT_BYTES }).catch(error => {
+    const why = error instanceof ReadRefusedError ? error.message : systemErrorCode(error);
+    throw refuse(`cannot be read: ${why ?? 'unknown error'}`, error);
   });
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(bytes.toString('utf8'));
   } catch (error) {
     throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`, error);
   }

@@ -2,6 +2,7 @@
 // Refuses with definition_invalid, naming the file and every field that is wrong.
 import { isAbsolute, resolve } from 'node:path';
 import { VmsecretdError } from '../errors.js';
+import { findVmConfigProblems, withoutNulls } from '../hypervisor/cloud-hypervisor/vm-config-schema.js';
 import { createJsonValidator, type FieldProblem, formatFieldProblems } from '../json-validator.js';
 import type { CredentialSource, Definition, SupervisorKind } from './definition.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
@@ -42,6 +43,10 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
   const unmet = [
     ...findCredentialProblems(file),
     ...findContradictions(file),
+    ...findVmConfigProblems(withoutNulls(file.vmConfig ?? {})).map(({ field, message }) => ({
+      field: `vmConfig.${field}`,
+      message,
+    })),
     ...findRelativePaths(file, context),
   ];
   if (unmet.length > 0) refuse(context, unmet);
@@ -135,7 +140,7 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
     origin: context.origin,
     path: context.path,
     command: file.command === undefined ? undefined : words(file.command),
-    vmConfig: file.vmConfig,
+    vmConfig: withoutNulls(file.vmConfig),
     workingDirectory: file.workingDirectory === undefined ? undefined : absolute(file.workingDirectory),
     oemStrings: file.oemStrings ?? [],
     credentials: absoluteSources(file.credentials ?? {}, absolute),

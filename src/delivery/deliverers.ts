@@ -25,7 +25,8 @@ const MAXIMUM_STARTS_PER_DELIVERER = 64;
 
 /** Credentials of one start that are ready to be handed over. */
 export interface Delivery extends PreparationResult {
-  deliver(destination: Destination): Promise<void>;
+  /** @param signal ends the wait for a VMM that does not take them */
+  deliver(destination: Destination, signal: AbortSignal): Promise<void>;
   /** Ends this start's claim on the deliverer; always called, whatever happened. */
   end(): void;
 }
@@ -63,8 +64,8 @@ export class Deliverers {
       if (result === null || !('credentials' in result)) throw delivererGone();
       return {
         ...result,
-        deliver: async destination => {
-          await claim.request({ verb: 'deliver', destination }, signal);
+        deliver: async (destination, deliverSignal) => {
+          await claim.request({ verb: 'deliver', destination }, deliverSignal);
         },
         end,
       };

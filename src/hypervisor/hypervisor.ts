@@ -4,7 +4,10 @@ import type { Delivery } from '../delivery/deliverers.js';
 import type { Packing } from '../delivery/protocol.js';
 import type { HostNeeds } from './host-needs.js';
 
-/** Where things of one VM are at run time: in RUNTIME/vms/NAME, a folder of mode 0700, but for the record. */
+/**
+ * Where things of one VM are at run time: in RUNTIME/vms/NAME, a folder of mode 0700 that is the VMM's user's. What the
+ * daemon reads again, the logs and the record, stands where only the daemon makes files: nobody can put a link there.
+ */
 export interface VmPaths {
   directory: string;
   apiSocket: string;

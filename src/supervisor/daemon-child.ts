@@ -1,5 +1,6 @@
 // Supervisor `daemon`: the VMM is a child of ours, in a session of its own, and lives on when we are gone.
-import { chown, mkdir, open, rm } from 'node:fs/promises';
+import { chmod, lchown, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
 import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
@@ -35,7 +36,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   signal.throwIfAborted();
   const [program, ...args] = runAs(ids, commandOf(plan));
   // A file of its own, not a pipe through us: a pipe would break when this daemon stops, and the VMM with it.
-  const log = (await open(paths.vmmLog, 'a', 0o600)).createWriteStream();
+  const log = (await open(paths.vmmLog, 'w', 0o600)).createWriteStream();
   const child = execa(program, args, {
     cwd,
     detached: true,
@@ -99,13 +100,19 @@ export async function prepareDirectory(
   paths: VmPaths,
   ids: UserIds | undefined,
 ): Promise<void> {
-  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
-  if (ids !== undefined) await chown(paths.directory, ids.uid, ids.gid);
-  for (const path of [paths.apiSocket, paths.consoleSocket, paths.vmmLog, paths.consoleLog]) {
-    await rm(path, { force: true });
+  for (const folder of [dirname(paths.directory), dirname(paths.vmmLog)]) {
+    await mkdir(folder, { recursive: true });
+    // The VMM's user passes through to what is its own, and makes nothing there; whatever our umask is.
+    await chmod(folder, ids === undefined ? 0o700 : 0o711);
   }
-  if (plan.console?.kind === 'log') await (await open(plan.console.path, 'a', 0o600)).close();
-  if (plan.console?.kind === 'log' && ids !== undefined) await chown(plan.console.path, ids.uid, ids.gid);
+  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
+  if (ids !== undefined) await lchown(paths.directory, ids.uid, ids.gid);
+  for (const path of [paths.apiSocket, paths.consoleSocket, paths.consoleLog])
+    await rm(path, { force: true });
+  if (plan.console?.kind === 'log') {
+    await writeFile(plan.console.path, '', { mode: 0o600, flag: 'wx' });
+    if (ids !== undefined) await lchown(plan.console.path, ids.uid, ids.gid);
+  }
   await makeFifos(paths.directory, plan.fifos.length, ids);
 }
 

@@ -97,12 +97,13 @@ export class DaemonLifecycle implements Lifecycle {
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
       const { hypervisor } = this.#tools.startTools();
       const isThere = await isRecordedVmm(record);
-      if (phase === 'starting' && !(isThere && (await hypervisor.isBooted(vm.name, record.apiSocket)))) {
+      const isWhole =
+        isThere && (phase === 'running' || (await hypervisor.isBooted(vm.name, record.apiSocket)));
+      if (!isWhole) {
         await endRecordedVmm(vm);
-        this.start().catch(() => {});
+        if (phase === 'starting') this.start().catch(() => {});
         return;
       }
-      if (!isThere) return removeRecord(vm.paths.record);
       const running = await adoptVmm(vm.name, record, hypervisor, kill);
       await vm.console.connect(running.console);
       await vm.reports.open(running.channels, running.credentials);

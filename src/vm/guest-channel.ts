@@ -1,7 +1,7 @@
 // A channel on which a guest reports: a vsock port, which the VMM turns into connections to a UNIX socket of ours, or a
 // virtio-serial port, to whose UNIX socket we connect. The guest is not trusted: every message is bounded.
-import { chmod, chown, rm } from 'node:fs/promises';
-import { connect, createServer, type Socket } from 'node:net';
+import { lchown, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChannelPlan } from '../hypervisor/hypervisor.js';
 import type { UserIds } from '../system/users.js';
@@ -47,15 +47,29 @@ async function listen(path: string, options: GuestChannelOptions): Promise<Guest
     readOne(socket, options);
   });
   server.maxConnections = MAXIMUM_CONNECTIONS;
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve));
-  await chmod(path, options.mode);
-  if (options.owner !== undefined) await chown(path, options.owner.uid, options.owner.gid);
+  await listenWithMode(server, path, options.mode);
+  // Not chown: the folder may be the VMM's user's, who could have put a link there meanwhile.
+  if (options.owner !== undefined) await lchown(path, options.owner.uid, options.owner.gid);
   return {
     close: async () => {
       for (const socket of connections) socket.destroy();
       await new Promise(resolve => server.close(resolve));
     },
   };
+}
+
+/** The socket has its mode from the first moment on; Node binds a UNIX socket before listen() returns. */
+async function listenWithMode(server: Server, path: string, mode: number): Promise<void> {
+  const listening = new Promise<void>((resolve, reject) => {
+    server.once('error', reject).once('listening', resolve);
+  });
+  const umask = process.umask(0o777 & ~mode);
+  try {
+    server.listen(path);
+  } finally {
+    process.umask(umask);
+  }
+  await listening;
 }
 
 /** systemd in the guest waits until we close (since 256 for every notification), so that happens at once. */

@@ -1,4 +1,5 @@
 // Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
+import { rm } from 'node:fs/promises';
 import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
@@ -185,6 +186,8 @@ async function bringUp(
     vmm.kill('SIGKILL');
     const { status } = await vmm.exited;
     await console.disconnect();
+    // The deliverer, which removes each once it is read, may have been ended before.
+    await Promise.all(plan.fifos.map(path => rm(path, { force: true })));
     // Why it ended says more than what broke off, unless we have just ended it: a status means that it exited.
     throw wasEnded || status !== null ? either.reason : error;
   }

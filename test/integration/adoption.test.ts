@@ -1,13 +1,14 @@
 // What a daemon does with the records of one that was killed: it takes over what is its own, and nothing else.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { watch } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readProcess } from '../../src/system/procfs.js';
+import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { TIMEOUT_MS } from './daemon.js';
 import { daemonTest, type Rig } from './daemon-test.js';
-import { apiSocketOf, defineVm, STAND_IN } from './vmm.js';
+import { apiSocketOf, defineVm, QEMU, STAND_IN } from './vmm.js';
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
@@ -91,6 +92,36 @@ daemonTest(
   },
 );
 
+daemonTest(
+  'never takes over a QEMU that was being started: it boots without a secret that was cut',
+  { skip: QEMU.skip },
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(QEMU, rig, 'web');
+    const { pid } = await daemon.act('web', 'start');
+    await daemon.kill9();
+    const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
+    writeFileSync(recordPath(rig), JSON.stringify({ ...record, phase: 'starting' }));
+    await daemon.restart();
+    const again = await daemon.untilVm('web', 'was started afresh', vm => vm.state === 'running');
+    t.not(again.pid, pid);
+    t.strictSame(daemon.vmms(), [again.pid]);
+    t.match(await daemon.untilConsole('web', END_OF_OEM_STRINGS), 'io.systemd.credential.binary:CANARY=');
+  },
+);
+
+daemonTest('ends a VMM that lives and does not listen where it should', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  const { pid } = await daemon.act('web', 'start');
+  await daemon.kill9();
+  const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
+  writeFileSync(recordPath(rig), JSON.stringify({ ...record, apiSocket: `${record.apiSocket}.old` }));
+  await daemon.restart();
+  t.match(await daemon.show('web'), { state: 'stopped', pid: null });
+  t.strictSame(daemon.vmms(), [], `${pid} is gone`);
+});
+
 daemonTest('leaves VMs running when it is stopped, and removes its sockets', options, async (t, rig) => {
   const { daemon } = rig;
   await defineVm(STAND_IN, rig, 'web');
@@ -117,5 +148,48 @@ daemonTest(
     await daemon.restart();
     t.match(await daemon.show('web'), { state: 'paused', ready: false, receipt: 'pending' });
     t.match(await daemon.act('web', 'resume'), { state: 'running', ready: false });
+  },
+);
+
+/** A definition file, as an operator or Nix changes it. */
+async function writeDefinition(rig: Rig, json: object): Promise<string> {
+  const { daemon } = rig;
+  const definition = await defineVm(STAND_IN, rig, 'other');
+  const path = join(daemon.definitions, 'web.json');
+  writeFileSync(path, JSON.stringify({ ...definition, ...json }));
+  await daemon.call('POST', '/v1/reload');
+  return path;
+}
+
+daemonTest('keeps a VM whose definition went while there was no daemon', options, async (t, rig) => {
+  const { daemon } = rig;
+  const path = await writeDefinition(rig, { stopTimeoutSeconds: 5 });
+  const { pid } = await daemon.act('web', 'start');
+  await daemon.kill9();
+  rmSync(path);
+  await daemon.restart();
+  t.match(await daemon.show('web'), { state: 'running', pid, credentials: [{ name: 'CANARY' }] });
+  t.ok(daemon.log.some(record => /whose definition is gone/.test(String(record.msg))));
+  t.match(await daemon.act('web', 'stop'), { state: 'stopped' });
+  t.strictSame(daemon.vmms(), []);
+  await daemon.call('POST', '/v1/reload');
+  t.match(await daemon.call('GET', '/v1/vms/web'), { status: 404 }, 'then it is gone, too');
+});
+
+daemonTest(
+  'a VM stays with its supervisor until it is down, over a daemon’s end',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    await writeDefinition(rig, { supervisor: 'daemon' });
+    const { pid } = await daemon.act('web', 'start');
+    await writeDefinition(rig, { supervisor: 'unit', unit: 'other.service' });
+    t.match(await daemon.show('web'), { state: 'running', pid, supervisor: 'daemon', unit: null });
+    await daemon.kill9();
+    await daemon.restart();
+    t.match(await daemon.show('web'), { state: 'running', pid, supervisor: 'daemon', unit: null });
+    await daemon.act('web', 'stop');
+    t.strictSame(daemon.vmms(), []);
+    t.match(await daemon.show('web'), { state: 'stopped', supervisor: 'unit', unit: 'other.service' });
   },
 );

@@ -1,6 +1,5 @@
 // A test on a daemon of its own that ends with the search for its secret: while VMs run, and after they ended.
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
 import tap, { type Test, test } from 'tap';
 import { Canary } from '../canary.js';
 import { type DaemonOptions, TestDaemon } from './daemon.js';
@@ -44,7 +43,7 @@ export function daemonTest(
 }
 
 /** QEMU's console log has what the guest printed, and a test guest prints its secrets. */
-const CONSOLE_LOG = 'console.log';
+const CONSOLE_LOG = '.console.log';
 
 /** @returns the places that hold the secret */
 export function searchEverywhere({ daemon, canary }: Rig): string[] {
@@ -52,7 +51,7 @@ export function searchEverywhere({ daemon, canary }: Rig): string[] {
   const folders = [daemon.runtime, daemon.state].filter(existsSync);
   const findings = [
     ...canary.searchProcesses(),
-    ...canary.searchFiles(folders).filter(({ where }) => basename(where) !== CONSOLE_LOG),
+    ...canary.searchFiles(folders).filter(({ where }) => !where.endsWith(CONSOLE_LOG)),
     ...canary.searchText('log, replies and events', Buffer.concat(daemon.said)),
   ];
   return [...new Set(findings.map(({ where }) => where))];

@@ -1,4 +1,5 @@
 // Definitions on the real daemon: by PUT, by file, and what becomes of an invalid one.
+import { execFileSync } from 'node:child_process';
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VmView } from '../../src/vm/vm.js';
@@ -49,6 +50,15 @@ daemonTest('refuses an invalid definition by PUT, naming each field', options, a
     [{ ...COMMAND, credentials: { KEY: { age: '/a', file: '/b' } } }, /credentials\.KEY.*exactly one/],
     [{ ...COMMAND, credentials: { KEY: { age: 'relative.age' } } }, /credentials\.KEY\.age.*absolute path/],
     [{ ...COMMAND, delivery: 'fifo' }, /delivery.*"api" or "cmdline"/],
+    [
+      { vmConfig: { platform: { oem_strings: ['a', 1] } } },
+      /vmConfig\.platform\.oem_strings\.1: must be string/,
+    ],
+    [{ vmConfig: { disks: {} } }, /vmConfig\.disks: must be array/],
+    [{ vmConfig: { net: [null] } }, /vmConfig\.net\.0: must be object/],
+    [{ vmConfig: { net: [{ mac: 5 }] } }, /vmConfig\.net\.0\.mac: must be string/],
+    [{ vmConfig: { vsock: { cid: 3, socket: 5 } } }, /vmConfig\.vsock\.socket: must be string/],
+    [{ vmConfig: { memory: { size: 2 ** 53 + 2 } } }, /vmConfig\.memory\.size: is beyond 2\^53/],
     [[], /./],
   ];
   for (const [definition, detail] of cases) {
@@ -130,4 +140,26 @@ daemonTest('starts with invalid files there, and with what has autostart', optio
   await daemon.restart();
   await daemon.untilVm('auto', 'runs', vm => vm.state === 'running');
   t.match(await daemon.show('web'), { state: 'stopped' });
+});
+
+daemonTest('takes null in a VM config as what is not there', options, async (t, { daemon }) => {
+  const vmConfig = {
+    payload: { kernel: '/k', initramfs: null },
+    platform: { oem_strings: null },
+    disks: null,
+  };
+  await daemon.define('web', { supervisor: 'daemon', vmConfig });
+  t.match(await daemon.call('GET', '/v1/vms/web/command'), {
+    status: 200,
+    json: { vmConfig: { payload: { kernel: '/k' } } },
+  });
+});
+
+daemonTest('reports a definition that is a FIFO, or larger than 1 MiB', options, async (t, { daemon }) => {
+  execFileSync('mkfifo', [join(daemon.definitions, 'fifo.json')]);
+  writeDefinition(daemon, 'large', ' '.repeat(1024 * 1024 + 1));
+  writeDefinition(daemon, 'web', COMMAND);
+  const { json } = await daemon.call('POST', '/v1/reload');
+  t.match(json, { problems: [{ message: /fifo.*not a regular file/ }, { message: /large.*the limit is/ }] });
+  t.strictSame(await names(daemon), ['web']);
 });

@@ -1,5 +1,5 @@
 // What must not start does not: no VMM is left, and the error says what was wrong and what to do.
-import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Encrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import type { Test } from 'tap';
@@ -160,6 +160,18 @@ for (const vmm of [CLOUD_HYPERVISOR, STAND_IN, QEMU]) {
     await refusesToStart(t, rig, 'resource_conflict', /kernel \/nowhere\/kernel does not exist/);
   });
 }
+
+daemonTest('qemu: notices at once that it ended, and leaves no FIFO', { skip: QEMU.skip }, async (t, rig) => {
+  const definition = await defineVm(QEMU, rig, 'web');
+  const command = [...definition.command, '-cpu', 'nonsense'];
+  await rig.daemon.define('web', { ...definition, command });
+  await refusesToStart(t, rig, 'vmm_refused', /exited with status 1: .*nonsense/);
+  const left = readdirSync(join(rig.daemon.runtime, 'vms', 'web'));
+  t.notOk(
+    left.some(name => name.startsWith('oem-string')),
+    left.join(' '),
+  );
+});
 
 interface StandInFailure {
   title: string;

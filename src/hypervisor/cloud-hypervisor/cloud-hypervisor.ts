@@ -233,11 +233,11 @@ async function bringUp(options: BringUp): Promise<VmmControl> {
   const { vm, apiSocket } = plan;
   if (plan.packing.kind === 'cmdline') {
     await connectConsole();
-    await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs });
+    await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs }, signal);
     return connect(vm, apiSocket, signal);
   }
   const version = await waitForApi(vm, apiSocket, timeoutMs, signal);
-  await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS });
+  await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS }, signal);
   if (plan.inheritedNets.length > 0) await untilFileIsThere(options.paths.netsAdded, signal);
   await connectConsole();
   await callVmm(vm, apiSocket, 'vm.boot', timeoutMs, signal);

@@ -90,7 +90,8 @@ function portsOf({ notify, receipt }: GuestChannelPlans): { name: string; socket
 async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: BringUp): Promise<VmmControl> {
   await connectConsole();
   // QEMU reads the FIFOs before it listens for QMP.
-  if (plan.fifos.length > 0) await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs });
+  if (plan.fifos.length > 0)
+    await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs }, signal);
   return connect(plan.vm, plan.apiSocket, timeoutMs, signal);
 }
 
