@@ -193,3 +193,25 @@ daemonTest(
     t.match(await daemon.show('web'), { state: 'stopped', supervisor: 'unit', unit: 'other.service' });
   },
 );
+
+for (const vmm of [STAND_IN, QEMU]) {
+  const more = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(
+    `${vmm.name}: a VMM that lives and answers nothing is failed, and ended by a stop`,
+    more,
+    async (t, rig) => {
+      const { daemon } = rig;
+      await defineVm(vmm, rig, 'web');
+      await defineVm(vmm, rig, 'other');
+      const { pid = 0 } = await daemon.act('web', 'start');
+      const other = await daemon.act('other', 'start');
+      await daemon.kill9();
+      process.kill(pid ?? 0, 'SIGSTOP');
+      await daemon.restart();
+      t.match(await daemon.show('web'), { state: 'failed', problem: { code: /^vmm_(timeout|refused)$/ } });
+      t.match(await daemon.show('other'), { state: 'running', pid: other.pid }, 'the others are taken over');
+      await daemon.act('web', 'stop');
+      t.strictSame(daemon.vmms(), [other.pid]);
+    },
+  );
+}
