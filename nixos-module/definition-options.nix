@@ -10,43 +10,25 @@ let
     boolean = types.bool;
     command = commandType;
     commands = types.listOf commandType;
-    json = (types.attrsOf types.anything);
+    json = types.attrsOf types.anything;
+    path = types.path;
     paths = types.listOf types.path;
     seconds = types.ints.between 1 86400;
     string = types.str;
     strings = types.listOf types.str;
   };
 
+  # Every option is unset unless the user sets it.
+  plainOption =
+    key:
+    mkOption {
+      type = types.nullOr (if lib.isList key.type then types.enum key.type else namedTypes.${key.type});
+      default = null;
+      inherit (key) description;
+    }
+    // lib.optionalAttrs (key ? example) { example = lib.literalExpression key.example; };
   credentialType = types.submodule {
-    options = {
-      age = mkOption {
-        type = types.nullOr types.path;
-        default = null;
-        example = lib.literalExpression "./api-key.age";
-        description = "An age file, as agenix has them. It is encrypted, so it may lie in the Nix store.";
-      };
-      file = mkOption {
-        type = types.nullOr types.path;
-        default = null;
-        example = "/run/secrets/api-key";
-        description = "A plain file of the running host, as sops-nix, agenix and clan make them. Never one in the Nix store.";
-      };
-      text = mkOption {
-        type = types.nullOr types.str;
-        default = null;
-        description = "The value itself, for values that are no secrets: everybody can read it in the Nix store.";
-      };
-      trim = mkOption {
-        type = types.nullOr (
-          types.enum [
-            "none"
-            "newline"
-          ]
-        );
-        default = null;
-        description = "`newline` takes exactly one trailing line ending off.";
-      };
-    };
+    options = lib.mapAttrs (_: plainOption) (import ./pure/credential-keys.nix);
   };
 
   optionOf =
@@ -59,11 +41,7 @@ let
         example = lib.literalExpression "{ API_KEY.age = ./api-key.age; }";
       }
     else
-      mkOption {
-        type = types.nullOr (if lib.isList key.type then types.enum key.type else namedTypes.${key.type});
-        default = null;
-        inherit (key) description;
-      };
+      plainOption key;
 in
 {
   all = lib.mapAttrs (_: optionOf) keys;

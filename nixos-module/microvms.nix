@@ -1,5 +1,5 @@
-# microvm.nix as it is: each VM of services.vmsecretd.microvms gets the launcher for its hypervisor package, and its unit the
-# runtime directory for the API socket and the order after the daemon. Volumes, taps, shares, notify and shutdown stay as they are.
+# microvm.nix as it is: each VM of services.vmsecretd.microvms gets the launcher for its hypervisor package, and its unit what
+# ./pure/microvm-unit.nix says. Volumes, taps, shares, notify and shutdown stay as they are.
 {
   config,
   lib,
@@ -9,7 +9,7 @@
 }:
 let
   cfg = config.services.vmsecretd;
-  inherit (import ./pure/unit-file.nix (builtins.readFile (../systemd + "/microvm@.service"))) Service;
+  unit = import ./pure/microvm-unit.nix (builtins.readFile (../systemd + "/microvm@.service"));
 
   launcherModule = name: {
     _file = "services.vmsecretd.microvms.${name}";
@@ -23,20 +23,12 @@ let
     # The drop-in that microvm.nix makes of this unit has the same two lines.
     overrideStrategy = "asDropin";
     path = lib.mkForce [ ];
-    wants = [
-      "vmsecretd.service"
-      "vmsecretd-launch.socket"
-    ];
-    after = [
-      "vmsecretd.service"
-      "vmsecretd-launch.socket"
-    ];
-    serviceConfig = {
-      inherit (Service) RuntimeDirectory RuntimeDirectoryMode;
-    }
-    // lib.optionalAttrs microvm.isolate (
-      import ./pure/isolation.nix { inherit (config.microvm) stateDir; }
-    );
+    inherit (unit) after wants;
+    serviceConfig =
+      unit.serviceConfig
+      // lib.optionalAttrs microvm.isolate (
+        import ./pure/isolation.nix { inherit (config.microvm) stateDir; }
+      );
   };
 in
 {

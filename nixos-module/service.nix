@@ -1,5 +1,5 @@
-# The daemon's units, made of the files in systemd/ so that there is one source of every directive. A setting there that is a single
-# value can be set otherwise in systemd.services.vmsecretd.serviceConfig; a list is added to.
+# The daemon's units, users and folders, made of the files in systemd/ so that there is one source of every directive. A setting there
+# that is a single value can be set otherwise in systemd.services.vmsecretd.serviceConfig; a list is added to.
 {
   config,
   lib,
@@ -8,30 +8,39 @@
 }:
 let
   cfg = config.services.vmsecretd;
-  configFile = (pkgs.formats.json { }).generate "vmsecretd.json" cfg.settings;
+  configFile =
+    pkgs.runCommand "vmsecretd.json"
+      {
+        nativeBuildInputs = [ cfg.package ];
+        settings = (pkgs.formats.json { }).generate "vmsecretd-settings.json" cfg.settings;
+        preferLocalBuild = true;
+      }
+      ''
+        vmsecretd --config "$settings" check
+        cp "$settings" $out
+      '';
 
   yielding = lib.mapAttrs (_: value: if lib.isList value then value else lib.mkDefault value);
-  sections = [
-    "unitConfig"
-    "serviceConfig"
-    "socketConfig"
-  ];
-  unitOf =
-    file:
-    lib.mapAttrs (name: value: if lib.elem name sections then yielding value else value) (
-      import ./pure/unit-settings.nix {
-        text = builtins.readFile (../systemd + "/${file}");
-        programs = {
-          vmsecretd = "${cfg.package}/bin/vmsecretd";
-          vmsecretctl = "${cfg.package}/bin/vmsecretctl";
-          kill = "${pkgs.coreutils}/bin/kill";
-          vmsecretd-launch = "${pkgs.callPackage ./launch.nix { }}/bin/vmsecretd-launch";
-        };
-      }
-    );
+  yieldingUnit = lib.mapAttrs (
+    key: value: if lib.hasSuffix "Config" key then yielding value else value
+  );
+  units = lib.mapAttrs (_: lib.mapAttrs (_: yieldingUnit)) (
+    import ./pure/host-units.nix {
+      folder = ../systemd;
+      programs = {
+        vmsecretd = "${cfg.package}/bin/vmsecretd";
+        kill = "${pkgs.coreutils}/bin/kill";
+        vmsecretd-launch = "${pkgs.callPackage ./launch.nix { }}/bin/vmsecretd-launch";
+      };
+    }
+  );
+  sysusers = import ./pure/sysusers.nix (builtins.readFile ../systemd/vmsecretd.sysusers);
 
-  runsPlainUnits = lib.any (vm: vm.supervisor == "unit") (lib.attrValues cfg.vms);
-  hasMicrovmNix = config.microvm.host.enable or false;
+  unitVms = lib.filterAttrs (_: vm: vm.supervisor == "unit") cfg.vms;
+  # microvm.nix has its own microvm@ and user.
+  bringsTemplate = unitVms != { } && !(config.microvm.host.enable or false);
+  unitNameOf = name: vm: if vm.unit == null then "microvm@${name}.service" else vm.unit;
+  listen = cfg.settings.metrics.listen or "/";
 in
 {
   config = lib.mkIf cfg.enable {
@@ -43,43 +52,63 @@ in
 
     environment.etc."vmsecretd/config.json".source = configFile;
     environment.systemPackages = [ cfg.package ];
-    users.groups.${cfg.settings.operatorGroup}.members = cfg.operators;
 
-    systemd.services.vmsecretd = lib.mkMerge [
-      (unitOf "vmsecretd.service")
+    users.groups = lib.mkMerge [
+      { ${cfg.settings.operatorGroup}.members = cfg.operators; }
+      (lib.mkIf bringsTemplate (lib.genAttrs (lib.attrNames sysusers.users) (_: { })))
+    ];
+    users.users = lib.mkIf bringsTemplate (
+      lib.mapAttrs (name: user: {
+        isSystemUser = true;
+        group = name;
+        inherit (user) description home;
+        extraGroups = user.groups;
+      }) sysusers.users
+    );
+
+    systemd.services = {
+      vmsecretd = lib.mkMerge [
+        units.services.vmsecretd
+        {
+          path = [ pkgs.util-linux ] ++ cfg.agePlugins;
+          restartTriggers = [ configFile ];
+          # One step, so that the sockets' callers wait a moment and are not turned away. VMs are units of their own and stay.
+          stopIfChanged = false;
+        }
+        (lib.mkIf (!lib.hasPrefix "/" listen) {
+          # As docs/systemd.md says for metrics on an address; stronger than the unit's, weaker than the host's.
+          serviceConfig = lib.mapAttrs (_: lib.mkOverride 900) {
+            PrivateNetwork = "no";
+            RestrictAddressFamilies = "AF_UNIX AF_INET AF_INET6";
+            IPAddressAllow = "localhost";
+          };
+        })
+      ];
+      "microvm@" = lib.mkIf bringsTemplate (
+        lib.mkMerge [
+          units.services."microvm@"
+          {
+            restartIfChanged = false;
+            # A template has no instance to be wanted; autostart names them below.
+            wantedBy = lib.mkForce [ ];
+          }
+        ]
+      );
+    };
+    systemd.sockets = lib.mkMerge [
+      units.sockets
+      { vmsecretd.socketConfig.SocketGroup = cfg.settings.operatorGroup; }
+    ];
+    systemd.targets = lib.mkMerge [
+      units.targets
       {
-        path = [ pkgs.util-linux ] ++ cfg.agePlugins;
-        restartTriggers = [ configFile ];
-        # One step, so that the sockets' callers wait a moment and are not turned away. VMs are units of their own and stay.
-        stopIfChanged = false;
+        multi-user.wants = lib.mapAttrsToList unitNameOf (
+          lib.filterAttrs (_: vm: vm.autostart == true) unitVms
+        );
       }
     ];
-
-    systemd.sockets.vmsecretd = lib.mkMerge [
-      (unitOf "vmsecretd.socket")
-      { socketConfig.SocketGroup = cfg.settings.operatorGroup; }
-    ];
-    systemd.sockets.vmsecretd-admin = unitOf "vmsecretd-admin.socket";
-    systemd.sockets.vmsecretd-launch = unitOf "vmsecretd-launch.socket";
-
-    # microvm.nix has its own microvm@.
-    systemd.services."microvm@" = lib.mkIf (runsPlainUnits && !hasMicrovmNix) (
-      lib.mkMerge [
-        (unitOf "microvm@.service")
-        { restartIfChanged = false; }
-      ]
-    );
-    users.groups.microvm = lib.mkIf (runsPlainUnits && !hasMicrovmNix) { };
-    users.users.microvm = lib.mkIf (runsPlainUnits && !hasMicrovmNix) {
-      isSystemUser = true;
-      group = "microvm";
-      extraGroups = [ "kvm" ];
-      home = "/var/lib/microvms";
-    };
-
-    # What is below /etc NixOS makes itself.
-    systemd.tmpfiles.rules = lib.filter (lib.hasInfix " /run/") (
-      lib.splitString "\n" (builtins.readFile ../systemd/vmsecretd.tmpfiles)
+    systemd.tmpfiles.rules = import ./pure/tmpfiles.nix (
+      builtins.readFile ../systemd/vmsecretd.tmpfiles
     );
   };
 }

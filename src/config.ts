@@ -1,10 +1,10 @@
 // config.json and the folders: what an administrator sets for the whole host.
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import { createJsonValidator, formatFieldProblems } from './json-validator.js';
 import { LOG_LEVELS } from './log.js';
+import { ReadRefusedError, readRegularFile } from './system/read-regular-file.js';
 
 const Hypervisor = Type.Optional(
   Type.Object(
@@ -67,17 +67,20 @@ export type Config = Static<typeof ConfigSchema>;
 
 const findFieldProblems = createJsonValidator(ConfigSchema);
 
+const CONFIG_LIMIT_BYTES = 1024 * 1024;
+
 /** Reads config.json; without one everything has its default. @throws VmsecretdError definition_invalid */
 export async function loadConfig(path: string): Promise<Config> {
   const refuse = (what: string) =>
     new VmsecretdError('definition_invalid', `${path} ${what}`, { details: { path } });
-  const text = await readFile(path, 'utf8').catch(error => {
+  const text = await readRegularFile(path, { limitBytes: CONFIG_LIMIT_BYTES, trust: 'root' }).catch(error => {
     if (systemErrorCode(error) === 'ENOENT') return '{}';
-    throw refuse(`cannot be read: ${systemErrorCode(error) ?? 'unknown error'}`);
+    const why = error instanceof ReadRefusedError ? error.message : systemErrorCode(error);
+    throw refuse(`cannot be read: ${why ?? 'unknown error'}`);
   });
   let json: unknown;
   try {
-    json = JSON.parse(text);
+    json = JSON.parse(text.toString());
   } catch (error) {
     throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`);
   }

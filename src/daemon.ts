@@ -1,16 +1,18 @@
 #!/usr/bin/env node
 // The vmsecretd program: flags, signals, exit status.
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { defaultFolders, type Folders, loadConfig } from './config.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
+import { parseMetricsAddress } from './http/metrics-listener.js';
 import { createLogger } from './log.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
+import { explainStorageError } from './system/storage-error.js';
 import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
+import { readVersion } from './version.js';
 import { wireDaemon } from './wiring.js';
 
 interface Flags {
@@ -21,10 +23,6 @@ interface Flags {
 }
 
 const EXIT = { failed: 1, usedWrongly: 2 } as const;
-
-function readVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
-}
 
 function foldersFrom(flags: Flags): Folders {
   const defaults = defaultFolders(process.env, process.getuid?.() === 0);
@@ -91,11 +89,15 @@ async function run(flags: Flags): Promise<void> {
   daemon.autostart();
 }
 
-async function check(files: string[]): Promise<void> {
+async function check(files: string[], { config }: Flags): Promise<void> {
+  if (config !== undefined) {
+    const { metrics } = await loadConfig(resolve(config));
+    if (metrics?.listen !== undefined) parseMetricsAddress(metrics.listen);
+  }
   let invalid = 0;
   for (const file of files) {
     try {
-      await readDefinitionFile(resolve(file), 'file', 'unit');
+      await readDefinitionFile(resolve(file), { origin: 'file', defaultSupervisor: 'unit', trust: 'links' });
       process.stdout.write(`${file}: valid\n`);
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
@@ -117,13 +119,14 @@ const program = new Command('vmsecretd')
   .action((flags: Flags) => run(flags));
 program
   .command('check')
-  .description('validate definition files without a daemon')
-  .argument('<file...>', 'definition files, NAME.json')
-  .action((files: string[]) => check(files));
+  .description('validate definition files, and the configuration that --config names, without a daemon')
+  .argument('[file...]', 'definition files, NAME.json')
+  .action((files: string[]) => check(files, program.opts()));
 
 try {
   await program.parseAsync();
-} catch (error) {
+} catch (thrown) {
+  const error = explainStorageError(thrown);
   if (!(error instanceof VmsecretdError)) throw error;
   process.stderr.write(`vmsecretd: ${error.message}\n`);
   process.exit(EXIT.failed);

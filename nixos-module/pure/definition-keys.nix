@@ -71,7 +71,7 @@ in
   };
   autostart = {
     type = "boolean";
-    description = "Whether the daemon starts this VM when it is up.";
+    description = "Whether the VM starts with the host.";
   };
   restart = {
     type = [

@@ -4,6 +4,8 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import { explainStorageError } from '../system/storage-error.js';
+import type { Trust } from '../system/trusted-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { parseDefinition } from './parse-definition.js';
 
@@ -75,7 +77,7 @@ export class Definitions {
     this.#problems = problems;
   }
 
-  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file */
+  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file, resource_conflict */
   async put(name: string, json: unknown): Promise<Definition> {
     this.#refuseFileOwned(name);
     const path = join(this.#options.keptDirectory, `${name}.json`);
@@ -87,7 +89,9 @@ export class Definitions {
       defaultSupervisor: this.#options.defaultSupervisor,
     });
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 }).catch(error => {
+      throw explainStorageError(error, path);
+    });
     await rename(`${path}.new`, path);
     this.#byName.set(name, definition);
     return definition;
@@ -131,7 +135,8 @@ export class Definitions {
 
   async #readOne(path: string, origin: 'file' | 'api'): Promise<Found> {
     try {
-      const definition = await readDefinitionFile(path, origin, this.#options.defaultSupervisor);
+      const { defaultSupervisor } = this.#options;
+      const definition = await readDefinitionFile(path, { origin, defaultSupervisor, trust: 'root' });
       return { definition, problem: undefined };
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
@@ -140,11 +145,17 @@ export class Definitions {
   }
 }
 
+export interface ReadDefinitionOptions {
+  origin: 'file' | 'api';
+  defaultSupervisor: SupervisorKind;
+  /** What root asks of the file; see Trust. */
+  trust: Trust;
+}
+
 /** Reads one definition file. @throws VmsecretdError definition_invalid, naming the file and the fields */
 export async function readDefinitionFile(
   path: string,
-  origin: 'file' | 'api',
-  defaultSupervisor: SupervisorKind,
+  { origin, defaultSupervisor, trust }: ReadDefinitionOptions,
 ): Promise<Definition> {
   const name = basename(path, '.json');
   const refuse = (what: string, cause: unknown) =>
@@ -152,7 +163,7 @@ export async function readDefinitionFile(
       details: { vm: name, path },
       cause,
     });
-  const bytes = await readRegularFile(path, { limitBytes: DEFINITION_LIMIT_BYTES }).catch(error => {
+  const bytes = await readRegularFile(path, { limitBytes: DEFINITION_LIMIT_BYTES, trust }).catch(error => {
     const why = error instanceof ReadRefusedError ? error.message : systemErrorCode(error);
     throw refuse(`cannot be read: ${why ?? 'unknown error'}`, error);
   });

@@ -2,11 +2,11 @@
 // Refuses with definition_invalid, naming the file and every field that is wrong.
 import { isAbsolute, resolve } from 'node:path';
 import { VmsecretdError } from '../errors.js';
-import { findVmConfigProblems, withoutNulls } from '../hypervisor/cloud-hypervisor/vm-config-schema.js';
 import { createJsonValidator, type FieldProblem, formatFieldProblems } from '../json-validator.js';
 import type { CredentialSource, Definition, SupervisorKind } from './definition.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
+import { findVmConfigProblems, withoutNulls } from './vm-config-schema.js';
 
 export interface DefinitionContext {
   name: string;

@@ -112,7 +112,11 @@ export class Identities {
         this.#notes.push(`${path} is readable by everybody (chmod 600 it)`);
     };
     try {
-      const content = await readRegularFile(path, { limitBytes: KEY_FILE_LIMIT_BYTES, inspect });
+      const content = await readRegularFile(path, {
+        limitBytes: KEY_FILE_LIMIT_BYTES,
+        inspect,
+        trust: 'root',
+      });
       if (content.length > 0) return content;
       this.#notes.push(`${path} is empty`);
     } catch (error) {

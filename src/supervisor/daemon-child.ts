@@ -1,7 +1,5 @@
 // Supervisor `daemon`: the VMM is a child of ours, in a session of its own, and lives on when we are gone.
-
-import type { WriteStream } from 'node:fs';
-import { chmod, lchown, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { chmod, lchown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { execa } from 'execa';
 import { hideCredentials } from '../credentials/oem-string.js';
@@ -13,6 +11,8 @@ import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
 import { runAs } from '../system/run-as.js';
 import type { UserIds } from '../system/users.js';
+import { detachedWith, openLog } from './detached-child.js';
+import { runPreStart } from './pre-start.js';
 import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export interface SpawnOptions {
@@ -30,23 +30,18 @@ export interface SpawnOptions {
 /** How much of a VMM's standard error is told. */
 const LAST_WORDS_BYTES = 2_000;
 
-/** How much of what a failed preStart printed is told. */
-const PRE_START_WORDS_BYTES = 500;
-
-/** Between SIGTERM and SIGKILL for a preStart that takes too long. */
-const PRE_START_GRACE_MS = 1_000;
-
 /** @throws VmsecretdError vmm_missing, definition_invalid, supervisor_failed */
 export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
-  const { plan, paths, signal } = options;
+  const { plan, paths, path, signal } = options;
   const cwd = options.workingDirectory ?? paths.directory;
   const ids = options.owner;
   await writeFile(paths.vmmLog, '', { mode: 0o600 });
-  for (const command of options.preStart) await runPreStart(options, command, cwd, ids);
+  for (const command of options.preStart)
+    await runPreStart(command, { vm: plan.vm, cwd, owner: ids, path, signal, logPath: paths.vmmLog });
   signal.throwIfAborted();
   const [program, ...args] = runAs(ids, commandOf(plan));
-  const log = await openLog(paths);
-  const child = execa(program, args, { ...outlivesUs(log), cwd, env: vmmEnvironment(options.path) });
+  const log = await openLog(paths.vmmLog);
+  const child = execa(program, args, { ...detachedWith(log), cwd, env: vmmEnvironment(path) });
   log.destroy();
   const exited = child.then(
     async (result): Promise<VmmExit> => ({
@@ -64,25 +59,6 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
     exited,
     kill: name => void child.kill(name),
   };
-}
-
-/** A file of its own, not a pipe through us: a pipe would break when this daemon stops, and who writes into it. */
-async function openLog(paths: VmPaths): Promise<WriteStream> {
-  return (await open(paths.vmmLog, 'a', 0o600)).createWriteStream();
-}
-
-/** In a session of its own, with nothing of ours but what is named. */
-function outlivesUs(log: WriteStream) {
-  return {
-    detached: true,
-    cleanup: false,
-    extendEnv: false,
-    stdin: 'ignore',
-    stdout: log,
-    stderr: log,
-    buffer: false,
-    reject: false,
-  } as const;
 }
 
 function endedAtOnce(plan: VmPlan, cwd: string, exit: VmmExit): VmsecretdError {
@@ -131,33 +107,4 @@ export async function prepareDirectory(
     if (ids !== undefined) await lchown(plan.console.path, ids.uid, ids.gid);
   }
   await makeFifos(paths.directory, plan.fifos.length, ids);
-}
-
-async function runPreStart(
-  options: SpawnOptions,
-  command: readonly string[],
-  cwd: string,
-  ids: UserIds | undefined,
-): Promise<void> {
-  const [program, ...args] = runAs(ids, command);
-  const log = await openLog(options.paths);
-  // What it leaves running may go on to write, and nobody waits for that.
-  const child = execa(program, args, {
-    ...outlivesUs(log),
-    cwd,
-    env: { PATH: options.path },
-    cancelSignal: options.signal,
-    forceKillAfterDelay: PRE_START_GRACE_MS,
-  });
-  log.destroy();
-  const result = await child;
-  options.signal.throwIfAborted();
-  if (!result.failed) return;
-  const { vm } = options.plan;
-  const how =
-    result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
-  const said = await readTail(options.paths.vmmLog, PRE_START_WORDS_BYTES);
-  throw new VmsecretdError('supervisor_failed', `VM ${vm}: preStart ${command[0]} failed (${how}): ${said}`, {
-    details: { vm, program: command[0] ?? '' },
-  });
 }

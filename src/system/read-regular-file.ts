@@ -1,10 +1,13 @@
 // Reads a file that is expected to be small: takes a path and a limit, gives its bytes. Refuses what is no
-// regular file (after following links) and what is beyond the limit, without reading it first.
+// regular file (after following links) and what is beyond the limit, without reading it first; as root also what
+// others than root could have put there.
 
-import { constants, type Stats } from 'node:fs';
+import { closeSync, constants, type Stats } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { openTrustedPlace, type Trust, UntrustedPathError } from './trusted-path.js';
 
-export type ReadRefusal = 'not_regular' | 'too_large' | 'changed';
+export type ReadRefusal = 'not_regular' | 'too_large' | 'changed' | 'untrusted';
 
 /** A file that exists and may be opened, and is refused all the same. */
 export class ReadRefusedError extends Error {
@@ -19,6 +22,8 @@ export class ReadRefusedError extends Error {
 
 export interface ReadOptions {
   limitBytes: number;
+  /** What root asks of the path, `links` unless given; somebody else reads what they may. */
+  trust?: Trust;
   /** Sees the opened file's owner, mode and size before a byte is read; refuses by throwing. */
   inspect?: (stats: Stats) => void;
 }
@@ -28,8 +33,7 @@ export interface ReadOptions {
  * Throws ReadRefusedError, what `inspect` throws, or the system's error as it is.
  */
 export async function readRegularFile(path: string, options: ReadOptions): Promise<Buffer> {
-  // O_NONBLOCK: opening a FIFO nobody writes to would otherwise wait for ever.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const file = await openFile(path, options.trust ?? 'links');
   try {
     const stats = await file.stat();
     if (!stats.isFile()) throw new ReadRefusedError('not_regular', 'it is not a regular file');
@@ -41,6 +45,20 @@ export async function readRegularFile(path: string, options: ReadOptions): Promi
     return await readExactly(file, stats.size);
   } finally {
     await file.close();
+  }
+}
+
+// O_NONBLOCK: opening a FIFO nobody writes to would otherwise wait for ever.
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
+
+async function openFile(path: string, trust: Trust): Promise<FileHandle> {
+  if (process.geteuid?.() !== 0) return open(path, FLAGS);
+  try {
+    const place = openTrustedPlace(resolve(path), trust);
+    return await open(`/proc/self/fd/${place}`, FLAGS).finally(() => closeSync(place));
+  } catch (error) {
+    if (error instanceof UntrustedPathError) throw new ReadRefusedError('untrusted', error.message);
+    throw error;
   }
 }
 

@@ -61,6 +61,31 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
     status: 4,
     stderr: /cannot reach vmsecretd at \/nowhere\/admin\.sock \(ENOENT\): .*systemctl start vmsecretd/,
   });
+  t.match(await daemon.ctl('--version'), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
+  t.match(await daemon.ctl('events', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
+  const odd = join(daemon.folder, 'odd.json');
+  writeFileSync(odd, '{"comand": []}');
+  const refused = await daemon.ctl('define', 'odd', odd);
+  t.match(refused, { status: 1, stderr: `VM odd: ${odd} is not a valid definition` });
   await daemon.kill9();
-  t.match(await daemon.ctl('list'), { status: 4, stdout: '', stderr: /ECONNREFUSED/ });
+  t.match(await daemon.ctl('list'), {
+    status: 4,
+    stdout: '',
+    stderr: /ECONNREFUSED.*--socket or VMSECRETD_SOCKET/,
+  });
+  const huge = ['--disk', 'path=/d,num_queues=18446744073709551615'];
+  t.match(await daemon.ctl('convert', '--', '--kernel', '/k', ...huge), {
+    status: 0,
+    stdout: /18446744073709551615/,
+    stderr: '',
+  });
+  t.match(await daemon.ctl('convert', '--', '--kernel', '/k', '--net', 'fd=[3]'), {
+    status: 0,
+    stdout: /"needsFileDescriptors": \[\s+"--net"\s+\]/,
+    stderr: /--net pass open file descriptors/,
+  });
+  t.match(await daemon.ctl('convert', '--', '--kernle', '/k'), {
+    status: 1,
+    stderr: /Did you mean "--kernel".*command_invalid/,
+  });
 });

@@ -41,7 +41,7 @@ t.test('the curl commands of the README work as they stand', { skip }, async t =
     timeout: 60_000,
   });
   t.equal(status, 0, stderr);
-  const [health, put, start, shown, ...rest] = stdout.replaceAll('}{', '}\n{').split('\n');
+  const [health, put, start, shown, ...rest] = stdout.trimEnd().replaceAll('}{', '}\n{').split('\n');
   t.match(health, '"status":"ok"');
   t.match(put, '"state":"stopped"');
   t.match(start, '"state":"running"');

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { json } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
+import { buildProgram } from '../../src/cli/program.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
 interface OpenApi {
@@ -44,4 +45,17 @@ t.test('docs/http-api.md lists every route of openapi.json, and no other', async
   const documented = [...page.matchAll(/^\| `([A-Z]+ \/[^`?]*)/gm)].map(([, route]) => route);
   // It does not list itself.
   t.strictSame(documented.toSorted(), [...served, 'GET /openapi.json'].toSorted());
+});
+
+t.test('vmsecretctl has a command for every verb of a VM in openapi.json', async t => {
+  const { paths } = await readOpenApi(t);
+  const verbs = Object.entries(paths).flatMap(([path, methods]) => {
+    const verb = /^\/v1\/vms\/\{name\}\/(\w+)$/.exec(path)?.[1];
+    return verb === undefined || !('post' in methods) ? [] : [verb];
+  });
+  const commands = buildProgram().commands.map(command => command.name());
+  // A launch is the launcher's.
+  const missing = verbs.filter(verb => verb !== 'launch' && !commands.includes(verb));
+  t.strictSame(missing, []);
+  t.ok(verbs.length > 7, 'there are verbs');
 });

@@ -7,7 +7,11 @@ import { loadIdentities } from '../../src/secrets/identities.js';
 import { openSource } from '../../src/secrets/source.js';
 
 t.test('every secret of secrets.nix is a credential of the definition, and opens', async t => {
-  const definition = await readDefinitionFile('examples/agenix/headscale.json', 'file', 'daemon');
+  const definition = await readDefinitionFile('examples/agenix/headscale.json', {
+    origin: 'file',
+    defaultSupervisor: 'daemon',
+    trust: 'links',
+  });
   t.same(Object.keys(definition.credentials), [
     'HEADSCALE_PRIVATE_KEY',
     'HEADSCALE_NOISE_PRIVATE_KEY',

@@ -11,7 +11,7 @@ flock 9
 . /etc/os-release
 rm -rf "$tree.part"
 debootstrap --variant=minbase \
-  --include=systemd,systemd-sysv,dbus,curl,iproute2,procps,age \
+  --include=systemd,systemd-sysv,dbus,curl,iproute2,procps,age,socat \
   "$VERSION_CODENAME" "$tree.part" > "$tree.log" 2>&1 || { tail -n 20 "$tree.log" >&2; exit 1; }
 rm -rf "$tree.part/var/cache/apt" "$tree.part/var/lib/apt/lists"
 mv "$tree.part" "$tree"

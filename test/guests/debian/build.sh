@@ -63,11 +63,14 @@ pack() {
   (cd "$1" && find . -xdev -mindepth 1 | cpio -o -H newc -R 0:0 --quiet | zstd -q -15 -T0 -o "$2")
 }
 
+print_cached() { [ ! -d "$image" ] || { echo "$image"; exit; }; }
+
+print_cached
 [ "$(id -u)" = 0 ] || fail 'debootstrap needs root'
 mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
-[ -d "$image" ] && { echo "$image"; exit; }
+print_cached # built by another run meanwhile
 
 work=$(mktemp -d "$cache/build.XXXXXX")
 trap 'rm -rf "$work"' EXIT

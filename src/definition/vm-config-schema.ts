@@ -1,6 +1,6 @@
 // What a definition's own `vmConfig` must be where this project reads it; the VMM checks the rest.
 import { Type } from 'typebox';
-import { createJsonValidator, type FieldProblem } from '../../json-validator.js';
+import { createJsonValidator, type FieldProblem } from '../json-validator.js';
 
 const Text = Type.Optional(Type.String());
 const Console = Type.Optional(Type.Object({ mode: Type.String(), file: Text, socket: Text }));

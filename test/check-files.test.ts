@@ -1,0 +1,31 @@
+// `vmsecretd check`, which a NixOS build runs on what it writes: no daemon, no file but those that are named.
+import { join } from 'node:path';
+import { execa } from 'execa';
+import t, { type Test } from 'tap';
+
+const DAEMON = join(import.meta.dirname, '../src/daemon.js');
+
+function check(t: Test, files: Record<string, string>, args: string[]) {
+  const cwd = t.testdir(files);
+  return execa(process.execPath, [DAEMON, ...args], { cwd, reject: false });
+}
+
+t.test('names what is valid and what is not, and fails for one invalid file', async t => {
+  const files = { 'a.json': '{"command": ["--kernel", "/k"]}', 'b.json': '{"comand": []}' };
+  const { exitCode, stdout, stderr } = await check(t, files, ['check', 'a.json', 'b.json']);
+  t.equal(exitCode, 1);
+  t.match(stdout, /a\.json: valid$/);
+  t.match(stderr, /b\.json.*command/);
+});
+
+t.test('checks the configuration that --config names, metrics.listen included', async t => {
+  const good = '{"metrics": {"listen": "127.0.0.1:9101"}}';
+  t.match(await check(t, { 'config.json': good }, ['--config', 'config.json', 'check']), { exitCode: 0 });
+  for (const [bad, says] of [
+    ['{"identites": []}', /"identites".*identities/],
+    ['{"metrics": {"listen": "0.0.0.0:9101"}}', /loopback/],
+  ] as const) {
+    const result = await check(t, { 'config.json': bad }, ['--config', 'config.json', 'check']);
+    t.match(result, { exitCode: 1, stderr: says }, bad);
+  }
+});

@@ -1,0 +1,110 @@
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Test, test } from 'tap';
+import { openTrustedPlace, type Trust } from '../../src/system/trusted-path.js';
+import { whyNotRoot } from '../setup/programs.js';
+
+const NOBODY = 65_534;
+const skip = whyNotRoot();
+
+function rootsFolder(t: Test): string {
+  const folder = mkdtempSync(join(tmpdir(), 'trust-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function makeFolder(path: string, mode: number, owner = 0): void {
+  mkdirSync(path);
+  chmodSync(path, mode);
+  chownSync(path, owner, owner);
+}
+
+function read(path: string, trust: Trust): string {
+  const place = openTrustedPlace(path, trust);
+  try {
+    return readFileSync(`/proc/self/fd/${place}`, 'utf8');
+  } finally {
+    closeSync(place);
+  }
+}
+
+test('follows the links of root, absolute, relative and upwards', { skip }, async t => {
+  const folder = rootsFolder(t);
+  makeFolder(join(folder, 'generation-1'), 0o751);
+  writeFileSync(join(folder, 'generation-1', 'key'), 'value', { mode: 0o600 });
+  symlinkSync('generation-1', join(folder, 'current'));
+  symlinkSync(join(folder, 'current', 'key'), join(folder, 'absolute'));
+  symlinkSync('../current/./key', join(folder, 'generation-1', 'upwards'));
+  for (const path of ['current/key', 'absolute', 'current/upwards', 'current//../absolute'])
+    for (const trust of ['links', 'root'] as const) t.equal(read(join(folder, path), trust), 'value', path);
+});
+
+test('a file that others than root can write is no file of root', { skip }, async t => {
+  const folder = rootsFolder(t);
+  const files: [name: string, owner: number, mode: number][] = [
+    ['owned', NOBODY, 0o400],
+    ['group-writable', 0, 0o620],
+    ['everybody-writable', 0, 0o602],
+  ];
+  for (const [name, owner, mode] of files) {
+    const path = join(folder, name);
+    writeFileSync(path, 'value');
+    chmodSync(path, mode);
+    chownSync(path, owner, owner);
+    t.equal(read(path, 'links'), 'value', `${name}, as a source`);
+    t.throws(() => read(path, 'root'), {
+      message: `others than root can write to it: chown root ${path} && chmod go-w ${path}`,
+    });
+  }
+});
+
+test('refuses what others than root can exchange', { skip }, async t => {
+  const folder = rootsFolder(t);
+  writeFileSync(join(folder, 'shadow'), 'value', { mode: 0o600 });
+  const folders: [name: string, owner: number, mode: number, linkOwner: number, isTrusted: boolean][] = [
+    ['theirs', NOBODY, 0o755, 0, false],
+    ['group-writable', 0, 0o775, 0, false],
+    ['everybody-writable', 0, 0o777, 0, false],
+    ['sticky, the link theirs', 0, 0o1777, NOBODY, false],
+    ['sticky, but theirs', NOBODY, 0o1777, 0, false],
+    ['sticky, the link of root', 0, 0o1777, 0, true],
+  ];
+  for (const [name, owner, mode, linkOwner, isTrusted] of folders) {
+    const place = join(folder, name);
+    makeFolder(place, mode, owner);
+    const link = join(place, 'link');
+    symlinkSync('../shadow', link);
+    lchownSync(link, linkOwner, linkOwner);
+    writeFileSync(join(place, 'file'), 'plain', { mode: 0o600 });
+    const message = `others than root can exchange the link ${link}; let root alone write its folder`;
+    for (const trust of ['links', 'root'] as const) {
+      if (isTrusted) t.equal(read(link, trust), 'value', name);
+      else t.throws(() => read(link, trust), { message }, `${name}, ${trust}`);
+    }
+    t.equal(read(join(place, 'file'), 'links'), 'plain', `${name}: no link, as a source`);
+    if (!isTrusted && linkOwner === 0)
+      t.throws(() => read(join(place, 'file'), 'root'), /others than root can exchange/, name);
+  }
+});
+
+test('a loop, a dead link and a file as a folder are the errors of the system', { skip }, async t => {
+  const folder = rootsFolder(t);
+  symlinkSync('loop', join(folder, 'loop'));
+  symlinkSync('absent', join(folder, 'dead'));
+  writeFileSync(join(folder, 'file'), '');
+  t.throws(() => read(join(folder, 'loop'), 'links'), { code: 'ELOOP' });
+  t.throws(() => read(join(folder, 'dead'), 'links'), { code: 'ENOENT' });
+  t.throws(() => read(join(folder, 'file', 'x'), 'links'), { code: 'ENOTDIR' });
+});
