@@ -15,6 +15,7 @@ import { doubleKey, findDoubleKey } from '../json-keys.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
+import { describeRoute } from './openapi.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
 import { addCommandRoutes, type CommandTools } from './routes/commands.js';
 import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
@@ -98,6 +99,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     );
   });
   await app.register(swagger, {
+    transform: describeRoute,
     openapi: {
       info: { title: 'vmsecretd', version: tools.version, description: 'Starts VMs with their secrets' },
     },
