@@ -35,13 +35,16 @@ interface OpenApi {
   paths: Record<string, Record<string, Operation>>;
 }
 
-/** Names that there are, and no stream: no case of one would come to an end. */
+/** Names that there are, no stream and no wait for the end of a VM: no case of these would come to an end. */
 function narrow({ paths, ...rest }: OpenApi): OpenApi {
   const { '/v1/events': _, ...others } = paths;
   for (const operation of Object.values(others).flatMap(methods => Object.values(methods))) {
     const parameters = (operation.parameters ?? []).filter(({ name }) => name !== 'follow');
-    for (const parameter of parameters)
+    for (const parameter of parameters) {
       if (parameter.name === 'name') parameter.schema = { type: 'string', enum: NAMES };
+      if (parameter.name === 'wait')
+        parameter.schema = { type: 'string', enum: ['none', 'running', 'ready'] };
+    }
     operation.parameters = parameters;
   }
   return { ...rest, paths: others };
