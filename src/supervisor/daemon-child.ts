@@ -94,9 +94,9 @@ export async function prepareDirectory(
   ids: UserIds | undefined,
 ): Promise<void> {
   for (const folder of [dirname(paths.directory), dirname(paths.vmmLog)]) {
-    await mkdir(folder, { recursive: true });
-    // The VMM's user passes through to what is its own, and makes nothing there; whatever our umask is.
-    await chmod(folder, ids === undefined ? 0o700 : 0o711);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Another user passes through to what is its own, and makes nothing there; whatever our umask is.
+    if (ids !== undefined) await chmod(folder, 0o711);
   }
   await mkdir(paths.directory, { recursive: true, mode: 0o700 });
   if (ids !== undefined) await lchown(paths.directory, ids.uid, ids.gid);
