@@ -55,9 +55,16 @@ function describeType(type: string | undefined): string | undefined {
   return type === 'array' ? 'a list of strings' : type === undefined ? undefined : `a ${type}`;
 }
 
-/** One line of all problems, each with its field, for an error message. */
+/** As many as a person reads; a document of 1 MiB may have a hundred thousand. */
+const TOLD_PROBLEMS = 20;
+const TOLD_CHARACTERS = 300;
+
+/** One line of the first problems, each with its field, for an error message. */
 export function formatFieldProblems(problems: readonly FieldProblem[]): string {
-  return problems
+  const told = problems
+    .slice(0, TOLD_PROBLEMS)
     .map(({ field, message }) => (field === '' ? `the document ${message}` : `${field}: ${message}`))
-    .join('; ');
+    .map(text => (text.length > TOLD_CHARACTERS ? `${text.slice(0, TOLD_CHARACTERS)}…` : text));
+  const untold = problems.length - told.length;
+  return [...told, ...(untold > 0 ? [`and ${untold} more`] : [])].join('; ');
 }

@@ -39,3 +39,12 @@ test('tells a wrong field beside a union whose name it begins with', async t => 
     ['mode', 'modes'],
   );
 });
+
+test('tells no more than a person reads, however much is wrong', async t => {
+  const document = Object.fromEntries(
+    Array.from({ length: 5_000 }, (_, at) => [`k${'x'.repeat(500)}${at}`, 1]),
+  );
+  const text = formatFieldProblems(find(document));
+  t.ok(text.length < 8_000, `${text.length} characters`);
+  t.match(text, /; and 4980 more$/);
+});
