@@ -2,7 +2,12 @@
 // Refuses with definition_invalid, naming the file and every field that is wrong.
 import { isAbsolute, resolve } from 'node:path';
 import { VmsecretdError } from '../errors.js';
-import { createJsonValidator, type FieldProblem, formatFieldProblems } from '../json-validator.js';
+import {
+  createJsonValidator,
+  type FieldProblem,
+  formatFieldProblems,
+  TOLD_PROBLEMS,
+} from '../json-validator.js';
 import type { CredentialSource, Definition, SupervisorKind } from './definition.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
@@ -20,6 +25,12 @@ export interface DefinitionContext {
 }
 
 const findFieldProblems = createJsonValidator(DefinitionSchema);
+
+/** Of a path in an answer's details; a credential's name has 255 at most. */
+const FIELD_LENGTH = 300;
+
+/** PATH_MAX of Linux. */
+const PATH_LENGTH = 4096;
 
 /** systemd.unit(5): a service name, with an instance or without. */
 const UNIT_PATTERN = /^[A-Za-z0-9:_.\\@-]{1,247}\.service$/;
@@ -54,10 +65,11 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
 }
 
 function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): never {
+  const fields = problems.slice(0, TOLD_PROBLEMS).map(({ field }) => field.slice(0, FIELD_LENGTH));
   throw new VmsecretdError(
     'definition_invalid',
     `VM ${context.name}: ${context.path} is not a valid definition: ${formatFieldProblems(problems)}`,
-    { details: { vm: context.name, path: context.path, fields: problems.map(problem => problem.field) } },
+    { details: { vm: context.name, path: context.path, fields } },
   );
 }
 
@@ -124,7 +136,10 @@ function findRelativePaths(file: DefinitionFile, context: DefinitionContext): Fi
   ];
   return paths
     .filter(([, path]) => path !== undefined && !isAbsolute(path))
-    .map(([field, path]) => ({ field, message: `must be an absolute path, not "${path}"` }));
+    .map(([field, path]) => ({
+      field,
+      message: `must be an absolute path, not "${path?.slice(0, PATH_LENGTH)}"`,
+    }));
 }
 
 function buildDefinition(file: DefinitionFile, context: DefinitionContext): Definition {
