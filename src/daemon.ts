@@ -9,6 +9,7 @@ import { parseMetricsAddress } from './http/metrics-listener.js';
 import { createLogger } from './log.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
+import { explainStorageError } from './system/storage-error.js';
 import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
 import { readVersion } from './version.js';
@@ -122,7 +123,8 @@ program
 
 try {
   await program.parseAsync();
-} catch (error) {
+} catch (thrown) {
+  const error = explainStorageError(thrown);
   if (!(error instanceof VmsecretdError)) throw error;
   process.stderr.write(`vmsecretd: ${error.message}\n`);
   process.exit(EXIT.failed);

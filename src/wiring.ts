@@ -31,6 +31,7 @@ import { createUnitWatch } from './supervisor/unit-watch.js';
 import { findProgram } from './system/find-program.js';
 import { PathWatch } from './system/path-watch.js';
 import { resolveGroup, resolveUser } from './system/users.js';
+import { endRecordedVmm } from './vm/adoption.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
@@ -39,7 +40,7 @@ import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
 import { endOrphans } from './vm/orphans.js';
 import { OutdatedWatch } from './vm/outdated.js';
-import { keepRecord } from './vm/record.js';
+import { keepRecord, readRecords } from './vm/record.js';
 import { SecretRetry } from './vm/secret-retry.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
@@ -173,7 +174,9 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     runtimeDirectory: folders.runtimeDirectory,
     uidsOf: name => spawnedUids(name, vms, config),
   });
+  await recallAll(vms, folders.runtimeDirectory, logger);
   await adoptAll(vms, logger);
+  vms.prune();
   for (const { vm, pid } of orphans) startAgain(vm, pid, vms, logger);
   const operatorGid = await findOperatorGroup(config.operatorGroup);
   const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets: options.activatedSockets });
@@ -321,13 +324,27 @@ function keepGuestReports(vms: Vms, events: VmEvents, logger: Logger): void {
   });
 }
 
+/** VMMs whose definition went, or names another supervisor, while there was no daemon stay with who started them. */
+async function recallAll(vms: Vms, runtimeDirectory: string, logger: Logger): Promise<void> {
+  for (const { phase, pid, definition } of await readRecords(join(runtimeDirectory, 'records'))) {
+    const { name } = definition;
+    const isDefined = vms.find(name) !== undefined;
+    if (phase === 'running') vms.recall(definition);
+    // What was being started is started afresh as it is declared now, or not at all.
+    else if (!isDefined) await endRecordedVmm({ paths: vmPaths(runtimeDirectory, name) });
+    if (!isDefined)
+      logger.warn({ vm: name, pid, phase }, 'an earlier daemon started a VM whose definition is gone');
+  }
+}
+
 /** One VMM that cannot be taken over keeps nobody else from being. */
 async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
   await Promise.all(
     vms.list().map(async vm => {
+      // Not get(): until it is taken over it looks like one that is down, and free for another supervisor.
       await vms
-        .get(vm.name)
-        .lifecycle.adopt()
+        .find(vm.name)
+        ?.lifecycle.adopt()
         .catch(error => {
           // Its VMM may live: the next start or stop ends it.
           vm.fail(error, 'start-failed');

@@ -9,6 +9,8 @@ VMSECRETD_ROUNDS=5000 run dist/test/definition/*.test.js dist/test/credentials/*
   dist/test/hypervisor/cloud-hypervisor/{option-string,create-body,to-command}.test.js \
   dist/test/secrets/decrypt.test.js dist/test/vm/{receipt,lifecycle.model}.test.js
 # The daemon killed in the middle of random requests.
-VMSECRETD_KILL_ROUNDS=200 run dist/test/integration/kill-rounds.test.js
+VMSECRETD_KILL_ROUNDS="${VMSECRETD_KILL_ROUNDS:-200}" run dist/test/integration/kill-rounds.test.js
 # The same under systemd.
 VMSECRETD_ROUNDS=20 run dist/test/systemd/adoption.test.js
+# A hundred starts at once, VMMs killed in the middle of requests, a thousand definitions; a full disk and a read-only one.
+VMSECRETD_LOAD=full run dist/test/integration/{load,storage}.test.js

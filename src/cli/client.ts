@@ -74,10 +74,20 @@ export function createClient(socketPath: string): Client {
   };
 }
 
+/** What is told of a refusal (RFC 9457, and members of our own). */
+interface Refusal {
+  code?: string;
+  detail?: string;
+  path?: string;
+  /** The guest's last lines. */
+  console?: string[];
+}
+
 function refused(json: unknown): CliError {
-  const { code, detail, path } = json as { code?: string; detail?: string; path?: string };
+  const { code, detail, path, console = [] } = json as Refusal;
+  const printed = console.length === 0 ? '' : `\nlast on its console:\n  ${console.join('\n  ')}`;
   return new CliError(
-    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})`,
+    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})${printed}`,
     code === 'vm_unknown' ? EXIT.unknownVm : EXIT.failed,
     code === 'definition_invalid' ? path : undefined,
   );

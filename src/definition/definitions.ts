@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { Trust } from '../system/trusted-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { parseDefinition } from './parse-definition.js';
@@ -76,7 +77,7 @@ export class Definitions {
     this.#problems = problems;
   }
 
-  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file */
+  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file, resource_conflict */
   async put(name: string, json: unknown): Promise<Definition> {
     this.#refuseFileOwned(name);
     const path = join(this.#options.keptDirectory, `${name}.json`);
@@ -88,7 +89,9 @@ export class Definitions {
       defaultSupervisor: this.#options.defaultSupervisor,
     });
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 }).catch(error => {
+      throw explainStorageError(error, path);
+    });
     await rename(`${path}.new`, path);
     this.#byName.set(name, definition);
     return definition;

@@ -11,6 +11,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { VmsecretdError } from '../errors.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
@@ -52,7 +53,6 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     // Requests are told by what they change (events.ts); bodies and URLs stay out of the log.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: 30_000,
     routerOptions: { maxParamLength: 300 },
     genReqId: () => crypto.randomUUID(),
   });
@@ -105,7 +105,8 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   return app;
 }
 
-function toProblem(error: FastifyError, request: FastifyRequest): VmsecretdError {
+function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdError {
+  const error = explainStorageError(thrown) as FastifyError | VmsecretdError;
   if (error instanceof VmsecretdError) return error;
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return new VmsecretdError(

@@ -10,6 +10,7 @@ import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import type { VmmExit } from '../supervisor/vmm-process.js';
+import { explainStorageError } from '../system/storage-error.js';
 import { Console } from './console.js';
 import type { VmEvents } from './events.js';
 import { GuestReports } from './guest-reports.js';
@@ -158,7 +159,8 @@ export class Vm {
   }
 
   describeProblem(error: unknown): Problem {
-    const known = error instanceof VmsecretdError ? error : undefined;
+    const explained = explainStorageError(error);
+    const known = explained instanceof VmsecretdError ? explained : undefined;
     if (known === undefined) this.#logger.error({ vm: this.name, stack: stackOf(error) }, 'internal error');
     return {
       at: this.#now().toISOString(),
