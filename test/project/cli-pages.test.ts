@@ -1,5 +1,7 @@
 // What the programs say of themselves: examples that work, man pages that a reader gets whole.
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import t from 'tap';
 import { renderManPage } from '../../docs/man-page.js';
@@ -42,6 +44,24 @@ for (const [build, examples] of programs) {
       }
   });
 }
+
+t.test('every vmsecretctl command line of the documentation is one that the program takes', async t => {
+  const pages = ['README.md', ...readdirSync('docs').map(file => join('docs', file))];
+  const lines = pages
+    .filter(page => page.endsWith('.md') && page !== 'docs/cli.md')
+    .flatMap(page => {
+      const text = readFileSync(page, 'utf8');
+      const shell = [...text.matchAll(/^```(?:sh)?\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) =>
+        block.split('\n'),
+      );
+      const inline = [...text.matchAll(/`([^`\n]*)`/g)].map(([, code = '']) => code);
+      return [...shell, ...inline]
+        .map(line => line.replace(/\s#.*/, ''))
+        .filter(line => /(^|sudo |\()vmsecretctl /.test(line));
+    });
+  t.ok(lines.length > 20, 'there are many');
+  for (const line of new Set(lines)) t.doesNotThrow(() => parse(buildProgram(), line), line);
+});
 
 t.test('a man page names every command and option of its program', async t => {
   const pages = new Map(listManPages().map(page => [page.name, renderManPage(page)]));
