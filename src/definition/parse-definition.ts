@@ -8,7 +8,8 @@ import {
   formatFieldProblems,
   TOLD_PROBLEMS,
 } from '../json-validator.js';
-import type { CredentialSource, Definition, SupervisorKind } from './definition.js';
+import { kindsOf, mapPath, pathOf, SOURCE_KINDS } from './credential-source.js';
+import type { Definition, SupervisorKind } from './definition.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
 import { findVmConfigProblems, withoutNulls } from './vm-config-schema.js';
@@ -75,11 +76,14 @@ function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): 
 
 function findCredentialProblems(file: DefinitionFile): FieldProblem[] {
   return Object.entries(file.credentials ?? {}).flatMap(([name, source]) => {
-    const kinds = (['age', 'file', 'text'] as const).filter(kind => source[kind] !== undefined);
+    const kinds = kindsOf(source);
     if (kinds.length === 1) return [];
     const found = kinds.length === 0 ? 'none' : kinds.join(' and ');
     return [
-      { field: `credentials.${name}`, message: `must have exactly one of age, file and text, not ${found}` },
+      {
+        field: `credentials.${name}`,
+        message: `must have exactly one of ${SOURCE_KINDS.join(', ')}, not ${found}`,
+      },
     ];
   });
 }
@@ -129,9 +133,9 @@ function findRelativePaths(file: DefinitionFile, context: DefinitionContext): Fi
   const paths: [field: string, path: string | undefined][] = [
     ['workingDirectory', file.workingDirectory],
     ...(file.identities ?? []).map((path, index): [string, string] => [`identities.${index}`, path]),
-    ...Object.entries(file.credentials ?? {}).flatMap(([name, source]): [string, string | undefined][] => [
-      [`credentials.${name}.age`, source.age],
-      [`credentials.${name}.file`, source.file],
+    ...Object.entries(file.credentials ?? {}).map(([name, source]): [string, string | undefined] => [
+      `credentials.${name}.${kindsOf(source)[0]}`,
+      pathOf(source),
     ]),
   ];
   return paths
@@ -158,7 +162,9 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
     vmConfig: withoutNulls(file.vmConfig),
     workingDirectory: file.workingDirectory === undefined ? undefined : absolute(file.workingDirectory),
     oemStrings: file.oemStrings ?? [],
-    credentials: absoluteSources(file.credentials ?? {}, absolute),
+    credentials: Object.fromEntries(
+      Object.entries(file.credentials ?? {}).map(([name, source]) => [name, mapPath(source, absolute)]),
+    ),
     hypervisor,
     delivery,
     supervisor: file.supervisor ?? (daemonOnly ? 'daemon' : context.defaultSupervisor),
@@ -174,20 +180,4 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
     startTimeoutSeconds: file.startTimeoutSeconds ?? 90,
     stopTimeoutSeconds: file.stopTimeoutSeconds ?? 90,
   };
-}
-
-function absoluteSources(
-  sources: Record<string, CredentialSource>,
-  absolute: (path: string) => string,
-): Record<string, CredentialSource> {
-  return Object.fromEntries(
-    Object.entries(sources).map(([name, source]) => [
-      name,
-      {
-        ...source,
-        ...(source.age === undefined ? {} : { age: absolute(source.age) }),
-        ...(source.file === undefined ? {} : { file: absolute(source.file) }),
-      },
-    ]),
-  );
 }
