@@ -10,6 +10,7 @@ import {
 } from '../json-validator.js';
 import { kindsOf, mapPath, pathOf, SOURCE_KINDS } from './credential-source.js';
 import type { Definition, SupervisorKind } from './definition.js';
+import { HYPERVISORS } from './hypervisor-kinds.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
 import { findVmConfigProblems, withoutNulls } from './vm-config-schema.js';
@@ -91,7 +92,7 @@ function findCredentialProblems(file: DefinitionFile): FieldProblem[] {
 /** Keys that are each valid and do not go together. */
 function findContradictions(file: DefinitionFile): FieldProblem[] {
   const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
-  const deliveries = hypervisor === 'qemu' ? ['fifo'] : ['api', 'cmdline'];
+  const { deliveries, takesVmConfig, mayBeUnit } = HYPERVISORS[hypervisor];
   const rules: [unmet: boolean, field: string, message: string][] = [
     [
       file.command !== undefined && file.vmConfig !== undefined,
@@ -105,14 +106,14 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
     ],
     [file.delivery === 'cmdline' && file.vmConfig !== undefined, 'delivery', '"cmdline" needs a command'],
     [
-      file.supervisor === 'unit' && (hypervisor === 'qemu' || file.delivery === 'cmdline'),
+      file.supervisor === 'unit' && (!mayBeUnit || file.delivery === 'cmdline'),
       'supervisor',
-      'must be "daemon" for hypervisor "qemu" and for delivery "cmdline"',
+      `must be "daemon" for ${mayBeUnit ? 'delivery "cmdline"' : `hypervisor "${hypervisor}"`}`,
     ],
     [
-      hypervisor === 'qemu' && file.vmConfig !== undefined,
+      !takesVmConfig && file.vmConfig !== undefined,
       'vmConfig',
-      'is for hypervisor "cloud-hypervisor"',
+      `does not go together with hypervisor "${hypervisor}"`,
     ],
     [
       file.supervisor === 'daemon' && file.command === undefined && file.vmConfig === undefined,
@@ -151,9 +152,9 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
   const words = (command: string | string[]) =>
     typeof command === 'string' ? splitCommand(command) : command;
   const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
-  const delivery = file.delivery ?? (hypervisor === 'qemu' ? 'fifo' : 'api');
+  const delivery = file.delivery ?? HYPERVISORS[hypervisor].deliveries[0];
   // What cannot be a unit, or has nothing a unit's default would bring, stays with the daemon.
-  const daemonOnly = hypervisor === 'qemu' || delivery === 'cmdline';
+  const daemonOnly = !HYPERVISORS[hypervisor].mayBeUnit || delivery === 'cmdline';
   return {
     name: context.name,
     origin: context.origin,
