@@ -3,6 +3,7 @@ import { isAbsolute, join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { HYPERVISOR_KINDS, type HypervisorKind } from './definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
+import { parseJsonOnce } from './json-keys.js';
 import { createJsonValidator, formatFieldProblems } from './json-validator.js';
 import { LOG_LEVELS } from './log.js';
 import { ReadRefusedError, readRegularFile } from './system/read-regular-file.js';
@@ -87,7 +88,7 @@ export async function loadConfig(path: string): Promise<Config> {
   });
   let json: unknown;
   try {
-    json = JSON.parse(text.toString());
+    json = parseJsonOnce(text.toString());
   } catch (error) {
     throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`);
   }

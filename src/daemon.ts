@@ -57,6 +57,8 @@ async function run(flags: Flags): Promise<void> {
       await notifier.ready(status());
     });
   });
+  // Node would open a debugger, to which every user of the host can connect.
+  process.on('SIGUSR1', () => {});
   const stop = () => {
     watchdog.stop();
     void notifier

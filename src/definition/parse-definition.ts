@@ -37,7 +37,7 @@ const PATH_LENGTH = 4096;
 /** systemd.unit(5): a service name, with an instance or without. */
 const UNIT_PATTERN = /^[A-Za-z0-9:_.\\@-]{1,247}\.service$/;
 
-export function isVmName(name: string): boolean {
+function isVmName(name: string): boolean {
   return new RegExp(VM_NAME_PATTERN).test(name);
 }
 

@@ -147,6 +147,8 @@ process.on('message', (request: DelivererRequest) => {
     .catch(error => describeError(request.id, error))
     .then(message => process.send?.(message));
 });
+// Node would open a debugger, to which every user of the host can connect.
+process.on('SIGUSR1', () => {});
 // A daemon that is gone waits for nothing.
 process.on('disconnect', () => process.exit(0));
 await warmUpDecryption();

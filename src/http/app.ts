@@ -11,9 +11,11 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { VmsecretdError } from '../errors.js';
+import { doubleKey, findDoubleKey } from '../json-keys.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
+import { describeRoute } from './openapi.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
 import { addCommandRoutes, type CommandTools } from './routes/commands.js';
 import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
@@ -56,6 +58,14 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: 300 },
     genReqId: () => crypto.randomUUID(),
   });
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) =>
+    parseJson(request, text, (error, value) => {
+      const key = error ? undefined : findDoubleKey(text);
+      if (key === undefined) done(error, value);
+      else done(new VmsecretdError('request_invalid', `The body is refused: ${doubleKey(key)}`));
+    }),
+  );
   // A query has only text, so its numbers are made of it; a body means what it says.
   const validators = {
     text: new Ajv({ coerceTypes: true, strict: false }),
@@ -89,6 +99,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     );
   });
   await app.register(swagger, {
+    transform: describeRoute,
     openapi: {
       info: { title: 'vmsecretd', version: tools.version, description: 'Starts VMs with their secrets' },
     },

@@ -15,19 +15,22 @@ interface SocketPlan {
   mode: number;
   /** How long a request may take to arrive. */
   requestTimeoutMs: number;
+  /** So many may have asked nothing yet. */
+  silentConnections: number;
 }
-
-const SOCKETS: readonly SocketPlan[] = [
-  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660, requestTimeoutMs: 30_000 },
-  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600, requestTimeoutMs: 30_000 },
-  { name: 'launch', role: 'launch', file: 'launch.sock', mode: 0o666, requestTimeoutMs: 2_000 },
-];
 
 /** So many may wait for an answer or read one, as many as VMs that start at once; each takes a descriptor of the daemon's. */
 const MAXIMUM_CONNECTIONS = 1_024;
 
-/** So many may have asked nothing yet: more than launchers that come at once when a host boots. */
-const MAXIMUM_SILENT_CONNECTIONS = 256;
+const FOR_KNOWN_CLIENTS = { requestTimeoutMs: 30_000, silentConnections: MAXIMUM_CONNECTIONS };
+/** More than launchers that come at once when a host boots; one that is cut off asks again. */
+const FOR_ANYBODY = { requestTimeoutMs: 2_000, silentConnections: 256 };
+
+const SOCKETS: readonly SocketPlan[] = [
+  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660, ...FOR_KNOWN_CLIENTS },
+  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600, ...FOR_KNOWN_CLIENTS },
+  { name: 'launch', role: 'launch', file: 'launch.sock', mode: 0o666, ...FOR_ANYBODY },
+];
 
 /** How often Node looks for requests that take too long. */
 const LATE_REQUESTS_POLL_MS = 1_000;
@@ -75,7 +78,7 @@ export class DaemonSockets {
     }
   }
 
-  #serve(app: FastifyInstance, { role, requestTimeoutMs }: SocketPlan): Server {
+  #serve(app: FastifyInstance, { role, requestTimeoutMs, silentConnections }: SocketPlan): Server {
     const limits = {
       headersTimeout: requestTimeoutMs,
       requestTimeout: requestTimeoutMs,
@@ -99,7 +102,7 @@ export class DaemonSockets {
       socket.once('close', () => silent.delete(socket));
       // Who comes to ask does so at once: the one that has been silent for longest gives way.
       const [oldest] = silent;
-      if (silent.size > MAXIMUM_SILENT_CONNECTIONS) oldest?.destroy();
+      if (silent.size > silentConnections) oldest?.destroy();
     });
     return server;
   }

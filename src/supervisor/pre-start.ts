@@ -3,9 +3,11 @@ import { closeSync } from 'node:fs';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from '../system/find-program.js';
+import { readTail } from '../system/read-tail.js';
+import { runAs } from '../system/run-as.js';
 import { openTrustedPlace, UntrustedPathError } from '../system/trusted-path.js';
 import type { UserIds } from '../system/users.js';
-import { runAs } from './run-as.js';
+import { detachedWith, openLog } from './detached-child.js';
 
 export interface PreStartOptions {
   vm: string;
@@ -15,14 +17,19 @@ export interface PreStartOptions {
   /** What programs are found by. */
   path: string;
   signal: AbortSignal;
+  /** Of the VMM: what it prints stands there, too. */
+  logPath: string;
 }
 
 /** How much of what it said is told. */
-const LAST_WORDS_CHARACTERS = 500;
+const LAST_WORDS_BYTES = 500;
+
+/** Between SIGTERM and SIGKILL, where it takes too long. */
+const GRACE_MS = 1_000;
 
 /** @throws VmsecretdError supervisor_failed: it failed, or others than root could have written it */
 export async function runPreStart(command: readonly string[], options: PreStartOptions): Promise<void> {
-  const { vm, cwd, owner, path, signal } = options;
+  const { vm, cwd, owner, path, signal, logPath } = options;
   const refuse = (how: string, cause?: unknown) =>
     new VmsecretdError('supervisor_failed', `VM ${vm}: preStart ${command[0]} ${how}`, {
       details: { vm, program: command[0] ?? '' },
@@ -31,20 +38,22 @@ export async function runPreStart(command: readonly string[], options: PreStartO
   const untrusted = await findDistrust(command[0] ?? '', path);
   if (untrusted !== undefined) throw refuse(`is refused: ${untrusted.message}`, untrusted);
   const [program, ...args] = runAs(owner, command);
-  const result = await execa(program, args, {
+  const log = await openLog(logPath);
+  // What it leaves running may go on to write, and nobody waits for that.
+  const child = execa(program, args, {
+    ...detachedWith(log),
     cwd,
-    extendEnv: false,
     env: { PATH: path },
-    stdin: 'ignore',
-    all: true,
-    reject: false,
     cancelSignal: signal,
+    forceKillAfterDelay: GRACE_MS,
   });
+  log.destroy();
+  const result = await child;
   signal.throwIfAborted();
   if (!result.failed) return;
   const how =
     result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
-  const said = (result.all ?? '').slice(-LAST_WORDS_CHARACTERS).replaceAll(/[^\x20-\x7e]+/g, ' ');
+  const said = await readTail(logPath, LAST_WORDS_BYTES);
   throw refuse(`failed (${how}): ${said}`);
 }
 

@@ -13,7 +13,7 @@ import { adoptVmm, endRecordedVmm, isRecordedVmm, killSame } from './adoption.js
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
-import { nextRestart } from './restart-policy.js';
+import { Restarts } from './restarts.js';
 import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
@@ -32,21 +32,20 @@ export class DaemonLifecycle implements Lifecycle {
   readonly #vm: Vm;
   readonly #tools: DaemonLifecycleTools;
   readonly #lock = pLimit(1);
+  readonly #restarts: Restarts;
   #lastInLine: { verb: LifecycleVerb; done: Promise<void> } | undefined;
   #startAbort: AbortController | undefined;
   #stopAbort: AbortController | undefined;
-  #restartTimer: NodeJS.Timeout | undefined;
-  /** When the VMM broke, in ms since the epoch; a start by request forgets them. */
-  #failures: number[] = [];
   #ending: Promise<void> = Promise.resolve();
 
   constructor(vm: Vm, tools: DaemonLifecycleTools) {
     this.#vm = vm;
     this.#tools = tools;
+    this.#restarts = new Restarts(vm, () => this.#enqueue('start', () => this.#start()));
   }
 
   start(): Promise<void> {
-    this.#failures = [];
+    this.#restarts.forgetFailures();
     return this.#enqueue('start', () => this.#start());
   }
 
@@ -56,7 +55,7 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   restart(): Promise<void> {
-    this.#failures = [];
+    this.#restarts.forgetFailures();
     return this.#enqueue('restart', async () => {
       await this.#stop();
       await this.#start();
@@ -120,13 +119,13 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   close(): void {
-    clearTimeout(this.#restartTimer);
+    this.#restarts.cancel();
     this.#startAbort?.abort(startInterrupted(this.#vm, 'the end of the daemon'));
   }
 
   #enqueue(verb: LifecycleVerb, work: () => Promise<void>): Promise<void> {
     // Whoever asks a VM that broke to pause is refused, and does not keep it from being started again.
-    if (verb !== 'pause' && verb !== 'resume' && verb !== 'reboot') clearTimeout(this.#restartTimer);
+    if (verb !== 'pause' && verb !== 'resume' && verb !== 'reboot') this.#restarts.cancel();
     const last = this.#lastInLine;
     if (last?.verb === verb && (verb === 'start' || verb === 'stop' || verb === 'kill')) return last.done;
     const done = this.#lock(work);
@@ -250,7 +249,7 @@ export class DaemonLifecycle implements Lifecycle {
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
     vm.vmmGone(exit);
     vm.transition(clean ? 'ended' : 'broke');
-    if (!asked) this.#scheduleRestart(clean);
+    if (!asked) this.#restarts.schedule(clean);
   }
 
   async #spawn(
@@ -268,25 +267,6 @@ export class DaemonLifecycle implements Lifecycle {
       await vmm.exited;
       throw error;
     }
-  }
-
-  #scheduleRestart(clean: boolean): void {
-    const vm = this.#vm;
-    const now = Date.now();
-    if (!clean) this.#failures.push(now);
-    const next = nextRestart(vm.definition.restart, clean, this.#failures, now);
-    if (next.kind === 'none') return;
-    if (next.kind === 'give-up') {
-      if (vm.problem !== null) vm.problem = { ...vm.problem, detail: `${vm.problem.detail}; ${next.reason}` };
-      return;
-    }
-    this.#restartTimer = setTimeout(() => {
-      vm.restarts += 1;
-      this.#enqueue('start', () => this.#start()).catch(() => {
-        // Its problem tells why. For secrets SecretRetry waits; anything else may be better the next time.
-        if (vm.state === 'failed' && !vm.problem?.code.startsWith('secret_')) this.#scheduleRestart(false);
-      });
-    }, next.delayMs);
   }
 
   #broken(exit: VmmExit): VmsecretdError {
