@@ -52,8 +52,14 @@ function fillPage(path: string, text: string): Page {
 /** The help of the program and of each command, at a width of its own: the terminal's changes. */
 function renderCommands(program: Command): string {
   const helps = [program, ...program.commands].map(command => {
-    command.configureHelp({ helpWidth: 100 });
-    return `### ${command.name()}\n\n\`\`\`text\n${command.helpInformation().trimEnd()}\n\`\`\`\n`;
+    let help = '';
+    command.configureHelp({ helpWidth: 100 }).configureOutput({
+      writeOut: text => {
+        help += text;
+      },
+    });
+    command.outputHelp();
+    return `### ${command.name()}\n\n\`\`\`text\n${help.trimEnd()}\n\`\`\`\n`;
   });
   return helps.join('\n').trimEnd();
 }

@@ -1,6 +1,7 @@
 // config.json and the folders: what an administrator sets for the whole host.
 import { isAbsolute, join } from 'node:path';
 import { type Static, Type } from 'typebox';
+import { HYPERVISOR_KINDS, type HypervisorKind } from './definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import { parseJsonOnce } from './json-keys.js';
 import { createJsonValidator, formatFieldProblems } from './json-validator.js';
@@ -27,7 +28,13 @@ export const ConfigSchema = Type.Object(
       }),
     ),
     hypervisors: Type.Optional(
-      Type.Object({ 'cloud-hypervisor': Hypervisor, qemu: Hypervisor }, { additionalProperties: false }),
+      Type.Object(
+        Object.fromEntries(HYPERVISOR_KINDS.map(kind => [kind, Hypervisor])) as Record<
+          HypervisorKind,
+          typeof Hypervisor
+        >,
+        { additionalProperties: false },
+      ),
     ),
     user: Type.Optional(
       Type.String({ description: 'User of VMMs that the daemon spawns; its own unless set' }),

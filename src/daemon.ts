@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-// The vmsecretd program: flags, signals, exit status.
+// The vmsecretd program: folders, signals, exit status.
 import { resolve } from 'node:path';
-import { Command } from 'commander';
 import { defaultFolders, type Folders, loadConfig } from './config.js';
+import { buildDaemonProgram, EXIT, type Flags } from './daemon-program.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
@@ -14,15 +14,6 @@ import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
 import { readVersion } from './version.js';
 import { wireDaemon } from './wiring.js';
-
-interface Flags {
-  config?: string;
-  runtimeDirectory?: string;
-  stateDirectory?: string;
-  definitions?: string;
-}
-
-const EXIT = { failed: 1, usedWrongly: 2 } as const;
 
 function foldersFrom(flags: Flags): Folders {
   const defaults = defaultFolders(process.env, process.getuid?.() === 0);
@@ -108,23 +99,8 @@ async function check(files: string[], { config }: Flags): Promise<void> {
   if (invalid > 0) process.exitCode = EXIT.failed;
 }
 
-const program = new Command('vmsecretd')
-  .description('Starts cloud-hypervisor VMs with their secrets')
-  .version(readVersion())
-  .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : EXIT.usedWrongly))
-  .option('--config <file>', 'configuration (config.json)')
-  .option('--runtime-directory <dir>', 'sockets and state of this boot')
-  .option('--state-directory <dir>', 'definitions kept by PUT')
-  .option('--definitions <dir>', 'definition files, one a VM')
-  .action((flags: Flags) => run(flags));
-program
-  .command('check')
-  .description('validate definition files, and the configuration that --config names, without a daemon')
-  .argument('[file...]', 'definition files, NAME.json')
-  .action((files: string[]) => check(files, program.opts()));
-
 try {
-  await program.parseAsync();
+  await buildDaemonProgram({ run, check }).parseAsync();
 } catch (thrown) {
   const error = explainStorageError(thrown);
   if (!(error instanceof VmsecretdError)) throw error;

@@ -1,11 +1,12 @@
 // The only file that constructs things and hands them to each other.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import pLimit from 'p-limit';
 import type { Config, Folders } from './config.js';
+import { defaultIdentities } from './default-identities.js';
 import type { SupervisorKind } from './definition/definition.js';
 import { Definitions } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
@@ -63,9 +64,6 @@ export interface Daemon {
   /** Leaves the VMs running. */
   close(): Promise<void>;
 }
-
-/** Agreed with sshd: what agenix, too, decrypts with. */
-const SSH_HOST_KEYS = ['/etc/ssh/ssh_host_ed25519_key', '/etc/ssh/ssh_host_rsa_key'];
 
 export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, folders, environment, logger } = options;
@@ -177,6 +175,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     reload,
     logger,
     version: options.version,
+    paths: { ...folders, identities: startTools.identities, passphraseFiles: startTools.passphraseFiles },
     roleOf: request => sockets.roleOf(request),
     checkVm: vm => checkVm(vm, toolsFor(vm)),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
@@ -237,14 +236,6 @@ function keepGuestReports(vms: Vms, events: VmEvents, logger: Logger): void {
       );
     });
   });
-}
-
-async function defaultIdentities(environment: NodeJS.ProcessEnv): Promise<string[]> {
-  const directory = environment.CREDENTIALS_DIRECTORY;
-  if (directory === undefined) return SSH_HOST_KEYS;
-  const entries = await readdir(directory).catch(() => []);
-  const identities = entries.filter(entry => entry.startsWith('identity')).sort();
-  return [...SSH_HOST_KEYS, ...identities.map(entry => join(directory, entry))];
 }
 
 /** It lives as long as the runtime directory: digests tell a change within one boot, and nothing to a thief of disks. */

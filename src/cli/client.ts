@@ -5,6 +5,8 @@ import { requestUnix } from '../system/unix-http.js';
 
 /** Exit statuses of vmsecretctl. */
 export const EXIT = { done: 0, failed: 1, usedWrongly: 2, unknownVm: 3, notReached: 4 } as const;
+export const EXIT_STATUS =
+  'Exit status: 0 done, 1 failed, 2 used wrongly, 3 no such VM, 4 the daemon cannot be reached.';
 
 /** Ends the program with a message for people. */
 export class CliError extends Error {

@@ -1,7 +1,7 @@
 // completion: a shell's completion script, made from the commands themselves; names of VMs are asked of the daemon.
 import { Argument, type Command } from 'commander';
 
-const SHELLS = ['bash', 'zsh', 'fish'] as const;
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
 
 /** Empty where the daemon is not reached: the first line is the heading. */
@@ -11,10 +11,14 @@ export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
     .addArgument(new Argument('<shell>').choices(SHELLS))
-    .description('print a completion script: source <(vmsecretctl completion bash)')
+    .description('print a completion script')
     .action((shell: Shell) => {
-      process.stdout.write(shell === 'fish' ? completeFish(program) : completeBash(program, shell));
+      process.stdout.write(renderCompletion(program, shell));
     });
+}
+
+export function renderCompletion(program: Command, shell: Shell): string {
+  return { bash: completeBash, zsh: completeZsh, fish: completeFish }[shell](program);
 }
 
 const optionsOf = (command: Command) => command.options.flatMap(option => option.long ?? []);
@@ -23,21 +27,39 @@ function takesVm(command: Command): boolean {
   return command.registeredArguments.some(argument => /^names?$/.test(argument.name()));
 }
 
-function completeBash(program: Command, shell: Shell): string {
-  const cases = program.commands.map(command => {
+/** The words that may follow each command, and those that begin. */
+function caseBranches(program: Command): string {
+  const branches = program.commands.map(command => {
     const names = takesVm(command) ? ` $(${VM_NAMES})` : '';
-    return `    ${command.name()}) words="${[...optionsOf(command), '--help'].join(' ')}${names}" ;;`;
+    return `    ${command.name()}) candidates="${[...optionsOf(command), '--help'].join(' ')}${names}" ;;`;
   });
   const start = [...program.commands.map(command => command.name()), ...optionsOf(program)].join(' ');
-  return `${shell === 'zsh' ? 'autoload -U +X bashcompinit && bashcompinit\n' : ''}_vmsecretctl() {
-  local words
+  return [...branches, `    *) candidates="${start}" ;;`].join('\n');
+}
+
+function completeBash(program: Command): string {
+  return `_vmsecretctl() {
+  local candidates
   case "\${COMP_WORDS[1]}" in
-${cases.join('\n')}
-    *) words="${start}" ;;
+${caseBranches(program)}
   esac
-  COMPREPLY=($(compgen -W "$words" -- "\${COMP_WORDS[COMP_CWORD]}"))
+  COMPREPLY=($(compgen -W "$candidates" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _vmsecretctl vmsecretctl
+`;
+}
+
+/** Both to be sourced, and to be loaded from a folder of fpath, whose file is the body of the function. */
+function completeZsh(program: Command): string {
+  return `#compdef vmsecretctl
+_vmsecretctl() {
+  local candidates
+  case "$words[2]" in
+${caseBranches(program)}
+  esac
+  compadd -- \${=candidates} || _files
+}
+if [ "$funcstack[1]" = _vmsecretctl ]; then _vmsecretctl "$@"; else compdef _vmsecretctl vmsecretctl; fi
 `;
 }
 

@@ -1,7 +1,9 @@
 // The commands of vmsecretctl, to be run, and to be described: docs/cli.md is made of them.
 import { Command } from 'commander';
+import { addExamples } from '../examples.js';
 import { readVersion } from '../version.js';
-import { EXIT } from './client.js';
+import { CLI_EXAMPLES } from './cli-examples.js';
+import { EXIT, EXIT_STATUS } from './client.js';
 import { addCompletionCommand } from './completion.js';
 import { addConsoleCommand } from './console.js';
 import { addDefineCommands } from './define.js';
@@ -27,5 +29,7 @@ export function buildProgram(): Command {
   addEventsCommand(program);
   addDoctorCommand(program);
   addCompletionCommand(program);
+  addExamples(program, CLI_EXAMPLES);
+  program.addHelpText('after', `\n${EXIT_STATUS}`);
   return program;
 }

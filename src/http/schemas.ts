@@ -9,7 +9,7 @@ const AnyObject = Type.Object({}, { additionalProperties: true });
 
 export const NameParams = Type.Object({ name: Type.String({ pattern: VM_NAME_PATTERN }) });
 
-export const WAITS = ['none', 'running', 'ready', 'stopped'] as const;
+const WAITS = ['none', 'running', 'ready', 'stopped'] as const;
 export type Wait = (typeof WAITS)[number];
 
 export const LifecycleQuery = Type.Object(

@@ -1,6 +1,7 @@
 // Opens one credential's source: takes its definition, gives the value. Every failure is a VmsecretdError that
 // names the VM, the credential, the file and what to do; none of them says anything about the value.
 
+import { pathOf } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { type ErrorCode, systemErrorCode, VmsecretdError } from '../errors.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
@@ -43,7 +44,7 @@ async function readSource(
   onCiphertext: ((file: Buffer) => void) | undefined,
 ): Promise<Buffer> {
   if (source.text !== undefined) return Buffer.from(source.text);
-  const path = source.age ?? source.file;
+  const path = pathOf(source);
   if (path === undefined) throw new TypeError(`credential ${name} has no source`);
   const place = { vm, credential: name, path };
   const content = await readSourceFile(place);

@@ -4,6 +4,7 @@
 // - The state changes only through nextState, and each change is an event.
 // - `running` is set exactly while a VMM with a booted guest belongs to this VM.
 // - What a guest reported counts for that guest alone: each start begins without it, each end forgets it.
+import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
@@ -194,8 +195,8 @@ export class Vm {
       origin: definition.origin,
       credentials: Object.entries(definition.credentials).map(([name, source]) => ({
         name,
-        source: source.age !== undefined ? 'age' : source.file !== undefined ? 'file' : 'text',
-        path: source.age ?? source.file ?? null,
+        source: kindOf(source),
+        path: pathOf(source) ?? null,
         sizeBytes: sizes.get(name) ?? null,
       })),
     };

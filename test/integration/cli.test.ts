@@ -1,10 +1,17 @@
 // vmsecretctl against the real daemon: exit statuses, tables for people, JSON for programs.
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VmView } from '../../src/vm/vm.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
+import { CTL } from './daemon.js';
 import { daemonTest } from './daemon-test.js';
+import { NO_TERMINAL } from './running-ctl.js';
 import { defineVm, STAND_IN } from './vmm.js';
+
+const ESCAPE = String.fromCharCode(27);
+/** Select Graphic Rendition, ECMA-48. */
+const COLOUR = new RegExp(`${ESCAPE}\\[[0-9;]*m`);
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
@@ -88,4 +95,23 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
     status: 1,
     stderr: /Did you mean "--kernel".*command_invalid/,
   });
+});
+
+daemonTest('vmsecretctl colours nothing, whatever it prints to and is told', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  const print = (words: readonly string[], environment: Record<string, string>) =>
+    spawnSync('sh', ['-c', words.join(' ')], {
+      encoding: 'latin1',
+      timeout: 30_000,
+      env: { PATH: process.env.PATH, VMSECRETD_SOCKET: daemon.socket('admin'), ...environment },
+    }).stdout;
+  for (const args of ['list', 'start --help', 'show wen', 'start web --wait none', 'strat']) {
+    const command = [process.execPath, CTL, args];
+    const piped = print([...command, '2>&1'], { FORCE_COLOR: '1', COLORTERM: 'truecolor' });
+    t.ok(piped.length > 0 && !piped.includes(ESCAPE), `${args}: nothing but text in a pipe`);
+    if (NO_TERMINAL) continue;
+    const onTerminal = ['script', '--quiet', '--command', `'${command.join(' ')}'`, '/dev/null'];
+    t.notMatch(print(onTerminal, { NO_COLOR: '1', TERM: 'xterm' }), COLOUR, `${args}: NO_COLOR`);
+  }
 });

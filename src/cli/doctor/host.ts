@@ -1,4 +1,4 @@
-// Whether the host can run VMs: the hypervisor's program, /dev/kvm, and what happens to memory.
+// Whether the host can run the VMs it has: the hypervisors' programs, /dev/kvm, and what happens to memory.
 import { access, constants, readFile } from 'node:fs/promises';
 import type { Config } from '../../config.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
@@ -10,11 +10,44 @@ import { type Finding, fine, warning, wrong } from './finding.js';
 const REFERENCE_VERSION = 53;
 const INSTALL = 'install cloud-hypervisor, or set hypervisors.cloud-hypervisor.path in config.json';
 
-export async function checkHypervisor(config: Config, searchPath: string): Promise<Finding> {
-  const name = config.hypervisors?.['cloud-hypervisor']?.path ?? 'cloud-hypervisor';
-  const program = await findProgram(name, searchPath);
+export interface HypervisorFacts {
+  config: Config;
+  searchPath: string;
+  kvmPath: string;
+  /** Hypervisors of the definitions there are. */
+  wanted: readonly string[];
+}
+
+/** What no definition wants need not be there; where there is none, one hypervisor is enough. */
+export async function checkHypervisors(facts: HypervisorFacts): Promise<Finding[]> {
+  const { config, searchPath, kvmPath, wanted } = facts;
+  const names = {
+    cloudHypervisor: config.hypervisors?.['cloud-hypervisor']?.path ?? 'cloud-hypervisor',
+    qemu: config.hypervisors?.qemu?.path ?? 'qemu-system-x86_64',
+  };
+  const cloudHypervisor = await findProgram(names.cloudHypervisor, searchPath);
+  const qemu = await findProgram(names.qemu, searchPath);
+  if (wanted.length === 0 && cloudHypervisor === undefined && qemu === undefined)
+    return [wrong('hypervisor', `there is neither ${names.cloudHypervisor} nor ${names.qemu}`, INSTALL)];
+  const findings: Finding[] = [];
+  if (cloudHypervisor !== undefined) findings.push(await checkVersion(cloudHypervisor));
+  else if (wanted.includes('cloud-hypervisor'))
+    findings.push(wrong('hypervisor', `there is no program ${names.cloudHypervisor}`, INSTALL));
+  if (qemu !== undefined) findings.push(fine('hypervisor', qemu));
+  else if (wanted.includes('qemu'))
+    findings.push(
+      warning(
+        'hypervisor',
+        `there is no program ${names.qemu}`,
+        'install it, unless every definition for qemu names its own program',
+      ),
+    );
+  if (wanted.includes('cloud-hypervisor')) findings.push(await checkKvm(kvmPath));
+  return findings;
+}
+
+async function checkVersion(program: string): Promise<Finding> {
   const check = 'hypervisor';
-  if (program === undefined) return wrong(check, `there is no program ${name}`, INSTALL);
   try {
     const version = await readMajorVersion(program);
     if (version >= REFERENCE_VERSION) return fine(check, `${program}, version ${version}`);
@@ -25,7 +58,7 @@ export async function checkHypervisor(config: Config, searchPath: string): Promi
   }
 }
 
-export async function checkKvm(path: string): Promise<Finding> {
+async function checkKvm(path: string): Promise<Finding> {
   try {
     await access(path, constants.R_OK | constants.W_OK);
     return fine('kvm', path);
@@ -36,7 +69,7 @@ export async function checkKvm(path: string): Promise<Finding> {
           `${path} does not exist`,
           'enable virtualisation and load kvm_intel or kvm_amd; QEMU does without',
         )
-      : wrong('kvm', `${path} is closed to this user`, "add the VMM's user to the group kvm");
+      : warning('kvm', `${path} is closed to this user`, "add the VMM's user to the group kvm");
   }
 }
 

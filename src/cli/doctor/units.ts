@@ -1,6 +1,6 @@
-// Whether systemd knows the units of vmsecretd.
+// Whether systemd knows the units of vmsecretd, and starts them with the host.
 import { execa } from 'execa';
-import { type Finding, fine, wrong } from './finding.js';
+import { type Finding, fine, warning, wrong } from './finding.js';
 
 const UNITS = [
   'vmsecretd.service',
@@ -10,14 +10,30 @@ const UNITS = [
   'microvm@.service',
 ];
 
-export async function checkUnits(systemctl: string): Promise<Finding> {
+/** @param systemctl its name, or its path */
+export async function checkUnits(systemctl: string): Promise<Finding[]> {
   const { failed, stdout } = await execa(systemctl, ['list-unit-files', '--no-legend', '--plain', ...UNITS], {
     reject: false,
     stdin: 'ignore',
     timeout: 10_000,
   });
-  const known = new Set(stdout?.split('\n').map(line => line.split(/\s/)[0]));
-  const missing = UNITS.filter(unit => !known.has(unit));
-  if (!failed && missing.length === 0) return fine('units', UNITS.join(', '));
-  return wrong('units', `systemd does not know ${missing.join(', ')}`, 'sudo systemd/install.sh');
+  const states = new Map(
+    (failed ? '' : stdout).split('\n').map(line => line.split(/\s+/) as [string, string]),
+  );
+  const check = 'units';
+  const missing = UNITS.filter(unit => !states.has(unit));
+  if (missing.length > 0)
+    return [wrong(check, `systemd does not know ${missing.join(', ')}`, 'sudo systemd/install.sh')];
+  const inState = (state: string) => UNITS.filter(unit => states.get(unit) === state);
+  const [masked, disabled] = [inState('masked'), inState('disabled').filter(unit => !unit.includes('@'))];
+  if (masked.length > 0)
+    return [wrong(check, `masked: ${masked.join(', ')}`, `systemctl unmask ${masked.join(' ')}`)];
+  if (disabled.length === 0) return [fine(check, UNITS.join(', '))];
+  return [
+    warning(
+      check,
+      `not started with the host: ${disabled.join(', ')}`,
+      `systemctl enable ${disabled.join(' ')}`,
+    ),
+  ];
 }

@@ -5,8 +5,7 @@ import { CliError, type Client } from '../client.js';
 import { vmPath } from '../context.js';
 import { type Finding, fine, warning, wrong } from './finding.js';
 
-export async function checkVms(client: Client): Promise<Finding[]> {
-  const { vms } = (await client.call('GET', '/v1/vms')) as { vms: VmView[] };
+export async function checkVms(client: Client, vms: readonly VmView[]): Promise<Finding[]> {
   const findings: Finding[] = [];
   // One after the other: a check decrypts, which takes a process of its own.
   for (const vm of vms) findings.push(...noteworthy(vm), ...(await checkStart(client, vm)));
@@ -16,7 +15,9 @@ export async function checkVms(client: Client): Promise<Finding[]> {
 function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
   const check = `VM ${name}`;
   return [
-    ...(exposed ? [wrong(check, EXPOSED, 'take "delivery": "cmdline" out of its definition')] : []),
+    ...(exposed
+      ? [warning(check, EXPOSED, 'take "delivery": "cmdline" out of its definition, unless it is meant so')]
+      : []),
     ...(outdated.length > 0
       ? [warning(check, `runs with what is outdated: ${outdated.join(', ')}`, `vmsecretctl restart ${name}`)]
       : []),
