@@ -116,13 +116,13 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
         resolveOwner: () =>
           resolveUser(vm.name, vm.definition.user ?? config.user, vm.definition.group ?? config.group),
         prepareDirectory: (plan, owner) => prepareDirectory(plan, vm.paths, owner),
-        spawnVmm: (plan, owner, signal) =>
+        spawnVmm: ({ workingDirectory, preStart }, plan, owner, signal) =>
           spawnVmm({
             plan,
             owner,
             paths: vm.paths,
-            workingDirectory: vm.definition.workingDirectory,
-            preStart: vm.definition.preStart,
+            workingDirectory,
+            preStart,
             path,
             signal,
           }),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { test } from 'tap';
-import { findDoubleKey, parseJsonOnce } from '../src/json-keys.js';
+import { findJsonFault, parseJsonOnce } from '../src/json-keys.js';
 
 const numRuns = Number(process.env.VMSECRETD_ROUNDS ?? 300);
 const seed = Number(process.env.VMSECRETD_SEED ?? Date.now() % 2 ** 31);
@@ -9,7 +9,7 @@ test(`finds no double key in what JSON.stringify wrote (seed ${seed})`, async ()
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 5 }), fc.constantFrom(undefined, 2), (value, indent) => {
       const text = JSON.stringify(value, null, indent);
-      return findDoubleKey(text) === undefined;
+      return findJsonFault(text) === undefined;
     }),
     { numRuns, seed },
   );
@@ -22,7 +22,9 @@ test(`finds a key that was planted twice, wherever and however it is written (se
     fc.property(fc.jsonValue(), fc.stringMatching(/^[a-z"\\{}:,[\]]{1,8}$/), (value, key) => {
       const between = JSON.stringify(value);
       const text = `[{"x": {${JSON.stringify(key)} : ${between}, "${escapeAll(key)}": ${between}}}]`;
-      return findDoubleKey(text) === key;
+      return (
+        findJsonFault(text) === `the key ${JSON.stringify(key.slice(0, 200))} is there twice in one object`
+      );
     }),
     { numRuns, seed },
   );
@@ -35,4 +37,10 @@ test('refuses a credential that is there twice, which JSON.parse would drop', as
     { a: 1 },
     { a: 1, b: { a: '"a": 1' } },
   ]);
+});
+
+test('refuses what is nested so deep that walking through it would run out of stack', async t => {
+  const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+  t.equal(findJsonFault(nested(100)), undefined);
+  t.throws(() => parseJsonOnce(nested(100_000)), { message: 'it is nested deeper than 100' });
 });

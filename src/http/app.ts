@@ -11,7 +11,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { VmsecretdError } from '../errors.js';
-import { doubleKey, findDoubleKey } from '../json-keys.js';
+import { findJsonFault } from '../json-keys.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
@@ -61,9 +61,9 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   const parseJson = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) =>
     parseJson(request, text, (error, value) => {
-      const key = error ? undefined : findDoubleKey(text);
-      if (key === undefined) done(error, value);
-      else done(new VmsecretdError('request_invalid', `The body is refused: ${doubleKey(key)}`));
+      const fault = error ? undefined : findJsonFault(text);
+      if (fault === undefined) done(error, value);
+      else done(new VmsecretdError('request_invalid', `The body is refused: ${fault}`));
     }),
   );
   // A query has only text, so its numbers are made of it; a body means what it says.

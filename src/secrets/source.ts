@@ -86,11 +86,14 @@ async function decryptFile(file: Buffer, identities: Identities, place: Place): 
   } catch (error) {
     if (!(error instanceof AgeFileError)) throw error;
     const { code, advice } = FAILURES[error.problem];
+    if (error.problem === 'no_match' && identities.loaded.length === 0)
+      throw refusal(code, place, `does not open: ${describeKeys(error, identities)} ${MAKE_IDENTITY}`, error);
     const keys = code === 'secret_no_identity' ? ` ${describeKeys(error, identities)}` : '';
     throw refusal(code, place, `does not open: ${error.message}.${keys} ${advice}`, error);
   }
 }
 
+const MAKE_IDENTITY = 'Create the identity file, or correct "identities".';
 const RESTORE = 'Restore it from a good copy, or encrypt it again.';
 const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   not_age: {

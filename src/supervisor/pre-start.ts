@@ -1,5 +1,6 @@
 // What a definition has done before its VMM starts, as the VMM's user.
 import { closeSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from '../system/find-program.js';
@@ -35,9 +36,13 @@ export async function runPreStart(command: readonly string[], options: PreStartO
       details: { vm, program: command[0] ?? '' },
       cause,
     });
-  const untrusted = await findDistrust(command[0] ?? '', path);
+  const [name = '', ...words] = command;
+  // As the child would find it: beside it where it has a slash, else in PATH.
+  const found = await findProgram(name.includes('/') ? resolve(cwd, name) : name, path);
+  if (found === undefined) throw refuse(`is not there or cannot be executed`);
+  const untrusted = findDistrust(found);
   if (untrusted !== undefined) throw refuse(`is refused: ${untrusted.message}`, untrusted);
-  const [program, ...args] = runAs(owner, command);
+  const [program, ...args] = runAs(owner, [found, ...words]);
   const log = await openLog(logPath);
   // What it leaves running may go on to write, and nobody waits for that.
   const child = execa(program, args, {
@@ -57,12 +62,11 @@ export async function runPreStart(command: readonly string[], options: PreStartO
   throw refuse(`failed (${how}): ${said}`);
 }
 
-/** What root runs, even as another user, nobody else may have written. A program that is missing fails by itself. */
-async function findDistrust(program: string, path: string): Promise<UntrustedPathError | undefined> {
-  const found = await findProgram(program, path);
-  if (found === undefined || process.geteuid?.() !== 0) return undefined;
+/** What root runs, even as another user, nobody else may have written. */
+function findDistrust(program: string): UntrustedPathError | undefined {
+  if (process.geteuid?.() !== 0) return undefined;
   try {
-    closeSync(openTrustedPlace(found, 'root'));
+    closeSync(openTrustedPlace(program, 'root'));
     return undefined;
   } catch (error) {
     if (error instanceof UntrustedPathError) return error;

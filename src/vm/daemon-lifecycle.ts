@@ -5,6 +5,7 @@
 // - A start or stop that is asked for while the same is the last in line joins it.
 // - kill, and stop during a start, do not wait for the lock to act: they end what holds it.
 import pLimit from 'p-limit';
+import type { Definition } from '../definition/definition.js';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { describeExit, type VmmExit, type VmmProcess } from '../supervisor/vmm-process.js';
@@ -25,7 +26,12 @@ export interface DaemonLifecycleTools {
   /** Who the VMM runs as; undefined for the daemon's own user. */
   resolveOwner(): Promise<UserIds | undefined>;
   prepareDirectory(plan: VmPlan, owner: UserIds | undefined): Promise<void>;
-  spawnVmm(plan: VmPlan, owner: UserIds | undefined, signal: AbortSignal): Promise<VmmProcess>;
+  spawnVmm(
+    definition: Definition,
+    plan: VmPlan,
+    owner: UserIds | undefined,
+    signal: AbortSignal,
+  ): Promise<VmmProcess>;
 }
 
 export class DaemonLifecycle implements Lifecycle {
@@ -183,13 +189,16 @@ export class DaemonLifecycle implements Lifecycle {
 
   async #bringUp(signal: AbortSignal): Promise<RunningVm> {
     const vm = this.#vm;
+    // The one it was asked for: another may come while it starts.
+    const { definition } = vm;
     const owner = await this.#tools.resolveOwner();
     return startVm(this.#tools.startTools(), {
-      definition: vm.definition,
+      definition,
       paths: vm.paths,
       console: vm.console,
       ownsConsole: true,
-      obtainVmm: (prepared, both) => this.#spawn(prepared, owner, both),
+      obtainVmm: (prepared, both) =>
+        this.#keepSpawned(prepared, () => this.#tools.spawnVmm(definition, prepared.plan, owner, both)),
       onPrepared: async ({ plan, credentials }, notes) => {
         vm.credentialsPrepared(credentials, notes);
         await this.#tools.prepareDirectory(plan, owner);
@@ -252,12 +261,11 @@ export class DaemonLifecycle implements Lifecycle {
     if (!asked) this.#restarts.schedule(clean);
   }
 
-  async #spawn(
+  async #keepSpawned(
     { plan, ...prepared }: PreparedVm,
-    owner: UserIds | undefined,
-    signal: AbortSignal,
+    spawn: () => Promise<VmmProcess>,
   ): Promise<VmmProcess> {
-    const vmm = await this.#tools.spawnVmm(plan, owner, signal);
+    const vmm = await spawn();
     try {
       await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
       return vmm;

@@ -122,7 +122,8 @@ export class UnitLaunches {
       );
       vm.booted(running);
       onBooted(running);
-      await keepRecord(vm, running, 'running');
+      // Without it the record of the launch still stands, from where the VM can be adopted.
+      await keepRecord(vm, running, 'running').catch(error => void vm.describeProblem(error));
       unit.launchBooted();
     } catch (error) {
       await this.#failed(request, error, answered);

@@ -1,5 +1,6 @@
 // All VMs: one for each definition, and one for each VMM that still runs without one.
 
+import pLimit from 'p-limit';
 import type { Definition } from '../definition/definition.js';
 import type { Definitions } from '../definition/definitions.js';
 import { VmsecretdError } from '../errors.js';
@@ -21,6 +22,8 @@ export interface VmsTools {
 export class Vms {
   readonly #tools: VmsTools;
   readonly #byName = new Map<string, ManagedVm>();
+  /** One change of the definitions after the other: what a reload has read may be old by the time it is taken over. */
+  readonly #change = pLimit(1);
 
   constructor(tools: VmsTools) {
     this.#tools = tools;
@@ -50,9 +53,11 @@ export class Vms {
   }
 
   /** Reads all definitions again. A VM that runs keeps running, whatever became of its definition. */
-  async reload(): Promise<void> {
-    await this.#tools.definitions.load();
-    this.#follow();
+  reload(): Promise<void> {
+    return this.#change(async () => {
+      await this.#tools.definitions.load();
+      this.#follow();
+    });
   }
 
   /**
@@ -76,15 +81,21 @@ export class Vms {
   }
 
   /** @throws VmsecretdError definition_invalid, definition_from_file */
-  async put(name: string, json: unknown): Promise<{ vm: Vm; created: boolean }> {
-    const created = !this.#byName.has(name);
-    await this.#tools.definitions.put(name, json);
-    this.#follow();
-    return { vm: this.get(name).vm, created };
+  put(name: string, json: unknown): Promise<{ vm: Vm; created: boolean }> {
+    return this.#change(async () => {
+      const created = !this.#byName.has(name);
+      await this.#tools.definitions.put(name, json);
+      this.#follow();
+      return { vm: this.get(name).vm, created };
+    });
   }
 
   /** @throws VmsecretdError vm_unknown, state_conflict, definition_from_file */
-  async delete(name: string): Promise<void> {
+  delete(name: string): Promise<void> {
+    return this.#change(() => this.#delete(name));
+  }
+
+  async #delete(name: string): Promise<void> {
     const { vm } = this.get(name);
     if (isLive(vm.state) || vm.state === 'starting') {
       throw new VmsecretdError(

@@ -21,7 +21,7 @@ import { convertCommand } from '../../src/hypervisor/cloud-hypervisor/from-comma
 import { qemuNeeds } from '../../src/hypervisor/qemu/host-needs.js';
 import { qemuArguments, staticOemStrings } from '../../src/hypervisor/qemu/qemu-arguments.js';
 import { connectQmp } from '../../src/hypervisor/qemu/qmp-client.js';
-import { findDoubleKey } from '../../src/json-keys.js';
+import { findJsonFault } from '../../src/json-keys.js';
 import { parseAgeHeader } from '../../src/secrets/age-header.js';
 import { AgeFileError } from '../../src/secrets/age-identity.js';
 import { decodeArmor } from '../../src/secrets/armor.js';
@@ -124,7 +124,7 @@ const PARSERS: Readonly<Record<string, Parser>> = {
     parse: bytes => {
       const text = bytes.toString();
       JSON.parse(text);
-      return findDoubleKey(text);
+      return findJsonFault(text);
     },
     errors: [SyntaxError],
   },
