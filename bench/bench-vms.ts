@@ -31,7 +31,7 @@ export class BenchVms {
     this.daemon = daemon;
     this.vmm = vmm;
     this.kernel = join(daemon.folder, 'guest.elf');
-    writeFileSync(this.kernel, buildPvhGuest({ after: 'await-power-button' }));
+    writeFileSync(this.kernel, buildPvhGuest({ after: 'stay' }));
   }
 
   static async use<Result>(vmm: Vmm, work: (vms: BenchVms) => Promise<Result>): Promise<Result> {

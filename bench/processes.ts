@@ -26,13 +26,11 @@ export function spareOf(daemonPid: number): number | undefined {
 
 /** Until the daemon and its spare deliverer, which warms up, have nothing to do any more. */
 export async function untilIdle(daemonPid: number): Promise<void> {
-  let last = -1;
-  for (;;) {
-    const spare = spareOf(daemonPid);
-    const usedMs = spare === undefined ? -1 : cpuMs(daemonPid) + cpuMs(spare);
-    if (spare !== undefined && usedMs - last < 1) return;
-    last = usedMs;
-    await delay(IDLE_MS);
+  for (let last = { spare: 0, usedMs: 0 }; ; await delay(IDLE_MS)) {
+    const spare = spareOf(daemonPid) ?? 0;
+    const now = { spare, usedMs: cpuMs(daemonPid) + cpuMs(spare) };
+    if (spare !== 0 && spare === last.spare && now.usedMs - last.usedMs < 1) return;
+    last = now;
   }
 }
 
