@@ -24,6 +24,9 @@ const DELIVERER_PROGRAM = fileURLToPath(new URL('./deliverer.js', import.meta.ur
 /** Starts that overlap without end would keep one deliverer, and its memory, for ever. */
 const MAXIMUM_STARTS_PER_DELIVERER = 64;
 
+/** The fork stops this process for some milliseconds: what just started is answered, and its guest heard, before. */
+const WARM_UP_DELAY_MS = 10;
+
 /** Credentials of one start that are ready to be handed over. */
 export interface Delivery extends PreparationResult {
   /** @param signal ends the wait for a VMM that does not take them */
@@ -117,7 +120,7 @@ export class Deliverers {
     if (deliverer.claims > 0) return;
     deliverer.kill();
     if (this.#active === deliverer) this.#active = undefined;
-    this.warmUp();
+    setTimeout(() => this.warmUp(), WARM_UP_DELAY_MS);
   }
 }
 
@@ -155,6 +158,8 @@ class DelivererProcess {
       stdin: 'ignore',
       stdout: 'ignore',
       stderr: 'ignore',
+      // It ends by itself once the channel to us is gone.
+      cleanup: false,
       buffer: false,
       reject: false,
     });
