@@ -73,7 +73,7 @@ const STEPS: readonly Step[] = [
     command: 'mv /etc/secrets/api-key.age /etc/secrets/away',
   },
   { command: 'systemctl restart microvm@demo', status: 1 },
-  { command: `${JOURNAL} | grep vmsecretd-launch: | tail -n 1` },
+  { command: `${JOURNAL} | grep API_KEY | tail -n 1` },
   { command: 'vmsecretctl list' },
   {
     remark: 'It is back, and systemd tries again.',

@@ -19,9 +19,12 @@ buildNpmPackage {
     inherit root;
     fileset = lib.fileset.unions [
       ../LICENSE
+      # What writes the man pages.
+      (lib.fileset.fileFilter (file: file.hasExt "ts") ../docs)
       ../package-lock.json
       ../package.json
       ../src
+      ../systemd/vmsecretd-launch
       ../tsconfig.json
     ];
   };
@@ -34,6 +37,7 @@ buildNpmPackage {
   npmFlags = [ "--ignore-scripts" ];
 
   postInstall = ''
+    cp -r dist/share $out/share
     ln -s ${callPackage ./launch.nix { }}/bin/vmsecretd-launch $out/bin/vmsecretd-launch
   '';
 

@@ -1,7 +1,9 @@
 // config.json and the folders: what an administrator sets for the whole host.
 import { isAbsolute, join } from 'node:path';
 import { type Static, Type } from 'typebox';
+import { HYPERVISOR_KINDS, type HypervisorKind } from './definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
+import { parseJsonOnce } from './json-keys.js';
 import { createJsonValidator, formatFieldProblems } from './json-validator.js';
 import { LOG_LEVELS } from './log.js';
 import { ReadRefusedError, readRegularFile } from './system/read-regular-file.js';
@@ -26,7 +28,13 @@ export const ConfigSchema = Type.Object(
       }),
     ),
     hypervisors: Type.Optional(
-      Type.Object({ 'cloud-hypervisor': Hypervisor, qemu: Hypervisor }, { additionalProperties: false }),
+      Type.Object(
+        Object.fromEntries(HYPERVISOR_KINDS.map(kind => [kind, Hypervisor])) as Record<
+          HypervisorKind,
+          typeof Hypervisor
+        >,
+        { additionalProperties: false },
+      ),
     ),
     user: Type.Optional(
       Type.String({ description: 'User of VMMs that the daemon spawns; its own unless set' }),
@@ -80,7 +88,7 @@ export async function loadConfig(path: string): Promise<Config> {
   });
   let json: unknown;
   try {
-    json = JSON.parse(text.toString());
+    json = parseJsonOnce(text.toString());
   } catch (error) {
     throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`);
   }

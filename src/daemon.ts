@@ -1,31 +1,19 @@
 #!/usr/bin/env node
-// The vmsecretd program: flags, signals, exit status.
-import { readFileSync } from 'node:fs';
+// The vmsecretd program: folders, signals, exit status.
 import { resolve } from 'node:path';
-import { Command } from 'commander';
 import { defaultFolders, type Folders, loadConfig } from './config.js';
+import { buildDaemonProgram, EXIT, type Flags } from './daemon-program.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
 import { createLogger } from './log.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
+import { explainStorageError } from './system/storage-error.js';
 import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
+import { readVersion } from './version.js';
 import { wireDaemon } from './wiring.js';
-
-interface Flags {
-  config?: string;
-  runtimeDirectory?: string;
-  stateDirectory?: string;
-  definitions?: string;
-}
-
-const EXIT = { failed: 1, usedWrongly: 2 } as const;
-
-function readVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
-}
 
 function foldersFrom(flags: Flags): Folders {
   const defaults = defaultFolders(process.env, process.getuid?.() === 0);
@@ -69,6 +57,8 @@ async function run(flags: Flags): Promise<void> {
       await notifier.ready(status());
     });
   });
+  // Node would open a debugger, to which every user of the host can connect.
+  process.on('SIGUSR1', () => {});
   const stop = () => {
     watchdog.stop();
     void notifier
@@ -109,24 +99,10 @@ async function check(files: string[], { config }: Flags): Promise<void> {
   if (invalid > 0) process.exitCode = EXIT.failed;
 }
 
-const program = new Command('vmsecretd')
-  .description('Starts cloud-hypervisor VMs with their secrets')
-  .version(readVersion())
-  .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : EXIT.usedWrongly))
-  .option('--config <file>', 'configuration (config.json)')
-  .option('--runtime-directory <dir>', 'sockets and state of this boot')
-  .option('--state-directory <dir>', 'definitions kept by PUT')
-  .option('--definitions <dir>', 'definition files, one a VM')
-  .action((flags: Flags) => run(flags));
-program
-  .command('check')
-  .description('validate definition files, and the configuration that --config names, without a daemon')
-  .argument('[file...]', 'definition files, NAME.json')
-  .action((files: string[]) => check(files, program.opts()));
-
 try {
-  await program.parseAsync();
-} catch (error) {
+  await buildDaemonProgram({ run, check }).parseAsync();
+} catch (thrown) {
+  const error = explainStorageError(thrown);
   if (!(error instanceof VmsecretdError)) throw error;
   process.stderr.write(`vmsecretd: ${error.message}\n`);
   process.exit(EXIT.failed);

@@ -2,6 +2,10 @@
 import { Ajv, type ErrorObject } from 'ajv';
 import { suggestNearest } from './nearest-name.js';
 
+/** A message tells so many problems and counts the rest: the JSON may be a megabyte of them. */
+export const TOLD_PROBLEMS = 10;
+const QUOTED_LENGTH = 60;
+
 export interface FieldProblem {
   /** Dotted path of the field; empty for the document itself. */
   field: string;
@@ -16,18 +20,22 @@ export function createJsonValidator(schema: object): (value: unknown) => FieldPr
     if (validate(value)) return [];
     const errors = validate.errors ?? [];
     // Of a failed union only the union itself is told, with every value it would have taken.
-    const unions = errors.filter(error => error.keyword === 'anyOf').map(error => error.instancePath);
+    const unions = new Set(errors.flatMap(error => (error.keyword === 'anyOf' ? [error.instancePath] : [])));
     return errors
-      .filter(error => error.keyword === 'anyOf' || !unions.some(path => isWithin(error.instancePath, path)))
-      .map(describeError);
+      .filter(error => error.keyword === 'anyOf' || !isWithinAny(error.instancePath, unions))
+      .map((error, index) => describeError(error, index < TOLD_PROBLEMS));
   };
 }
 
-function isWithin(path: string, ancestor: string): boolean {
-  return path === ancestor || path.startsWith(`${ancestor}/`);
+function isWithinAny(path: string, ancestors: ReadonlySet<string>): boolean {
+  if (ancestors.size === 0) return false;
+  for (let end = path.length; end >= 0; end = end === 0 ? -1 : path.lastIndexOf('/', end - 1))
+    if (ancestors.has(path.slice(0, end))) return true;
+  return false;
 }
 
-function describeError(error: ErrorObject): FieldProblem {
+/** @param isTold whether it is worth looking for the name that was meant */
+function describeError(error: ErrorObject, isTold: boolean): FieldProblem {
   const field = error.instancePath
     .split('/')
     .slice(1)
@@ -36,7 +44,10 @@ function describeError(error: ErrorObject): FieldProblem {
   if (error.keyword === 'additionalProperties') {
     const key = String(error.params.additionalProperty);
     const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {});
-    return { field, message: `has the unknown key "${key}".${suggestNearest(key, known)}` };
+    return {
+      field,
+      message: `has the unknown key "${shorten(key)}".${isTold ? suggestNearest(key, known) : ''}`,
+    };
   }
   if (error.keyword === 'anyOf') return { field, message: `must be ${describeUnion(error.schema)}` };
   return { field, message: error.message ?? 'is not valid' };
@@ -55,9 +66,17 @@ function describeType(type: string | undefined): string | undefined {
   return type === 'array' ? 'a list of strings' : type === undefined ? undefined : `a ${type}`;
 }
 
-/** One line of all problems, each with its field, for an error message. */
+/** One line of the first problems, each with its field, and the number of the others, for an error message. */
 export function formatFieldProblems(problems: readonly FieldProblem[]): string {
-  return problems
-    .map(({ field, message }) => (field === '' ? `the document ${message}` : `${field}: ${message}`))
-    .join('; ');
+  const told = problems
+    .slice(0, TOLD_PROBLEMS)
+    .map(({ field, message }) =>
+      field === '' ? `the document ${message}` : `${shorten(field)}: ${message}`,
+    );
+  const untold = problems.length - told.length;
+  return [...told, ...(untold > 0 ? [`and ${untold} more`] : [])].join('; ');
+}
+
+function shorten(name: string): string {
+  return name.length <= QUOTED_LENGTH ? name : `${name.slice(0, QUOTED_LENGTH)}…`;
 }

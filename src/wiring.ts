@@ -1,23 +1,20 @@
 // The only file that constructs things and hands them to each other.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import pLimit from 'p-limit';
 import type { Config, Folders } from './config.js';
+import { defaultIdentities } from './default-identities.js';
 import type { SupervisorKind } from './definition/definition.js';
-import { digestDefinition } from './definition/definition-digest.js';
-import { Definitions, readDefinitionFile } from './definition/definitions.js';
+import { Definitions } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
-import type { SourceToDigest } from './delivery/protocol.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import { buildApp } from './http/app.js';
 import { DaemonSockets } from './http/daemon-sockets.js';
 import { listenForMetrics } from './http/metrics-listener.js';
-import { createCloudHypervisor } from './hypervisor/cloud-hypervisor/cloud-hypervisor.js';
-import type { Hypervisor, VmPaths } from './hypervisor/hypervisor.js';
-import { createQemu } from './hypervisor/qemu/qemu.js';
+import { createHypervisors } from './hypervisor/hypervisors.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
 import { prepareDirectory, spawnVmm } from './supervisor/daemon-child.js';
@@ -27,8 +24,6 @@ import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { createUnitWatch } from './supervisor/unit-watch.js';
-import { findProgram } from './system/find-program.js';
-import { PathWatch } from './system/path-watch.js';
 import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
@@ -36,16 +31,16 @@ import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
 import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
 import type { Lifecycle } from './vm/lifecycle.js';
-import { endOrphans } from './vm/orphans.js';
-import { OutdatedWatch } from './vm/outdated.js';
 import { keepRecord } from './vm/record.js';
-import { SecretRetry } from './vm/secret-retry.js';
+import { recoverVms } from './vm/recover.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
 import { UnitLifecycle } from './vm/unit-lifecycle.js';
 import { Vm } from './vm/vm.js';
+import { vmPaths } from './vm/vm-paths.js';
 import { describeSite } from './vm/vmm-site.js';
 import { Vms } from './vm/vms.js';
+import { watchChanges } from './vm/watch-changes.js';
 
 export interface DaemonOptions {
   config: Config;
@@ -70,9 +65,6 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
-/** Agreed with sshd: what agenix, too, decrypts with. */
-const SSH_HOST_KEYS = ['/etc/ssh/ssh_host_ed25519_key', '/etc/ssh/ssh_host_rsa_key'];
-
 export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, folders, environment, logger } = options;
   const path = environment.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -87,7 +79,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     defaultSupervisor: options.defaultSupervisor,
   });
   const deliverers = new Deliverers({ path });
-  const hypervisors = createHypervisors(config, path);
+  const hypervisors = createHypervisors(config.hypervisors ?? {}, path);
   const startTools = {
     deliverers,
     identities: config.identities ?? (await defaultIdentities(environment)),
@@ -124,13 +116,13 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
         resolveOwner: () =>
           resolveUser(vm.name, vm.definition.user ?? config.user, vm.definition.group ?? config.group),
         prepareDirectory: (plan, owner) => prepareDirectory(plan, vm.paths, owner),
-        spawnVmm: (plan, owner, signal) =>
+        spawnVmm: ({ workingDirectory, preStart }, plan, owner, signal) =>
           spawnVmm({
             plan,
             owner,
             paths: vm.paths,
-            workingDirectory: vm.definition.workingDirectory,
-            preStart: vm.definition.preStart,
+            workingDirectory,
+            preStart,
             path,
             signal,
           }),
@@ -141,7 +133,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       systemctl,
       unitWatch,
       checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
-      writeAnswer: writeLaunchAnswer,
+      writeAnswer: (plan, workingDirectory) =>
+        writeLaunchAnswer(plan, workingDirectory, vm.definition.stopTimeoutSeconds),
       writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };
@@ -170,12 +163,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     digestKey: startTools.digestKey,
     defaultSupervisor: options.defaultSupervisor,
   });
-  const orphans = await endOrphans({
-    runtimeDirectory: folders.runtimeDirectory,
-    uidsOf: name => spawnedUids(name, vms, config),
-  });
-  await adoptAll(vms, logger);
-  for (const { vm, pid } of orphans) startAgain(vm, pid, vms, logger);
+  const { runtimeDirectory } = folders;
+  await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
   const operatorGid = await findOperatorGroup(config.operatorGroup);
   const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets: options.activatedSockets });
   const app = await buildApp({
@@ -186,6 +175,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     reload,
     logger,
     version: options.version,
+    paths: { ...folders, identities: startTools.identities, passphraseFiles: startTools.passphraseFiles },
     roleOf: request => sockets.roleOf(request),
     checkVm: vm => checkVm(vm, toolsFor(vm)),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
@@ -228,79 +218,6 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   };
 }
 
-interface ChangeTools {
-  vms: Vms;
-  events: VmEvents;
-  deliverers: Deliverers;
-  digestKey: string;
-  logger: Logger;
-  reload(): Promise<void>;
-  toolsFor(vm: Vm): StartTools;
-  defaultSupervisor: SupervisorKind;
-}
-
-/** How long digests of all sources may take. */
-const DIGEST_TIMEOUT_MS = 60_000;
-
-/** What VMs were made of is watched: for `outdated`, `onChange`, and VMs that wait for their secrets. */
-function watchChanges(tools: ChangeTools): () => void {
-  const { vms, events, deliverers, digestKey, logger, reload, toolsFor } = tools;
-  const pathWatch = new PathWatch({
-    onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
-  });
-  const shared = {
-    events,
-    findVm: (name: string) => vms.find(name)?.vm,
-    pathWatch,
-    digest: (sources: SourceToDigest[]) =>
-      deliverers.digest(sources, digestKey, AbortSignal.timeout(DIGEST_TIMEOUT_MS)),
-    onProblem: (error: unknown) =>
-      logger.error({ stack: error instanceof Error ? error.stack : typeof error }, 'watching failed'),
-  };
-  const outdated = new OutdatedWatch({
-    ...shared,
-    isStale: definition =>
-      readDefinitionFile(definition.path, {
-        origin: definition.origin,
-        defaultSupervisor: tools.defaultSupervisor,
-        trust: 'root',
-      }).then(
-        onDisk => digestDefinition(onDisk) !== digestDefinition(definition),
-        () => true,
-      ),
-    reload,
-    restart: async vm => {
-      const { ok, checks } = await checkVm(vm, toolsFor(vm));
-      if (ok) return vms.get(vm.name).lifecycle.restart();
-      const failed = checks.filter(check => !check.ok).map(({ name, detail }) => ({ name, detail }));
-      logger.warn({ vm: vm.name, failed }, 'onChange: not restarted, since it would not start again');
-    },
-  });
-  const retry = new SecretRetry({ ...shared, start: vm => vms.get(vm.name).lifecycle.start() });
-  return () => {
-    outdated.close();
-    retry.close();
-    pathWatch.close();
-  };
-}
-
-/** Whose VMMs of this VM can be children of an earlier daemon; undefined where systemd runs them. */
-async function spawnedUids(name: string, vms: Vms, config: Config): Promise<Set<number> | undefined> {
-  const definition = vms.find(name)?.vm.definition;
-  if (definition?.supervisor === 'unit') return undefined;
-  const user = definition?.user ?? config.user;
-  const owner = await resolveUser(name, user, undefined).catch(() => undefined);
-  return new Set([process.getuid?.() ?? 0, ...(owner === undefined ? [] : [owner.uid])]);
-}
-
-/** As one whose record says `starting`: what was asked for happens, with fresh secrets. */
-function startAgain(name: string, pid: number, vms: Vms, logger: Logger): void {
-  logger.warn({ vm: name, pid }, 'ended a VMM that an earlier daemon had spawned and not noted');
-  const found = vms.find(name);
-  // A start that fails is told by the VM's own problem.
-  if (found?.vm.state === 'stopped') found.lifecycle.start().catch(() => {});
-}
-
 /** What the guest said of itself is written down for a later daemon. */
 function keepGuestReports(vms: Vms, events: VmEvents, logger: Logger): void {
   events.subscribe(({ type, vm: name }) => {
@@ -319,64 +236,6 @@ function keepGuestReports(vms: Vms, events: VmEvents, logger: Logger): void {
       );
     });
   });
-}
-
-/** One VMM that cannot be taken over keeps nobody else from being. */
-async function adoptAll(vms: Vms, logger: Logger): Promise<void> {
-  await Promise.all(
-    vms.list().map(async vm => {
-      await vms
-        .get(vm.name)
-        .lifecycle.adopt()
-        .catch(error => {
-          // Its VMM may live: the next start or stop ends it.
-          vm.fail(error, 'start-failed');
-          logger.error({ vm: vm.name, problem: vm.problem }, 'adoption failed');
-        });
-    }),
-  );
-}
-
-export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
-  const directory = join(runtimeDirectory, 'vms', name);
-  const logs = join(runtimeDirectory, 'logs');
-  return {
-    directory,
-    apiSocket: join(directory, 'api.sock'),
-    consoleSocket: join(directory, 'console.sock'),
-    consoleLog: join(logs, `${name}.console.log`),
-    notifyPort: join(directory, 'notify.sock'),
-    reportPort: join(directory, 'report.sock'),
-    netsAdded: join(directory, 'nets-added'),
-    vmmLog: join(logs, `${name}.vmm.log`),
-    record: join(runtimeDirectory, 'records', `${name}.json`),
-  };
-}
-
-function createHypervisors(config: Config, path: string): Record<Hypervisor['kind'], Hypervisor> {
-  const locate = async (kind: Hypervisor['kind'], name: string): Promise<string> => {
-    const found = await findProgram(name, path);
-    if (found !== undefined) return found;
-    throw new VmsecretdError(
-      'vmm_missing',
-      `${name} is not there or cannot be executed; install ${kind}, or set hypervisors.${kind}.path in config.json`,
-      { details: { path: name } },
-    );
-  };
-  const cloudHypervisor = config.hypervisors?.['cloud-hypervisor']?.path ?? 'cloud-hypervisor';
-  const qemu = config.hypervisors?.qemu?.path ?? 'qemu-system-x86_64';
-  return {
-    'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor)),
-    qemu: createQemu(program => locate('qemu', program ?? qemu)),
-  };
-}
-
-async function defaultIdentities(environment: NodeJS.ProcessEnv): Promise<string[]> {
-  const directory = environment.CREDENTIALS_DIRECTORY;
-  if (directory === undefined) return SSH_HOST_KEYS;
-  const entries = await readdir(directory).catch(() => []);
-  const identities = entries.filter(entry => entry.startsWith('identity')).sort();
-  return [...SSH_HOST_KEYS, ...identities.map(entry => join(directory, entry))];
 }
 
 /** It lives as long as the runtime directory: digests tell a change within one boot, and nothing to a thief of disks. */

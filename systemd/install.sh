@@ -47,6 +47,9 @@ esac
 units=$configuration/systemd/system
 sysusers=$configuration/sysusers.d/vmsecretd.conf
 tmpfiles=$configuration/tmpfiles.d/vmsecretd.conf
+# Man pages and completions of the three programs.
+share_names='man/man1/vmsecretctl.1 man/man8/vmsecretd.8 man/man8/vmsecretd-launch.8
+  bash-completion/completions/vmsecretctl zsh/site-functions/_vmsecretctl fish/vendor_completions.d/vmsecretctl.fish'
 unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd-ready.target microvm@.service'
 
 is_live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
@@ -67,6 +70,7 @@ uninstall_all() {
   for name in $unit_names; do rm -f "$root$units/$name"; done
   rm -f "$root$sysusers" "$root$tmpfiles"
   rm -f "$root$prefix/bin/vmsecretd" "$root$prefix/bin/vmsecretctl" "$root$prefix/bin/vmsecretd-launch"
+  for name in $share_names; do rm -f "$root$prefix/share/$name"; done
   rm -rf "$root$library" "$root/run/vmsecretd"
   if is_live; then systemctl daemon-reload; fi
   if [ -n "$purge" ]; then
@@ -87,7 +91,9 @@ write_program() {
 }
 
 install_all() {
-  [ -f "$source/dist/src/daemon.js" ] || fail "$source is not built: npm ci && npm run build"
+  for built in src/daemon.js share/man; do
+    [ -e "$source/dist/$built" ] || fail "$source is not built: npm ci && npm run build"
+  done
   node=$(command -v node) || fail 'there is no node on the PATH: 20.19 or later is needed'
   rm -rf "$root$library.new"
   mkdir -p "$root$library.new/dist" "$root$prefix/bin" "$root$units" \
@@ -108,6 +114,7 @@ install_all() {
     sed "s#/usr/local/#$prefix/#g" "$source/systemd/$name" > "$root$units/$name"
     chmod 644 "$root$units/$name"
   done
+  for name in $share_names; do install -D -m 644 "$source/dist/share/$name" "$root$prefix/share/$name"; done
   install -m 644 "$source/systemd/vmsecretd.sysusers" "$root$sysusers"
   install -m 644 "$source/systemd/vmsecretd.tmpfiles" "$root$tmpfiles"
   if is_live; then

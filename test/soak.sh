@@ -7,8 +7,14 @@ run() { npx tap --reporter=tap --timeout=5400 "$@" | grep -E '^(# Subtest|ok|not
 # Property tests of every parser, and the lifecycle's model.
 VMSECRETD_ROUNDS=5000 run dist/test/definition/*.test.js dist/test/credentials/*.test.js \
   dist/test/hypervisor/cloud-hypervisor/{option-string,create-body,to-command}.test.js \
-  dist/test/secrets/decrypt.test.js dist/test/vm/{receipt,lifecycle.model}.test.js
+  dist/test/secrets/decrypt.test.js dist/test/vm/{receipt,lifecycle.model}.test.js dist/test/json-keys.test.js dist/test/fuzz/*.test.js
 # The daemon killed in the middle of random requests.
-VMSECRETD_KILL_ROUNDS=200 run dist/test/integration/kill-rounds.test.js
+VMSECRETD_KILL_ROUNDS="${VMSECRETD_KILL_ROUNDS:-200}" run dist/test/integration/kill-rounds.test.js
 # The same under systemd.
 VMSECRETD_ROUNDS=20 run dist/test/systemd/adoption.test.js
+# A hundred starts at once, VMMs killed in the middle of requests, a thousand definitions; a full disk and a read-only one.
+VMSECRETD_LOAD=full run dist/test/integration/{load,storage}.test.js
+# A thousand starts with an error of each code between them, and the search for the secret.
+VMSECRETD_LEAK_ROUNDS=1000 run dist/test/integration/leak-rounds.test.js
+# Whatever openapi.json allows and forbids, where schemathesis is installed.
+VMSECRETD_CASES=5000 run dist/test/soak/schemathesis.js

@@ -21,11 +21,7 @@ let
   # A path value becomes a store path as soon as it is written into a file.
   isInStore = value: isPathValue value || startsWith "${builtins.storeDir}/" (toString value);
 
-  kinds = [
-    "age"
-    "file"
-    "text"
-  ];
+  kinds = filter (key: key != "trim") (attrNames (import ./credential-keys.nix));
   orEmpty = list: if list == null then [ ] else list;
   kindsOf = source: filter (kind: source.${kind} or null != null) kinds;
 

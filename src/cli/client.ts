@@ -5,14 +5,19 @@ import { requestUnix } from '../system/unix-http.js';
 
 /** Exit statuses of vmsecretctl. */
 export const EXIT = { done: 0, failed: 1, usedWrongly: 2, unknownVm: 3, notReached: 4 } as const;
+export const EXIT_STATUS =
+  'Exit status: 0 done, 1 failed, 2 used wrongly, 3 no such VM, 4 the daemon cannot be reached.';
 
 /** Ends the program with a message for people. */
 export class CliError extends Error {
   readonly exitStatus: number;
+  /** The file that the daemon names in a refusal. */
+  readonly path: string | undefined;
 
-  constructor(message: string, exitStatus: number) {
+  constructor(message: string, exitStatus: number, path?: string) {
     super(message);
     this.exitStatus = exitStatus;
+    this.path = path;
   }
 }
 
@@ -71,17 +76,30 @@ export function createClient(socketPath: string): Client {
   };
 }
 
+/** What is told of a refusal (RFC 9457, and members of our own). */
+interface Refusal {
+  code?: string;
+  detail?: string;
+  path?: string;
+  /** The guest's last lines. */
+  console?: string[];
+}
+
 function refused(json: unknown): CliError {
-  const { code, detail } = json as { code?: string; detail?: string };
+  const { code, detail, path, console = [] } = json as Refusal;
+  const printed = console.length === 0 ? '' : `\nlast on its console:\n  ${console.join('\n  ')}`;
   return new CliError(
-    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})`,
+    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})${printed}`,
     code === 'vm_unknown' ? EXIT.unknownVm : EXIT.failed,
+    code === 'definition_invalid' ? path : undefined,
   );
 }
 
 const REMEDIES: Record<string, string> = {
-  ENOENT: 'is vmsecretd running? systemctl start vmsecretd',
-  ECONNREFUSED: 'nobody listens there: systemctl restart vmsecretd',
+  ENOENT:
+    'is vmsecretd running? systemctl start vmsecretd; another socket is named with --socket or VMSECRETD_SOCKET',
+  ECONNREFUSED:
+    'nobody listens there: systemctl restart vmsecretd; another socket is named with --socket or VMSECRETD_SOCKET',
   EACCES: 'you may not use it: join the operator group, or run as root',
 };
 

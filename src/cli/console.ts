@@ -1,5 +1,7 @@
 // console: the serial console, interactive where the socket allows input.
+import type { IncomingMessage } from 'node:http';
 import type { Command } from 'commander';
+import { CliError, type Client, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 
 /** Ctrl-], as telnet and virsh have it. */
@@ -14,25 +16,43 @@ export function addConsoleCommand(program: Command): void {
     .action(async (name: string, options: { follow: boolean }, command: Command) => {
       const { client } = contextOf(command);
       const output = await client.stream(vmPath(name, `/console?follow=${options.follow}`));
+      const ended = untilEnded(name, output);
       output.pipe(process.stdout);
-      const { stdin } = process;
-      if (options.follow && stdin.isTTY) {
-        stdin.setRawMode(true);
-        process.stderr.write(`Connected to ${name}; Ctrl-] leaves.\r\n`);
-        const leave = () => {
-          stdin.setRawMode(false);
-          stdin.pause();
-          output.destroy();
-        };
-        let sending: Promise<unknown> = Promise.resolve();
-        stdin.on('data', (bytes: Buffer) => {
-          if (bytes.includes(ESCAPE)) return leave();
-          sending = sending
-            .then(() => client.send(vmPath(name, '/console'), bytes))
-            .catch(error => process.stderr.write(`${error.message}\r\n`));
-        });
-        output.once('end', leave);
-      }
-      await new Promise<void>(resolve => output.once('close', resolve));
+      const isInteractive = options.follow && process.stdin.isTTY;
+      const leaveRawMode = isInteractive ? typeInto(name, client, () => output.destroy()) : () => {};
+      await ended.finally(leaveRawMode);
     });
+}
+
+/** @throws CliError where the daemon is gone */
+function untilEnded(name: string, output: IncomingMessage): Promise<void> {
+  return new Promise((resolve, reject) => {
+    output.once('close', resolve);
+    output.once('error', () =>
+      reject(new CliError(`the console of ${name} was cut off: the daemon is gone`, EXIT.notReached)),
+    );
+  });
+}
+
+/** @returns what gives the terminal back */
+function typeInto(name: string, client: Client, onLeave: () => void): () => void {
+  const { stdin } = process;
+  stdin.setRawMode(true);
+  process.stderr.write(`Connected to ${name}; Ctrl-] leaves.\r\n`);
+  // One after another: keys arrive in the order in which they were pressed.
+  let sending: Promise<unknown> = Promise.resolve();
+  const send = (bytes: Buffer) => {
+    sending = sending
+      .then(() => client.send(vmPath(name, '/console'), bytes))
+      .catch(error => process.stderr.write(`${error.message}\r\n`));
+  };
+  stdin.on('data', (bytes: Buffer) => {
+    const at = bytes.indexOf(ESCAPE);
+    if (at !== 0) send(at < 0 ? bytes : bytes.subarray(0, at));
+    if (at >= 0) void sending.then(onLeave);
+  });
+  return () => {
+    stdin.setRawMode(false);
+    stdin.pause();
+  };
 }

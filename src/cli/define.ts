@@ -15,7 +15,10 @@ export function addDefineCommands(program: Command): void {
     .description('keep a definition')
     .action(async (name: string, file: string, _options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      print((await client.call('PUT', vmPath(name), await readJson(file))) as VmView, renderVm);
+      const answer = client.call('PUT', vmPath(name), await readJson(file)).catch(error => {
+        throw nameFile(error, file);
+      });
+      print((await answer) as VmView, renderVm);
     });
   program
     .command('delete')
@@ -40,6 +43,12 @@ export function addDefineCommands(program: Command): void {
       );
       if (answer.problems.length > 0) process.exitCode = EXIT.failed;
     });
+}
+
+/** The daemon names the file in which it would have kept the definition; its author knows the one that was given. */
+function nameFile(error: unknown, file: string): unknown {
+  if (!(error instanceof CliError) || error.path === undefined) return error;
+  return new CliError(error.message.replace(error.path, file), error.exitStatus);
 }
 
 async function readJson(file: string): Promise<unknown> {

@@ -4,6 +4,7 @@ import type { LifecycleVerb } from '../vm/lifecycle.js';
 import type { VmView } from '../vm/vm.js';
 import { CliError, EXIT } from './client.js';
 import { type Context, contextOf, vmPath } from './context.js';
+import { showProgress } from './progress.js';
 import { renderList } from './render.js';
 
 interface LifecycleOptions {
@@ -58,9 +59,12 @@ async function act(
   if (typeof options.wait === 'string') query.set('wait', options.wait);
   if (options.timeout !== undefined) query.set('timeout', options.timeout);
   const suffix = query.size > 0 ? `?${query}` : '';
-  const outcomes = await Promise.allSettled(
-    chosen.map(name => client.call('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>),
+  const requests = chosen.map(
+    name => client.call('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>,
   );
+  const outcomes = await (typeof options.wait === 'string' && options.wait !== 'none'
+    ? showProgress({ client, names: chosen, output: process.stderr, work: Promise.allSettled(requests) })
+    : Promise.allSettled(requests));
   const done = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   if (done.length > 0 || outcomes.length === 0)
     print({ vms: done }, ({ vms }) => (vms.length === 0 ? 'No VM to act on.' : renderList(vms)));

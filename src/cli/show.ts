@@ -1,6 +1,8 @@
 // list, show, check, command, convert: what is, and what would be.
 import type { Command } from 'commander';
 import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
+import { viewConversion } from '../hypervisor/cloud-hypervisor/view-conversion.js';
+import { stringifyVmConfig } from '../hypervisor/cloud-hypervisor/vm-config.js';
 import type { CheckReport } from '../vm/check-vm.js';
 import type { VmView } from '../vm/vm.js';
 import { EXIT } from './client.js';
@@ -45,11 +47,14 @@ export function addShowCommands(program: Command): void {
   program
     .command('convert')
     .argument('<arguments...>')
-    .description('convert a cloud-hypervisor command line to its VM config: convert -- --kernel …')
-    .action(async (words: string[], _options: unknown, command: Command) => {
-      const { client, print } = contextOf(command);
-      print(await client.call('POST', '/v1/convert', { command: words }), answer =>
-        JSON.stringify(answer, null, 2),
+    .description('convert a cloud-hypervisor command line to its VM config, without a daemon')
+    .action((words: string[]) => {
+      const view = viewConversion(words);
+      process.stdout.write(`${stringifyVmConfig(view, 2)}\n`);
+      const flags = view.needsFileDescriptors as string[];
+      if (flags.length === 0) return;
+      process.stderr.write(
+        `vmsecretctl: ${flags.join(' and ')} pass open file descriptors, which the VM config does not carry (needs_file_descriptors)\n`,
       );
     });
 }

@@ -12,6 +12,11 @@ export function credentialNameOf(oemString: string): string | undefined {
   return CREDENTIAL_PATTERN.exec(oemString)?.[1];
 }
 
+/** Leaves the value out of each credential that a text quotes: what a VMM says may have its own VM config in it. */
+export function hideCredentials(text: string): string {
+  return text.replaceAll(/(io\.systemd\.credential(?:\.binary)?:[^=\s]*=)[^\s"'\\,\]]+/g, '$1<hidden>');
+}
+
 /** Size in bytes of the OEM string that `buildCredentialString` will give. */
 export function credentialStringSize(name: string, valueSizeBytes: number): number {
   return BINARY_PREFIX.length + name.length + 1 + Math.ceil(valueSizeBytes / 3) * 4;

@@ -1,8 +1,7 @@
+import type { DeliveryKind, HypervisorKind } from './hypervisor-kinds.js';
 import type { CredentialSource } from './schema.js';
 
-export type { CredentialSource };
-export type HypervisorKind = 'cloud-hypervisor' | 'qemu';
-export type DeliveryKind = 'api' | 'cmdline' | 'fifo';
+export type { CredentialSource, DeliveryKind, HypervisorKind };
 export type SupervisorKind = 'daemon' | 'unit';
 
 /** What an operator declares of a VM: valid, every default filled in, every path absolute. */

@@ -3,7 +3,9 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
+import { parseJsonOnce } from '../json-keys.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { Trust } from '../system/trusted-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { parseDefinition } from './parse-definition.js';
@@ -76,7 +78,7 @@ export class Definitions {
     this.#problems = problems;
   }
 
-  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file */
+  /** Keeps a definition from JSON. @throws VmsecretdError definition_invalid, definition_from_file, resource_conflict */
   async put(name: string, json: unknown): Promise<Definition> {
     this.#refuseFileOwned(name);
     const path = join(this.#options.keptDirectory, `${name}.json`);
@@ -88,7 +90,9 @@ export class Definitions {
       defaultSupervisor: this.#options.defaultSupervisor,
     });
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(`${path}.new`, `${JSON.stringify(json, null, 2)}\n`, { mode: 0o600 }).catch(error => {
+      throw explainStorageError(error, path);
+    });
     await rename(`${path}.new`, path);
     this.#byName.set(name, definition);
     return definition;
@@ -101,9 +105,19 @@ export class Definitions {
     this.#byName.delete(name);
   }
 
-  /** The JSON as declared. */
-  async readJson(definition: Definition): Promise<unknown> {
-    return JSON.parse(await readFile(definition.path, 'utf8'));
+  /** The JSON as declared. @throws VmsecretdError definition_invalid: the file has changed since, or is gone */
+  async readJson({ name: vm, path }: Definition): Promise<unknown> {
+    try {
+      return JSON.parse(await readFile(path, 'utf8'));
+    } catch {
+      throw new VmsecretdError(
+        'definition_invalid',
+        `VM ${vm}: ${path} is gone or no JSON any more; reload`,
+        {
+          details: { vm, path },
+        },
+      );
+    }
   }
 
   #refuseFileOwned(name: string): void {
@@ -166,7 +180,7 @@ export async function readDefinitionFile(
   });
   let json: unknown;
   try {
-    json = JSON.parse(bytes.toString('utf8'));
+    json = parseJsonOnce(bytes.toString('utf8'));
   } catch (error) {
     throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`, error);
   }

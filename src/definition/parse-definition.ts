@@ -2,8 +2,15 @@
 // Refuses with definition_invalid, naming the file and every field that is wrong.
 import { isAbsolute, resolve } from 'node:path';
 import { VmsecretdError } from '../errors.js';
-import { createJsonValidator, type FieldProblem, formatFieldProblems } from '../json-validator.js';
-import type { CredentialSource, Definition, SupervisorKind } from './definition.js';
+import {
+  createJsonValidator,
+  type FieldProblem,
+  formatFieldProblems,
+  TOLD_PROBLEMS,
+} from '../json-validator.js';
+import { kindsOf, mapPath, pathOf, SOURCE_KINDS } from './credential-source.js';
+import type { Definition, SupervisorKind } from './definition.js';
+import { HYPERVISORS } from './hypervisor-kinds.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
 import { findVmConfigProblems, withoutNulls } from './vm-config-schema.js';
@@ -21,10 +28,16 @@ export interface DefinitionContext {
 
 const findFieldProblems = createJsonValidator(DefinitionSchema);
 
+/** Of a path in an answer's details; a credential's name has 255 at most. */
+const FIELD_LENGTH = 300;
+
+/** PATH_MAX of Linux. */
+const PATH_LENGTH = 4096;
+
 /** systemd.unit(5): a service name, with an instance or without. */
 const UNIT_PATTERN = /^[A-Za-z0-9:_.\\@-]{1,247}\.service$/;
 
-export function isVmName(name: string): boolean {
+function isVmName(name: string): boolean {
   return new RegExp(VM_NAME_PATTERN).test(name);
 }
 
@@ -54,20 +67,24 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
 }
 
 function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): never {
+  const fields = problems.slice(0, TOLD_PROBLEMS).map(({ field }) => field.slice(0, FIELD_LENGTH));
   throw new VmsecretdError(
     'definition_invalid',
     `VM ${context.name}: ${context.path} is not a valid definition: ${formatFieldProblems(problems)}`,
-    { details: { vm: context.name, path: context.path, fields: problems.map(problem => problem.field) } },
+    { details: { vm: context.name, path: context.path, fields } },
   );
 }
 
 function findCredentialProblems(file: DefinitionFile): FieldProblem[] {
   return Object.entries(file.credentials ?? {}).flatMap(([name, source]) => {
-    const kinds = (['age', 'file', 'text'] as const).filter(kind => source[kind] !== undefined);
+    const kinds = kindsOf(source);
     if (kinds.length === 1) return [];
     const found = kinds.length === 0 ? 'none' : kinds.join(' and ');
     return [
-      { field: `credentials.${name}`, message: `must have exactly one of age, file and text, not ${found}` },
+      {
+        field: `credentials.${name}`,
+        message: `must have exactly one of ${SOURCE_KINDS.join(', ')}, not ${found}`,
+      },
     ];
   });
 }
@@ -75,7 +92,7 @@ function findCredentialProblems(file: DefinitionFile): FieldProblem[] {
 /** Keys that are each valid and do not go together. */
 function findContradictions(file: DefinitionFile): FieldProblem[] {
   const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
-  const deliveries = hypervisor === 'qemu' ? ['fifo'] : ['api', 'cmdline'];
+  const { deliveries, takesVmConfig, mayBeUnit } = HYPERVISORS[hypervisor];
   const rules: [unmet: boolean, field: string, message: string][] = [
     [
       file.command !== undefined && file.vmConfig !== undefined,
@@ -89,14 +106,14 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
     ],
     [file.delivery === 'cmdline' && file.vmConfig !== undefined, 'delivery', '"cmdline" needs a command'],
     [
-      file.supervisor === 'unit' && (hypervisor === 'qemu' || file.delivery === 'cmdline'),
+      file.supervisor === 'unit' && (!mayBeUnit || file.delivery === 'cmdline'),
       'supervisor',
-      'must be "daemon" for hypervisor "qemu" and for delivery "cmdline"',
+      `must be "daemon" for ${mayBeUnit ? 'delivery "cmdline"' : `hypervisor "${hypervisor}"`}`,
     ],
     [
-      hypervisor === 'qemu' && file.vmConfig !== undefined,
+      !takesVmConfig && file.vmConfig !== undefined,
       'vmConfig',
-      'is for hypervisor "cloud-hypervisor"',
+      `does not go together with hypervisor "${hypervisor}"`,
     ],
     [
       file.supervisor === 'daemon' && file.command === undefined && file.vmConfig === undefined,
@@ -117,14 +134,17 @@ function findRelativePaths(file: DefinitionFile, context: DefinitionContext): Fi
   const paths: [field: string, path: string | undefined][] = [
     ['workingDirectory', file.workingDirectory],
     ...(file.identities ?? []).map((path, index): [string, string] => [`identities.${index}`, path]),
-    ...Object.entries(file.credentials ?? {}).flatMap(([name, source]): [string, string | undefined][] => [
-      [`credentials.${name}.age`, source.age],
-      [`credentials.${name}.file`, source.file],
+    ...Object.entries(file.credentials ?? {}).map(([name, source]): [string, string | undefined] => [
+      `credentials.${name}.${kindsOf(source)[0]}`,
+      pathOf(source),
     ]),
   ];
   return paths
     .filter(([, path]) => path !== undefined && !isAbsolute(path))
-    .map(([field, path]) => ({ field, message: `must be an absolute path, not "${path}"` }));
+    .map(([field, path]) => ({
+      field,
+      message: `must be an absolute path, not "${path?.slice(0, PATH_LENGTH)}"`,
+    }));
 }
 
 function buildDefinition(file: DefinitionFile, context: DefinitionContext): Definition {
@@ -132,9 +152,9 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
   const words = (command: string | string[]) =>
     typeof command === 'string' ? splitCommand(command) : command;
   const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
-  const delivery = file.delivery ?? (hypervisor === 'qemu' ? 'fifo' : 'api');
+  const delivery = file.delivery ?? HYPERVISORS[hypervisor].deliveries[0];
   // What cannot be a unit, or has nothing a unit's default would bring, stays with the daemon.
-  const daemonOnly = hypervisor === 'qemu' || delivery === 'cmdline';
+  const daemonOnly = !HYPERVISORS[hypervisor].mayBeUnit || delivery === 'cmdline';
   return {
     name: context.name,
     origin: context.origin,
@@ -143,7 +163,9 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
     vmConfig: withoutNulls(file.vmConfig),
     workingDirectory: file.workingDirectory === undefined ? undefined : absolute(file.workingDirectory),
     oemStrings: file.oemStrings ?? [],
-    credentials: absoluteSources(file.credentials ?? {}, absolute),
+    credentials: Object.fromEntries(
+      Object.entries(file.credentials ?? {}).map(([name, source]) => [name, mapPath(source, absolute)]),
+    ),
     hypervisor,
     delivery,
     supervisor: file.supervisor ?? (daemonOnly ? 'daemon' : context.defaultSupervisor),
@@ -159,20 +181,4 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
     startTimeoutSeconds: file.startTimeoutSeconds ?? 90,
     stopTimeoutSeconds: file.stopTimeoutSeconds ?? 90,
   };
-}
-
-function absoluteSources(
-  sources: Record<string, CredentialSource>,
-  absolute: (path: string) => string,
-): Record<string, CredentialSource> {
-  return Object.fromEntries(
-    Object.entries(sources).map(([name, source]) => [
-      name,
-      {
-        ...source,
-        ...(source.age === undefined ? {} : { age: absolute(source.age) }),
-        ...(source.file === undefined ? {} : { file: absolute(source.file) }),
-      },
-    ]),
-  );
 }

@@ -1,5 +1,6 @@
 // The shape of a definition file. docs/definitions.md is generated from the descriptions here.
 import { type Static, Type } from 'typebox';
+import { DELIVERY_KINDS, HYPERVISOR_KINDS } from './hypervisor-kinds.js';
 
 export const VM_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
 
@@ -55,16 +56,19 @@ export const DefinitionSchema = Type.Object(
       Type.Record(Type.String(), CredentialSchema, { description: 'Credential name → source' }),
     ),
     hypervisor: Type.Optional(
-      Type.Union([Type.Literal('cloud-hypervisor'), Type.Literal('qemu')], {
-        default: 'cloud-hypervisor',
-        description: 'The program that runs the VM',
-      }),
+      Type.Union(
+        HYPERVISOR_KINDS.map(kind => Type.Literal(kind)),
+        { default: 'cloud-hypervisor', description: 'The program that runs the VM' },
+      ),
     ),
     delivery: Type.Optional(
-      Type.Union([Type.Literal('api'), Type.Literal('cmdline'), Type.Literal('fifo')], {
-        description:
-          'How OEM strings reach the VMM: `api` for cloud-hypervisor, `fifo` for qemu; `cmdline` shows them to every user',
-      }),
+      Type.Union(
+        DELIVERY_KINDS.map(kind => Type.Literal(kind)),
+        {
+          description:
+            'How OEM strings reach the VMM: `api` for cloud-hypervisor, `fifo` for qemu; `cmdline` shows them to every user',
+        },
+      ),
     ),
     supervisor: Type.Optional(
       Type.Union([Type.Literal('daemon'), Type.Literal('unit')], {

@@ -32,7 +32,7 @@ export function withoutNulls<Value>(value: Value): Value {
 
 /** JSON.parse has rounded them, and the VM would get another number than the file says. */
 function findRoundedNumbers(value: unknown, path: readonly string[]): FieldProblem[] {
-  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+  if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
     const message = 'is beyond 2^53, where numbers of JSON lose digits: give the VM as `command` instead';
     return [{ field: path.join('.'), message }];
   }

@@ -1,10 +1,12 @@
 // The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
+
 import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { checkOemStrings } from '../credentials/limits.js';
 import { buildCredentialString, NONCE_CREDENTIAL } from '../credentials/oem-string.js';
 import { computeReceiptDigest } from '../credentials/receipt-digest.js';
+import { kindOf, pathOf } from '../definition/credential-source.js';
 import { VmsecretdError } from '../errors.js';
 import { type EncodedCredential, writeVmConfig } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { loadIdentities } from '../secrets/identities.js';
@@ -115,11 +117,11 @@ function describeCredential(
   value: SecretValue,
   { nonce, ciphertextDigest }: { nonce: Buffer | undefined; ciphertextDigest: string | undefined },
 ): PreparedCredential {
-  const source = preparation.credentials[name];
-  const path = source?.age ?? source?.file;
+  const source = preparation.credentials[name] ?? {};
+  const path = pathOf(source);
   return {
     name,
-    source: source?.age !== undefined ? 'age' : source?.file !== undefined ? 'file' : 'text',
+    source: kindOf(source),
     ...(path === undefined ? {} : { path }),
     sizeBytes: value.sizeBytes,
     digest: digestValue(value, preparation.digestKey),
@@ -166,6 +168,8 @@ process.on('message', (request: DelivererRequest) => {
     .catch(error => describeError(request.id, error))
     .then(message => process.send?.(message));
 });
+// Node would open a debugger, to which every user of the host can connect.
+process.on('SIGUSR1', () => {});
 // A daemon that is gone waits for nothing.
 process.on('disconnect', () => process.exit(0));
 await warmUpDecryption();

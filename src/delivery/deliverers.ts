@@ -5,8 +5,9 @@
 // - A deliverer that was used is killed as soon as no start waits for it, and its memory goes with it.
 // - This process never gets a value: protocol.ts has no message that could carry one.
 import { fileURLToPath } from 'node:url';
-import { execaNode } from 'execa';
+import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
+import { runAs } from '../system/run-as.js';
 import type {
   DelivererAnswer,
   DelivererReady,
@@ -147,8 +148,9 @@ class DelivererProcess {
   claims = 0;
 
   constructor(options: DeliverersOptions) {
+    const [program, ...args] = runAs(undefined, [process.execPath, DELIVERER_PROGRAM]);
     // No NODE_OPTIONS, no NOTIFY_SOCKET: nothing of our environment but the way to programs.
-    this.#child = execaNode(DELIVERER_PROGRAM, {
+    this.#child = execa(program, args, {
       ipc: true,
       serialization: 'json',
       extendEnv: false,
@@ -160,7 +162,6 @@ class DelivererProcess {
       cleanup: false,
       buffer: false,
       reject: false,
-      nodeOptions: [],
     });
     this.#child.on('message', message => this.#receive(message as DelivererAnswer | DelivererReady));
     void this.#child.then(() => this.#end());

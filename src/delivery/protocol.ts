@@ -1,4 +1,5 @@
 // What the daemon and a deliverer say to each other over IPC. No message carries a value of a secret.
+import type { SourceKind } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
 
@@ -32,7 +33,7 @@ export type Destination =
 /** One credential as everybody may know it. */
 export interface PreparedCredential {
   name: string;
-  source: 'age' | 'file' | 'text';
+  source: SourceKind;
   /** Absent for a text. */
   path?: string;
   sizeBytes: number;

@@ -2,6 +2,7 @@
 // HMAC, since a plain hash of a short secret can be guessed. Runs in the deliverer, which alone may read plain files.
 import { createHash, createHmac } from 'node:crypto';
 import pLimit from 'p-limit';
+import { pathOf } from '../definition/credential-source.js';
 import { VmsecretdError } from '../errors.js';
 import { SecretValue } from '../secrets/secret-value.js';
 import { readSourceFile } from '../secrets/source.js';
@@ -33,7 +34,7 @@ async function digestSource(
   { vm, credential, source }: SourceToDigest,
   digestKey: string,
 ): Promise<string | null> {
-  const path = source.age ?? source.file;
+  const path = pathOf(source);
   try {
     const content =
       path === undefined ? Buffer.from(source.text ?? '') : await readSourceFile({ vm, credential, path });

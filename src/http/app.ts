@@ -11,8 +11,11 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { VmsecretdError } from '../errors.js';
+import { findJsonFault } from '../json-keys.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
+import { describeRoute } from './openapi.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
 import { addCommandRoutes, type CommandTools } from './routes/commands.js';
 import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
@@ -52,10 +55,17 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     // Requests are told by what they change (events.ts); bodies and URLs stay out of the log.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: 30_000,
     routerOptions: { maxParamLength: 300 },
     genReqId: () => crypto.randomUUID(),
   });
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) =>
+    parseJson(request, text, (error, value) => {
+      const fault = error ? undefined : findJsonFault(text);
+      if (fault === undefined) done(error, value);
+      else done(new VmsecretdError('request_invalid', `The body is refused: ${fault}`));
+    }),
+  );
   // A query has only text, so its numbers are made of it; a body means what it says.
   const validators = {
     text: new Ajv({ coerceTypes: true, strict: false }),
@@ -89,6 +99,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     );
   });
   await app.register(swagger, {
+    transform: describeRoute,
     openapi: {
       info: { title: 'vmsecretd', version: tools.version, description: 'Starts VMs with their secrets' },
     },
@@ -105,16 +116,27 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   return app;
 }
 
-function toProblem(error: FastifyError, request: FastifyRequest): VmsecretdError {
+function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdError {
+  const error = explainStorageError(thrown) as FastifyError | VmsecretdError;
   if (error instanceof VmsecretdError) return error;
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return new VmsecretdError(
       'request_invalid',
-      `${request.method} ${request.routeOptions.url ?? ''}: ${error.message}`,
+      `${request.method} ${request.routeOptions.url ?? ''}: ${explain(error)}`,
     );
   }
   request.log.error({ code: error.code, stack: error.stack }, 'request failed');
   return internalError(request.id);
+}
+
+/** Where Fastify's own words do not say what was refused. */
+function explain(error: FastifyError): string {
+  if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return 'the body needs the header "content-type: application/json" (of a console, application/octet-stream)';
+  const unknown = error.validation?.find(({ keyword }) => keyword === 'additionalProperties');
+  if (unknown === undefined) return error.message;
+  const key = String(unknown.params.additionalProperty).slice(0, 60);
+  return `${error.validationContext ?? 'the request'} has the unknown key "${key}"`;
 }
 
 function sendProblem(

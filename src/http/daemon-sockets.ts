@@ -1,5 +1,6 @@
 // The daemon's three sockets: who may connect to each, and which of them a request came by.
 import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { listenOn } from '../system/sockets.js';
@@ -12,13 +13,27 @@ interface SocketPlan {
   role: SocketRole;
   file: string;
   mode: number;
+  /** How long a request may take to arrive. */
+  requestTimeoutMs: number;
+  /** So many may have asked nothing yet. */
+  silentConnections: number;
 }
 
+/** So many may wait for an answer or read one, as many as VMs that start at once; each takes a descriptor of the daemon's. */
+const MAXIMUM_CONNECTIONS = 1_024;
+
+const FOR_KNOWN_CLIENTS = { requestTimeoutMs: 30_000, silentConnections: MAXIMUM_CONNECTIONS };
+/** More than launchers that come at once when a host boots; one that is cut off asks again. */
+const FOR_ANYBODY = { requestTimeoutMs: 2_000, silentConnections: 256 };
+
 const SOCKETS: readonly SocketPlan[] = [
-  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660 },
-  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600 },
-  { name: 'launch', role: 'launch', file: 'launch.sock', mode: 0o666 },
+  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660, ...FOR_KNOWN_CLIENTS },
+  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600, ...FOR_KNOWN_CLIENTS },
+  { name: 'launch', role: 'launch', file: 'launch.sock', mode: 0o666, ...FOR_ANYBODY },
 ];
+
+/** How often Node looks for requests that take too long. */
+const LATE_REQUESTS_POLL_MS = 1_000;
 
 /** How long a daemon that works takes to answer itself, with plenty to spare. */
 const PROBE_TIMEOUT_MS = 5_000;
@@ -49,20 +64,47 @@ export class DaemonSockets {
   /** @throws VmsecretdError resource_conflict */
   async listen(app: FastifyInstance): Promise<void> {
     const { runtimeDirectory, operatorGid, activatedSockets } = this.#options;
-    for (const { name, role, file, mode } of SOCKETS) {
-      // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
-      const server = createServer((request, response) => app.routing(request, response));
-      server.on('connection', socket => this.#roles.set(socket, role));
+    for (const plan of SOCKETS) {
+      const server = this.#serve(app, plan);
       this.#servers.push(server);
       this.#removals.push(
         await listenOn(server, {
-          path: join(runtimeDirectory, file),
-          mode,
-          gid: role === 'operator' ? operatorGid : undefined,
-          activatedFd: activatedSockets.get(name),
+          path: join(runtimeDirectory, plan.file),
+          mode: plan.mode,
+          gid: plan.role === 'operator' ? operatorGid : undefined,
+          activatedFd: activatedSockets.get(plan.name),
         }),
       );
     }
+  }
+
+  #serve(app: FastifyInstance, { role, requestTimeoutMs, silentConnections }: SocketPlan): Server {
+    const limits = {
+      headersTimeout: requestTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: LATE_REQUESTS_POLL_MS,
+    };
+    const silent = new Set<Socket>();
+    // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
+    const server = createServer(limits, (request, response) => {
+      const wasAsked = () => silent.delete(request.socket);
+      request.once('end', wasAsked);
+      // One without a body may have no `end`.
+      setImmediate(() => request.complete && wasAsked());
+      app.routing(request, response);
+    });
+    server.maxConnections = MAXIMUM_CONNECTIONS;
+    // Who was answered has no reason to stay.
+    server.maxRequestsPerSocket = 1;
+    server.on('connection', socket => {
+      this.#roles.set(socket, role);
+      silent.add(socket);
+      socket.once('close', () => silent.delete(socket));
+      // Who comes to ask does so at once: the one that has been silent for longest gives way.
+      const [oldest] = silent;
+      if (silent.size > silentConnections) oldest?.destroy();
+    });
+    return server;
   }
 
   /** Settles when every socket has answered; any answer will do: launch.sock refuses, and so shows that it is served. */

@@ -22,7 +22,7 @@ export function parseMetricsAddress(listen: string): MetricsAddress {
   if (isLoopback && port >= 1 && port <= 65_535) return { host, port };
   throw new VmsecretdError(
     'definition_invalid',
-    `config.json: metrics.listen "${listen}" must be a loopback address with a port, such as 127.0.0.1:9101 or [::1]:9101, or an absolute socket path`,
+    `config.json: metrics.listen "${listen.slice(0, 200)}" must be a loopback address with a port, such as 127.0.0.1:9101 or [::1]:9101, or an absolute socket path`,
     { details: { field: 'metrics.listen' } },
   );
 }

@@ -9,7 +9,7 @@ const AnyObject = Type.Object({}, { additionalProperties: true });
 
 export const NameParams = Type.Object({ name: Type.String({ pattern: VM_NAME_PATTERN }) });
 
-export const WAITS = ['none', 'running', 'ready', 'stopped'] as const;
+const WAITS = ['none', 'running', 'ready', 'stopped'] as const;
 export type Wait = (typeof WAITS)[number];
 
 export const LifecycleQuery = Type.Object(
@@ -63,3 +63,15 @@ export const ReloadSchema = Type.Object({
   definitions: Type.Integer(),
   problems: Type.Array(Type.Object({ path: Type.String(), message: Type.String() })),
 });
+
+/** RFC 9457, with a stable code; further keys are facts. */
+export const ProblemSchema = Type.Object(
+  {
+    type: Type.String({ pattern: '^urn:vmsecretd:error:' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String(),
+    detail: Type.String(),
+  },
+  { additionalProperties: true, title: 'Problem' },
+);

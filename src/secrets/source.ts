@@ -1,6 +1,7 @@
 // Opens one credential's source: takes its definition, gives the value. Every failure is a VmsecretdError that
 // names the VM, the credential, the file and what to do; none of them says anything about the value.
 
+import { pathOf } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { type ErrorCode, systemErrorCode, VmsecretdError } from '../errors.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
@@ -43,7 +44,7 @@ async function readSource(
   onCiphertext: ((file: Buffer) => void) | undefined,
 ): Promise<Buffer> {
   if (source.text !== undefined) return Buffer.from(source.text);
-  const path = source.age ?? source.file;
+  const path = pathOf(source);
   if (path === undefined) throw new TypeError(`credential ${name} has no source`);
   const place = { vm, credential: name, path };
   const content = await readSourceFile(place);
@@ -85,11 +86,14 @@ async function decryptFile(file: Buffer, identities: Identities, place: Place): 
   } catch (error) {
     if (!(error instanceof AgeFileError)) throw error;
     const { code, advice } = FAILURES[error.problem];
+    if (error.problem === 'no_match' && identities.loaded.length === 0)
+      throw refusal(code, place, `does not open: ${describeKeys(error, identities)} ${MAKE_IDENTITY}`, error);
     const keys = code === 'secret_no_identity' ? ` ${describeKeys(error, identities)}` : '';
     throw refusal(code, place, `does not open: ${error.message}.${keys} ${advice}`, error);
   }
 }
 
+const MAKE_IDENTITY = 'Create the identity file, or correct "identities".';
 const RESTORE = 'Restore it from a good copy, or encrypt it again.';
 const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   not_age: {

@@ -1,16 +1,18 @@
 // Supervisor `daemon`: the VMM is a child of ours, in a session of its own, and lives on when we are gone.
-import { chmod, lchown, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { chmod, lchown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { execa } from 'execa';
+import { hideCredentials } from '../credentials/oem-string.js';
 import { VmsecretdError } from '../errors.js';
 import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
 import { makeFifos } from '../hypervisor/qemu/fifo-delivery.js';
 import { becomeCommandFrom } from '../hypervisor/whole-command.js';
 import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
+import { runAs } from '../system/run-as.js';
 import type { UserIds } from '../system/users.js';
+import { detachedWith, openLog } from './detached-child.js';
 import { runPreStart } from './pre-start.js';
-import { runAs } from './run-as.js';
 import { describeExit, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export interface SpawnOptions {
@@ -33,30 +35,19 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   const { plan, paths, path, signal } = options;
   const cwd = options.workingDirectory ?? paths.directory;
   const ids = options.owner;
+  await writeFile(paths.vmmLog, '', { mode: 0o600 });
   for (const command of options.preStart)
-    await runPreStart(command, { vm: plan.vm, cwd, owner: ids, path, signal });
+    await runPreStart(command, { vm: plan.vm, cwd, owner: ids, path, signal, logPath: paths.vmmLog });
   signal.throwIfAborted();
   const [program, ...args] = runAs(ids, commandOf(plan));
-  // A file of its own, not a pipe through us: a pipe would break when this daemon stops, and the VMM with it.
-  const log = (await open(paths.vmmLog, 'w', 0o600)).createWriteStream();
-  const child = execa(program, args, {
-    cwd,
-    detached: true,
-    cleanup: false,
-    extendEnv: false,
-    env: vmmEnvironment(path),
-    stdin: 'ignore',
-    stdout: log,
-    stderr: log,
-    buffer: false,
-    reject: false,
-  });
+  const log = await openLog(paths.vmmLog);
+  const child = execa(program, args, { ...detachedWith(log), cwd, env: vmmEnvironment(path) });
   log.destroy();
   const exited = child.then(
     async (result): Promise<VmmExit> => ({
       status: result.exitCode ?? null,
       signal: result.signal ?? null,
-      lastWords: await readTail(paths.vmmLog, LAST_WORDS_BYTES),
+      lastWords: hideCredentials(await readTail(paths.vmmLog, LAST_WORDS_BYTES)),
     }),
   );
   const facts = child.pid === undefined ? null : await readProcess(child.pid);
@@ -103,9 +94,9 @@ export async function prepareDirectory(
   ids: UserIds | undefined,
 ): Promise<void> {
   for (const folder of [dirname(paths.directory), dirname(paths.vmmLog)]) {
-    await mkdir(folder, { recursive: true });
-    // The VMM's user passes through to what is its own, and makes nothing there; whatever our umask is.
-    await chmod(folder, ids === undefined ? 0o700 : 0o711);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    // Another user passes through to what is its own, and makes nothing there; whatever our umask is.
+    if (ids !== undefined) await chmod(folder, 0o711);
   }
   await mkdir(paths.directory, { recursive: true, mode: 0o700 });
   if (ids !== undefined) await lchown(paths.directory, ids.uid, ids.gid);

@@ -4,10 +4,15 @@ import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 
 /**
- * `exec PROGRAM`, an `arg` line for each argument, a `net` line for each network device that the launcher holds open, a `link` line where the command line asked for another API socket.
+ * `exec PROGRAM`, an `arg` line for each argument, a `net` line for each network device that the launcher holds open, a
+ * `link` line where the command line asked for another API socket, and `stop-timeout`, how long its --stop waits for the guest.
  * @throws VmsecretdError command_invalid: an argument with a line break cannot be told
  */
-export function writeLaunchAnswer(plan: VmPlan, workingDirectory: string): string {
+export function writeLaunchAnswer(
+  plan: VmPlan,
+  workingDirectory: string,
+  stopTimeoutSeconds: number,
+): string {
   const { apiSocketLink } = plan;
   const link = apiSocketLink === undefined ? [] : [resolve(workingDirectory, apiSocketLink)];
   const lines: [key: string, value: string][] = [
@@ -17,6 +22,7 @@ export function writeLaunchAnswer(plan: VmPlan, workingDirectory: string): strin
     ...link
       .filter(path => isAbsolute(path) && path !== plan.apiSocket)
       .map((path): [string, string] => ['link', path]),
+    ['stop-timeout', String(stopTimeoutSeconds)],
   ];
   for (const [, value] of lines) if (value.includes('\n')) throw lineBreak(plan.vm, value);
   return `${lines.map(([key, value]) => `${key} ${value}`).join('\n')}\nend\n`;

@@ -15,7 +15,7 @@ export interface LaunchRequest {
 }
 
 /**
- * Checks that the process is the launcher of this VM, in the VM's unit, run by the unit's user.
+ * Checks that the process is the launcher of this VM: the main process of the VM's unit, run by the unit's user.
  * @throws VmsecretdError forbidden
  */
 export async function checkLaunchRequest(
@@ -48,8 +48,10 @@ function launcherCommand(vm: string, argv: readonly string[]): readonly string[]
   return separator === '--' ? command : null;
 }
 
-function findMismatch({ cgroup, uid }: ProcessFacts, unit: UnitFacts): string | undefined {
+function findMismatch({ pid, cgroup, uid }: ProcessFacts, unit: UnitFacts): string | undefined {
   if (unit.controlGroup === null || cgroup !== unit.controlGroup) return 'does not run in';
+  // What a VMM starts beside itself has its cgroup and user, too.
+  if (pid !== unit.mainPid) return 'is not the main process of';
   if (uid === null || uid !== unit.uid) return 'is not run by the user of';
   return undefined;
 }

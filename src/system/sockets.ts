@@ -51,7 +51,7 @@ export async function listenOn(server: Server, options: ListenOptions): Promise<
 }
 
 /** @throws VmsecretdError resource_conflict */
-export function checkSocketPath(path: string): void {
+function checkSocketPath(path: string): void {
   const sizeBytes = Buffer.byteLength(path);
   if (sizeBytes <= MAXIMUM_PATH_BYTES) return;
   throw new VmsecretdError(

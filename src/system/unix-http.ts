@@ -9,6 +9,8 @@ export interface UnixRequest {
   headers?: Record<string, string>;
   timeoutMs: number;
   signal?: AbortSignal | undefined;
+  /** Of the answer's body. One that comes in chunks of a byte takes some 500 times as much memory. */
+  limitBytes?: number;
 }
 
 export interface UnixResponse {
@@ -16,15 +18,25 @@ export interface UnixResponse {
   body: Buffer;
 }
 
-/** No answer that we ask for is longer. */
-const MAXIMUM_ANSWER_BYTES = 1024 * 1024;
+/** No answer of our own daemon is longer. */
+const ANSWER_LIMIT_BYTES = 1024 * 1024;
 
 /**
  * A connection of its own for each request: cloud-hypervisor has ten, and drops one after an error.
- * @throws Node.js system errors (ECONNREFUSED, ENOENT…), ETIMEDOUT past the deadline, EMSGSIZE past the bound
+ * @throws Node.js system errors (ECONNREFUSED, ENOENT…), ETIMEDOUT past the deadline, EMSGSIZE past the bound,
+ * EPROTO for an answer that changes the protocol
  */
 export function requestUnix(options: UnixRequest): Promise<UnixResponse> {
-  const { socketPath, method, path, body, headers, timeoutMs, signal } = options;
+  const {
+    socketPath,
+    method,
+    path,
+    body,
+    headers,
+    timeoutMs,
+    signal,
+    limitBytes = ANSWER_LIMIT_BYTES,
+  } = options;
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       {
@@ -41,8 +53,7 @@ export function requestUnix(options: UnixRequest): Promise<UnixResponse> {
         response.on('data', (chunk: Buffer) => {
           sizeBytes += chunk.length;
           chunks.push(chunk);
-          if (sizeBytes > MAXIMUM_ANSWER_BYTES)
-            request.destroy(systemError('EMSGSIZE', 'the answer is too long'));
+          if (sizeBytes > limitBytes) request.destroy(systemError('EMSGSIZE', 'the answer is too long'));
         });
         response.on('error', reject);
         response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks) }));
@@ -53,6 +64,11 @@ export function requestUnix(options: UnixRequest): Promise<UnixResponse> {
       request.destroy(systemError('ETIMEDOUT', `no answer within ${timeoutMs} ms`));
     }, timeoutMs);
     request.on('error', reject);
+    // Node would end the connection and tell nobody.
+    request.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      reject(systemError('EPROTO', 'the answer changes the protocol'));
+    });
     request.on('close', () => clearTimeout(deadline));
     request.end(body);
   });

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { VmsecretdError } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
 import type { VmmExit, VmmProcess } from '../supervisor/vmm-process.js';
 import { isSameProcess, processListensOn, readProcess } from '../system/procfs.js';
@@ -25,7 +26,10 @@ export async function adoptVmm(
   kill: VmmProcess['kill'],
 ): Promise<RunningVm> {
   const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
-  const control = await hypervisor.connect(vm, record.apiSocket, AbortSignal.timeout(ADOPTION_TIMEOUT_MS));
+  const deadline = AbortSignal.timeout(ADOPTION_TIMEOUT_MS);
+  const control = await hypervisor.connect(vm, record.apiSocket, deadline).catch(error => {
+    throw deadline.aborted ? answersNothing(vm, record.pid) : error;
+  });
   const { apiSocket, console, channels, credentials, claims, definitionDigest } = record;
   return {
     apiSocket,
@@ -42,6 +46,14 @@ export async function adoptVmm(
 
 /** How long a VMM that lives has to answer a daemon that takes it over. */
 const ADOPTION_TIMEOUT_MS = 10_000;
+
+function answersNothing(vm: string, pid: number): VmsecretdError {
+  return new VmsecretdError(
+    'vmm_timeout',
+    `VM ${vm}: its VMM (pid ${pid}) lives and has not answered within ${ADOPTION_TIMEOUT_MS / 1000} s; stop or start the VM to end it`,
+    { details: { vm } },
+  );
+}
 
 /**
  * Ends a VMM that an earlier daemon started and this one could not take over, so that no second one runs beside it.

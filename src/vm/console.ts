@@ -12,6 +12,9 @@ const KEPT_BYTES = 256 * 1024;
 /** A follower that is this far behind is dropped rather than buffered without end. */
 const FOLLOWER_BACKLOG_BYTES = 1024 * 1024;
 
+/** What a VMM has said is here long before; another process may hold its socket open for ever. */
+const REST_MS = 500;
+
 /** How soon a console is connected to again. */
 const RECONNECT_MS = 50;
 
@@ -84,22 +87,26 @@ export class Console {
   async #connectSocket(path: string): Promise<void> {
     const ended = new AbortController();
     let closed = Promise.resolve();
+    let current: Socket;
     const follow = (socket: Socket) => {
+      current = socket;
       this.#input = Promise.resolve(socket);
       socket.on('data', bytes => this.#append(bytes));
       // Not events.once: it rejects where a VMM that is killed resets the connection.
       closed = new Promise<void>(resolve => socket.once('close', () => resolve())).then(async () => {
         while (!ended.signal.aborted) {
-          const again = await connectTo(path).catch(() => undefined);
-          if (again !== undefined) return follow(again);
+          // First the pause: a VMM that takes connections only to close them would keep us busy.
           await delay(RECONNECT_MS, undefined, { signal: ended.signal }).catch(() => {});
+          const again = ended.signal.aborted ? undefined : await connectTo(path).catch(() => undefined);
+          if (again !== undefined) return follow(again);
         }
       });
     };
     follow(await connectTo(path));
     this.#disconnect = async () => {
       ended.abort();
-      await closed;
+      const isClosed = await Promise.race([closed.then(() => true), delay(REST_MS, false, { ref: false })]);
+      if (!isClosed) current.destroy();
     };
   }
 

@@ -5,6 +5,7 @@
 // - A start or stop that is asked for while the same is the last in line joins it.
 // - kill, and stop during a start, do not wait for the lock to act: they end what holds it.
 import pLimit from 'p-limit';
+import type { Definition } from '../definition/definition.js';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { describeExit, type VmmExit, type VmmProcess } from '../supervisor/vmm-process.js';
@@ -13,7 +14,7 @@ import { adoptVmm, endRecordedVmm, isRecordedVmm, killSame } from './adoption.js
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
-import { nextRestart } from './restart-policy.js';
+import { Restarts } from './restarts.js';
 import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
@@ -25,28 +26,32 @@ export interface DaemonLifecycleTools {
   /** Who the VMM runs as; undefined for the daemon's own user. */
   resolveOwner(): Promise<UserIds | undefined>;
   prepareDirectory(plan: VmPlan, owner: UserIds | undefined): Promise<void>;
-  spawnVmm(plan: VmPlan, owner: UserIds | undefined, signal: AbortSignal): Promise<VmmProcess>;
+  spawnVmm(
+    definition: Definition,
+    plan: VmPlan,
+    owner: UserIds | undefined,
+    signal: AbortSignal,
+  ): Promise<VmmProcess>;
 }
 
 export class DaemonLifecycle implements Lifecycle {
   readonly #vm: Vm;
   readonly #tools: DaemonLifecycleTools;
   readonly #lock = pLimit(1);
+  readonly #restarts: Restarts;
   #lastInLine: { verb: LifecycleVerb; done: Promise<void> } | undefined;
   #startAbort: AbortController | undefined;
   #stopAbort: AbortController | undefined;
-  #restartTimer: NodeJS.Timeout | undefined;
-  /** When the VMM broke, in ms since the epoch; a start by request forgets them. */
-  #failures: number[] = [];
   #ending: Promise<void> = Promise.resolve();
 
   constructor(vm: Vm, tools: DaemonLifecycleTools) {
     this.#vm = vm;
     this.#tools = tools;
+    this.#restarts = new Restarts(vm, () => this.#enqueue('start', () => this.#start()));
   }
 
   start(): Promise<void> {
-    this.#failures = [];
+    this.#restarts.forgetFailures();
     return this.#enqueue('start', () => this.#start());
   }
 
@@ -56,7 +61,7 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   restart(): Promise<void> {
-    this.#failures = [];
+    this.#restarts.forgetFailures();
     return this.#enqueue('restart', async () => {
       await this.#stop();
       await this.#start();
@@ -120,13 +125,13 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   close(): void {
-    clearTimeout(this.#restartTimer);
+    this.#restarts.cancel();
     this.#startAbort?.abort(startInterrupted(this.#vm, 'the end of the daemon'));
   }
 
   #enqueue(verb: LifecycleVerb, work: () => Promise<void>): Promise<void> {
     // Whoever asks a VM that broke to pause is refused, and does not keep it from being started again.
-    if (verb !== 'pause' && verb !== 'resume' && verb !== 'reboot') clearTimeout(this.#restartTimer);
+    if (verb !== 'pause' && verb !== 'resume' && verb !== 'reboot') this.#restarts.cancel();
     const last = this.#lastInLine;
     if (last?.verb === verb && (verb === 'start' || verb === 'stop' || verb === 'kill')) return last.done;
     const done = this.#lock(work);
@@ -184,13 +189,16 @@ export class DaemonLifecycle implements Lifecycle {
 
   async #bringUp(signal: AbortSignal): Promise<RunningVm> {
     const vm = this.#vm;
+    // The one it was asked for: another may come while it starts.
+    const { definition } = vm;
     const owner = await this.#tools.resolveOwner();
     return startVm(this.#tools.startTools(), {
-      definition: vm.definition,
+      definition,
       paths: vm.paths,
       console: vm.console,
       ownsConsole: true,
-      obtainVmm: (prepared, both) => this.#spawn(prepared, owner, both),
+      obtainVmm: (prepared, both) =>
+        this.#keepSpawned(prepared, () => this.#tools.spawnVmm(definition, prepared.plan, owner, both)),
       onPrepared: async ({ plan, credentials }, notes) => {
         vm.credentialsPrepared(credentials, notes);
         await this.#tools.prepareDirectory(plan, owner);
@@ -250,15 +258,14 @@ export class DaemonLifecycle implements Lifecycle {
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
     vm.vmmGone(exit);
     vm.transition(clean ? 'ended' : 'broke');
-    if (!asked) this.#scheduleRestart(clean);
+    if (!asked) this.#restarts.schedule(clean);
   }
 
-  async #spawn(
+  async #keepSpawned(
     { plan, ...prepared }: PreparedVm,
-    owner: UserIds | undefined,
-    signal: AbortSignal,
+    spawn: () => Promise<VmmProcess>,
   ): Promise<VmmProcess> {
-    const vmm = await this.#tools.spawnVmm(plan, owner, signal);
+    const vmm = await spawn();
     try {
       await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
       return vmm;
@@ -268,25 +275,6 @@ export class DaemonLifecycle implements Lifecycle {
       await vmm.exited;
       throw error;
     }
-  }
-
-  #scheduleRestart(clean: boolean): void {
-    const vm = this.#vm;
-    const now = Date.now();
-    if (!clean) this.#failures.push(now);
-    const next = nextRestart(vm.definition.restart, clean, this.#failures, now);
-    if (next.kind === 'none') return;
-    if (next.kind === 'give-up') {
-      if (vm.problem !== null) vm.problem = { ...vm.problem, detail: `${vm.problem.detail}; ${next.reason}` };
-      return;
-    }
-    this.#restartTimer = setTimeout(() => {
-      vm.restarts += 1;
-      this.#enqueue('start', () => this.#start()).catch(() => {
-        // Its problem tells why. For secrets SecretRetry waits; anything else may be better the next time.
-        if (vm.state === 'failed' && !vm.problem?.code.startsWith('secret_')) this.#scheduleRestart(false);
-      });
-    }, next.delayMs);
   }
 
   #broken(exit: VmmExit): VmsecretdError {

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fifoPaths } from '../hypervisor/qemu/fifo-delivery.js';
 import { isSameProcess, type ProcessFacts, readProcess } from '../system/procfs.js';
 import { killSame } from './adoption.js';
-import { readRecord } from './record.js';
+import { readRecords } from './record.js';
 
 export interface OrphanSearch {
   /** With vms/NAME/ of every VM, and records/. */
@@ -27,7 +27,7 @@ const GONE_POLL_MS = 5;
 /** Called before VMs are adopted and before any is started. @returns what was ended */
 export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
   const { runtimeDirectory } = search;
-  const recorded = await readRecordedProcesses(join(runtimeDirectory, 'records'));
+  const recorded = new Set((await readRecords(join(runtimeDirectory, 'records'))).map(keyOf));
   const ended: Orphan[] = [];
   for (const pid of await listPids()) {
     // Most processes are others': a look at their arguments is all they cost.
@@ -72,12 +72,6 @@ async function isSessionLeader(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // State, parent, process group, session: the fields after the name in parentheses (proc(5)).
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]) === pid;
-}
-
-async function readRecordedProcesses(directory: string): Promise<ReadonlySet<string>> {
-  const files = (await readdir(directory).catch(() => [])).filter(file => file.endsWith('.json'));
-  const records = await Promise.all(files.map(file => readRecord(join(directory, file))));
-  return new Set(records.flatMap(record => (record === undefined ? [] : [keyOf(record)])));
 }
 
 function keyOf({ pid, startTimeTicks }: Pick<ProcessFacts, 'pid' | 'startTimeTicks'>): string {

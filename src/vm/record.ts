@@ -1,12 +1,14 @@
 // What adoption must know of a VMM, in RUNTIME/records/NAME.json: never a secret, always whole. Not in the VM's own
 // folder, which belongs to the VMM's user.
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
 import type { HostClaim } from '../hypervisor/host-needs.js';
 import type { ConsolePlan, GuestChannelPlans } from '../hypervisor/hypervisor.js';
+import { explainStorageError } from '../system/storage-error.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
@@ -27,10 +29,12 @@ export interface VmmRecord {
   /** What it has of the host, so that no other VM takes it. */
   claims: readonly HostClaim[];
   definitionDigest: string;
+  /** As it was when this was written: a VMM may outlive its definition. */
+  definition: Definition;
 }
 
 export async function keepRecord(
-  vm: Pick<Vm, 'paths' | 'startedAt' | 'state' | 'ready' | 'receipt'>,
+  vm: Pick<Vm, 'definition' | 'paths' | 'startedAt' | 'state' | 'ready' | 'receipt'>,
   {
     apiSocket,
     console,
@@ -59,12 +63,19 @@ export async function keepRecord(
     credentials,
     claims,
     definitionDigest,
+    definition: vm.definition,
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   // A name of its own: two changes may be written at once.
   const unfinished = `${path}.${randomUUID()}`;
-  await writeFile(unfinished, JSON.stringify(record), { mode: 0o600 });
-  await rename(unfinished, path);
+  try {
+    await writeFile(unfinished, JSON.stringify(record), { mode: 0o600 });
+    await rename(unfinished, path);
+  } catch (error) {
+    // Half a record takes room that is short already.
+    await rm(unfinished, { force: true });
+    throw explainStorageError(error, path);
+  }
 }
 
 export async function removeRecord(path: string): Promise<void> {
@@ -79,4 +90,11 @@ export async function readRecord(path: string): Promise<VmmRecord | undefined> {
     if (systemErrorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** @returns what earlier daemons wrote down; none where there is nothing yet */
+export async function readRecords(directory: string): Promise<VmmRecord[]> {
+  const files = (await readdir(directory).catch(() => [])).filter(file => file.endsWith('.json'));
+  const records = await Promise.all(files.map(file => readRecord(join(directory, file))));
+  return records.filter(record => record !== undefined);
 }

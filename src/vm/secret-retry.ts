@@ -2,6 +2,7 @@
 // restart policy permitting. (A unit's restarts are systemd's own.)
 //
 // INVARIANT: no storm. The same content of the sources is tried once, and tries are further apart each time.
+import { pathOf } from '../definition/credential-source.js';
 import type { SourceToDigest } from '../delivery/protocol.js';
 import type { ErrorCode } from '../errors.js';
 import type { PathWatch } from '../system/path-watch.js';
@@ -82,7 +83,7 @@ export class SecretRetry {
   async #wait(vm: Vm): Promise<void> {
     const waiting: Waiting = { vm, unwatch: undefined, timer: undefined, isOver: false };
     this.#waiting.set(vm.name, waiting);
-    const paths = sourcesOf(vm).flatMap(({ source }) => source.age ?? source.file ?? []);
+    const paths = sourcesOf(vm).flatMap(({ source }) => pathOf(source) ?? []);
     const look = () => {
       this.#look(waiting).catch(error => this.#tools.onProblem(error));
     };

@@ -23,6 +23,8 @@ const TRANSITIONS: Record<VmState, Partial<Record<VmEvent, VmState>>> = {
   failed: { start: 'starting', ended: 'stopped', adopted: 'running', 'start-failed': 'failed' },
   starting: {
     booted: 'running',
+    // Its unit goes on starting until somebody says that it runs.
+    adopted: 'running',
     'start-failed': 'failed',
     stop: 'stopping',
     ended: 'stopped',

@@ -4,12 +4,14 @@
 // - The state changes only through nextState, and each change is an event.
 // - `running` is set exactly while a VMM with a booted guest belongs to this VM.
 // - What a guest reported counts for that guest alone: each start begins without it, each end forgets it.
+import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import type { VmmExit } from '../supervisor/vmm-process.js';
+import { explainStorageError } from '../system/storage-error.js';
 import { Console } from './console.js';
 import type { VmEvents } from './events.js';
 import { GuestReports } from './guest-reports.js';
@@ -158,7 +160,8 @@ export class Vm {
   }
 
   describeProblem(error: unknown): Problem {
-    const known = error instanceof VmsecretdError ? error : undefined;
+    const explained = explainStorageError(error);
+    const known = explained instanceof VmsecretdError ? explained : undefined;
     if (known === undefined) this.#logger.error({ vm: this.name, stack: stackOf(error) }, 'internal error');
     return {
       at: this.#now().toISOString(),
@@ -192,8 +195,8 @@ export class Vm {
       origin: definition.origin,
       credentials: Object.entries(definition.credentials).map(([name, source]) => ({
         name,
-        source: source.age !== undefined ? 'age' : source.file !== undefined ? 'file' : 'text',
-        path: source.age ?? source.file ?? null,
+        source: kindOf(source),
+        path: pathOf(source) ?? null,
         sizeBytes: sizes.get(name) ?? null,
       })),
     };

@@ -1,8 +1,8 @@
 // Where and as whom a VMM will run: what decides whether it finds and may use what it needs of the host.
 import { access, constants } from 'node:fs/promises';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
-import { canUserOpen } from '../supervisor/run-as.js';
 import type { ProcessFacts } from '../system/procfs.js';
+import { canUserOpen } from '../system/run-as.js';
 import { resolveUser } from '../system/users.js';
 import type { Vm } from './vm.js';
 

@@ -1,5 +1,6 @@
 // All VMs: one for each definition, and one for each VMM that still runs without one.
 
+import pLimit from 'p-limit';
 import type { Definition } from '../definition/definition.js';
 import type { Definitions } from '../definition/definitions.js';
 import { VmsecretdError } from '../errors.js';
@@ -21,6 +22,8 @@ export interface VmsTools {
 export class Vms {
   readonly #tools: VmsTools;
   readonly #byName = new Map<string, ManagedVm>();
+  /** One change of the definitions after the other: what a reload has read may be old by the time it is taken over. */
+  readonly #change = pLimit(1);
 
   constructor(tools: VmsTools) {
     this.#tools = tools;
@@ -36,6 +39,7 @@ export class Vms {
 
   /** @throws VmsecretdError vm_unknown */
   get(name: string): ManagedVm {
+    this.#followSupervisor(name);
     const found = this.#byName.get(name);
     if (found !== undefined) return found;
     const hint = suggestNearest(name, [...this.#byName.keys()]);
@@ -49,21 +53,49 @@ export class Vms {
   }
 
   /** Reads all definitions again. A VM that runs keeps running, whatever became of its definition. */
-  async reload(): Promise<void> {
-    await this.#tools.definitions.load();
-    this.#follow();
+  reload(): Promise<void> {
+    return this.#change(async () => {
+      await this.#tools.definitions.load();
+      this.#follow();
+    });
+  }
+
+  /**
+   * A VMM that outlived an earlier daemon keeps the supervisor that started it, and its VM is there even where its
+   * definition is gone. To be called before it is adopted.
+   */
+  recall(recorded: Definition): void {
+    const declared = this.#tools.definitions.get(recorded.name);
+    if (declared !== undefined && !isSupervisedElse(recorded, declared)) return;
+    this.#rebuild(declared === undefined ? recorded : supervisedAs(declared, recorded));
+  }
+
+  /** Forgets VMs that neither run nor have a definition. */
+  prune(): void {
+    const { definitions } = this.#tools;
+    for (const [name, { vm, lifecycle }] of this.#byName) {
+      if (definitions.get(name) !== undefined || isLive(vm.state) || vm.state === 'starting') continue;
+      lifecycle.close();
+      this.#byName.delete(name);
+    }
   }
 
   /** @throws VmsecretdError definition_invalid, definition_from_file */
-  async put(name: string, json: unknown): Promise<{ vm: Vm; created: boolean }> {
-    const created = !this.#byName.has(name);
-    await this.#tools.definitions.put(name, json);
-    this.#follow();
-    return { vm: this.get(name).vm, created };
+  put(name: string, json: unknown): Promise<{ vm: Vm; created: boolean }> {
+    return this.#change(async () => {
+      const created = !this.#byName.has(name);
+      await this.#tools.definitions.put(name, json);
+      this.#follow();
+      return { vm: this.get(name).vm, created };
+    });
   }
 
   /** @throws VmsecretdError vm_unknown, state_conflict, definition_from_file */
-  async delete(name: string): Promise<void> {
+  delete(name: string): Promise<void> {
+    return this.#change(() => this.#delete(name));
+  }
+
+  async #delete(name: string): Promise<void> {
     const { vm } = this.get(name);
     if (isLive(vm.state) || vm.state === 'starting') {
       throw new VmsecretdError(
@@ -83,30 +115,40 @@ export class Vms {
   }
 
   #follow(): void {
-    const definitions = new Map(
-      this.#tools.definitions.list().map(definition => [definition.name, definition]),
-    );
-    for (const [name, definition] of definitions) {
-      const existing = this.#byName.get(name);
+    for (const definition of this.#tools.definitions.list()) {
+      const { name } = definition;
+      const existing = this.#byName.get(name)?.vm;
       if (existing === undefined) this.#byName.set(name, this.#tools.build(definition));
-      else if (isSupervisedElse(existing.vm, definition)) {
-        existing.lifecycle.close();
-        this.#byName.set(name, this.#tools.build(definition));
-      } else if (JSON.stringify(existing.vm.definition) !== JSON.stringify(definition)) {
-        existing.vm.definition = definition;
-        existing.vm.publish('definition', { change: 'changed' });
-      }
+      this.#followSupervisor(name);
+      const { vm } = this.#byName.get(name) ?? {};
+      if (vm === undefined || vm !== existing) continue;
+      const next = supervisedAs(definition, vm.definition);
+      if (JSON.stringify(vm.definition) === JSON.stringify(next)) continue;
+      vm.definition = next;
+      vm.publish('definition', { change: 'changed' });
     }
-    for (const [name, { vm, lifecycle }] of this.#byName) {
-      if (definitions.has(name) || isLive(vm.state) || vm.state === 'starting') continue;
-      lifecycle.close();
-      this.#byName.delete(name);
-    }
+    this.prune();
+  }
+
+  /** Another supervisor takes over once the VM is down; until then it stays with the one that runs it. */
+  #followSupervisor(name: string): void {
+    const vm = this.#byName.get(name)?.vm;
+    const declared = this.#tools.definitions.get(name);
+    const isDown = vm?.state === 'stopped' || vm?.state === 'failed';
+    if (isDown && declared !== undefined && isSupervisedElse(vm.definition, declared))
+      this.#rebuild(declared);
+  }
+
+  #rebuild(definition: Definition): void {
+    this.#byName.get(definition.name)?.lifecycle.close();
+    this.#byName.set(definition.name, this.#tools.build(definition));
   }
 }
 
-/** Another supervisor takes over once the VM is down. */
-function isSupervisedElse(vm: Vm, { supervisor, unit }: Definition): boolean {
-  const isDown = vm.state === 'stopped' || vm.state === 'failed';
-  return isDown && (vm.definition.supervisor !== supervisor || vm.definition.unit !== unit);
+function isSupervisedElse(a: Definition, b: Definition): boolean {
+  return a.supervisor !== b.supervisor || a.unit !== b.unit;
+}
+
+function supervisedAs(definition: Definition, { supervisor, unit }: Definition): Definition {
+  return { ...definition, supervisor, unit };
 }

@@ -4,6 +4,7 @@ import {
   buildCredentialString,
   credentialNameOf,
   credentialStringSize,
+  hideCredentials,
 } from '../../src/credentials/oem-string.js';
 import { SecretValue } from '../../src/secrets/secret-value.js';
 
@@ -39,4 +40,14 @@ test('tells the name of the credential in a static string, and of no other strin
   ]) {
     t.equal(credentialNameOf(other), undefined, other);
   }
+});
+
+test('hides the value of each credential that a text quotes, and nothing else', async t => {
+  const quote = (value: string) =>
+    `Error: "platform":{"oem_strings":["a=b","io.systemd.credential.binary:KEY=${value}","io.systemd.credential:ENV=${value}"]}`;
+  t.equal(hideCredentials(quote('c2VjcmV0Cg==')), quote('<hidden>'));
+  t.equal(
+    hideCredentials('Some(["io.systemd.credential.binary:A=eA+/=="])'),
+    'Some(["io.systemd.credential.binary:A=<hidden>"])',
+  );
 });

@@ -1,7 +1,7 @@
 // What a daemon does with the records of one that was killed: it takes over what is its own, and nothing else.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { watch } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readProcess } from '../../src/system/procfs.js';
@@ -150,3 +150,68 @@ daemonTest(
     t.match(await daemon.act('web', 'resume'), { state: 'running', ready: false });
   },
 );
+
+/** A definition file, as an operator or Nix changes it. */
+async function writeDefinition(rig: Rig, json: object): Promise<string> {
+  const { daemon } = rig;
+  const definition = await defineVm(STAND_IN, rig, 'other');
+  const path = join(daemon.definitions, 'web.json');
+  writeFileSync(path, JSON.stringify({ ...definition, ...json }));
+  await daemon.call('POST', '/v1/reload');
+  return path;
+}
+
+daemonTest('keeps a VM whose definition went while there was no daemon', options, async (t, rig) => {
+  const { daemon } = rig;
+  const path = await writeDefinition(rig, { stopTimeoutSeconds: 5 });
+  const { pid } = await daemon.act('web', 'start');
+  await daemon.kill9();
+  rmSync(path);
+  await daemon.restart();
+  t.match(await daemon.show('web'), { state: 'running', pid, credentials: [{ name: 'CANARY' }] });
+  t.ok(daemon.log.some(record => /whose definition is gone/.test(String(record.msg))));
+  t.match(await daemon.act('web', 'stop'), { state: 'stopped' });
+  t.strictSame(daemon.vmms(), []);
+  await daemon.call('POST', '/v1/reload');
+  t.match(await daemon.call('GET', '/v1/vms/web'), { status: 404 }, 'then it is gone, too');
+});
+
+daemonTest(
+  'a VM stays with its supervisor until it is down, over a daemon’s end',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    await writeDefinition(rig, { supervisor: 'daemon' });
+    const { pid } = await daemon.act('web', 'start');
+    await writeDefinition(rig, { supervisor: 'unit', unit: 'other.service' });
+    t.match(await daemon.show('web'), { state: 'running', pid, supervisor: 'daemon', unit: null });
+    await daemon.kill9();
+    await daemon.restart();
+    t.match(await daemon.show('web'), { state: 'running', pid, supervisor: 'daemon', unit: null });
+    await daemon.act('web', 'stop');
+    t.strictSame(daemon.vmms(), []);
+    t.match(await daemon.show('web'), { state: 'stopped', supervisor: 'unit', unit: 'other.service' });
+  },
+);
+
+for (const vmm of [STAND_IN, QEMU]) {
+  const more = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(
+    `${vmm.name}: a VMM that lives and answers nothing is failed, and ended by a stop`,
+    more,
+    async (t, rig) => {
+      const { daemon } = rig;
+      await defineVm(vmm, rig, 'web');
+      await defineVm(vmm, rig, 'other');
+      const { pid = 0 } = await daemon.act('web', 'start');
+      const other = await daemon.act('other', 'start');
+      await daemon.kill9();
+      process.kill(pid ?? 0, 'SIGSTOP');
+      await daemon.restart();
+      t.match(await daemon.show('web'), { state: 'failed', problem: { code: /^vmm_(timeout|refused)$/ } });
+      t.match(await daemon.show('other'), { state: 'running', pid: other.pid }, 'the others are taken over');
+      await daemon.act('web', 'stop');
+      t.strictSame(daemon.vmms(), [other.pid]);
+    },
+  );
+}

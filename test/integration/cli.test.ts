@@ -1,10 +1,17 @@
 // vmsecretctl against the real daemon: exit statuses, tables for people, JSON for programs.
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { VmView } from '../../src/vm/vm.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
+import { CTL } from './daemon.js';
 import { daemonTest } from './daemon-test.js';
+import { NO_TERMINAL } from './running-ctl.js';
 import { defineVm, STAND_IN } from './vmm.js';
+
+const ESCAPE = String.fromCharCode(27);
+/** Select Graphic Rendition, ECMA-48. */
+const COLOUR = new RegExp(`${ESCAPE}\\[[0-9;]*m`);
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
@@ -61,6 +68,50 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
     status: 4,
     stderr: /cannot reach vmsecretd at \/nowhere\/admin\.sock \(ENOENT\): .*systemctl start vmsecretd/,
   });
+  t.match(await daemon.ctl('--version'), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
+  t.match(await daemon.ctl('events', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
+  const odd = join(daemon.folder, 'odd.json');
+  writeFileSync(odd, '{"comand": []}');
+  const refused = await daemon.ctl('define', 'odd', odd);
+  t.match(refused, { status: 1, stderr: `VM odd: ${odd} is not a valid definition` });
   await daemon.kill9();
-  t.match(await daemon.ctl('list'), { status: 4, stdout: '', stderr: /ECONNREFUSED/ });
+  t.match(await daemon.ctl('list'), {
+    status: 4,
+    stdout: '',
+    stderr: /ECONNREFUSED.*--socket or VMSECRETD_SOCKET/,
+  });
+  const huge = ['--disk', 'path=/d,num_queues=18446744073709551615'];
+  t.match(await daemon.ctl('convert', '--', '--kernel', '/k', ...huge), {
+    status: 0,
+    stdout: /18446744073709551615/,
+    stderr: '',
+  });
+  t.match(await daemon.ctl('convert', '--', '--kernel', '/k', '--net', 'fd=[3]'), {
+    status: 0,
+    stdout: /"needsFileDescriptors": \[\s+"--net"\s+\]/,
+    stderr: /--net pass open file descriptors/,
+  });
+  t.match(await daemon.ctl('convert', '--', '--kernle', '/k'), {
+    status: 1,
+    stderr: /Did you mean "--kernel".*command_invalid/,
+  });
+});
+
+daemonTest('vmsecretctl colours nothing, whatever it prints to and is told', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  const print = (words: readonly string[], environment: Record<string, string>) =>
+    spawnSync('sh', ['-c', words.join(' ')], {
+      encoding: 'latin1',
+      timeout: 30_000,
+      env: { PATH: process.env.PATH, VMSECRETD_SOCKET: daemon.socket('admin'), ...environment },
+    }).stdout;
+  for (const args of ['list', 'start --help', 'show wen', 'start web --wait none', 'strat']) {
+    const command = [process.execPath, CTL, args];
+    const piped = print([...command, '2>&1'], { FORCE_COLOR: '1', COLORTERM: 'truecolor' });
+    t.ok(piped.length > 0 && !piped.includes(ESCAPE), `${args}: nothing but text in a pipe`);
+    if (NO_TERMINAL) continue;
+    const onTerminal = ['script', '--quiet', '--command', `'${command.join(' ')}'`, '/dev/null'];
+    t.notMatch(print(onTerminal, { NO_COLOR: '1', TERM: 'xterm' }), COLOUR, `${args}: NO_COLOR`);
+  }
 });

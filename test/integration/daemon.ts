@@ -14,7 +14,7 @@ import { type Answer, callUnix, openUnix } from './unix-api.js';
 export const TIMEOUT_MS = 30_000;
 
 const DAEMON = fileURLToPath(new URL('../../src/daemon.js', import.meta.url));
-const CTL = fileURLToPath(new URL('../../src/cli/vmsecretctl.js', import.meta.url));
+export const CTL = fileURLToPath(new URL('../../src/cli/vmsecretctl.js', import.meta.url));
 
 export type SocketName = 'admin' | 'vmsecretd' | 'launch';
 
@@ -45,6 +45,8 @@ export class TestDaemon {
   readonly events: Told[] = [];
   /** Everything that the daemon and vmsecretctl said, but for consoles: a guest may print its secrets there. */
   readonly said: Buffer[] = [];
+  /** What must happen before the folder can be removed: an unmount, say. */
+  readonly beforeRemoval: (() => void)[] = [];
   readonly #options: DaemonOptions;
   readonly #timeoutMs: number;
   readonly #changes = new EventEmitter().setMaxListeners(0);
@@ -129,7 +131,7 @@ export class TestDaemon {
       body,
       timeoutMs: this.#timeoutMs,
     });
-    if (!path.includes('/console')) this.said.push(answer.body);
+    if (!path.includes('/console')) this.said.push(withoutConsole(answer));
     return answer;
   }
 
@@ -263,6 +265,7 @@ export class TestDaemon {
 
   #remove(): void {
     for (const pid of this.vmms()) process.kill(pid, 'SIGKILL');
+    for (const prepare of this.beforeRemoval) prepare();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
@@ -295,6 +298,12 @@ export class TestDaemon {
     lines.on('error', () => {});
     await once(lines, 'line');
   }
+}
+
+/** Whoever waited in vain is told the console's last lines. */
+function withoutConsole({ body, json }: Answer): Buffer {
+  const isProblem = typeof json === 'object' && json !== null && 'console' in json;
+  return isProblem ? Buffer.from(JSON.stringify({ ...json, console: undefined })) : body;
 }
 
 function commandLine(pid: number): string {

@@ -163,3 +163,36 @@ daemonTest('reports a definition that is a FIFO, or larger than 1 MiB', options,
   t.match(json, { problems: [{ message: /fifo.*not a regular file/ }, { message: /large.*the limit is/ }] });
   t.strictSame(await names(daemon), ['web']);
 });
+
+daemonTest(
+  'a definition that is nested without end, or has a number without end, is a problem of its file',
+  options,
+  async (t, { daemon }) => {
+    const vmConfig = (text: string) => `{"supervisor": "daemon", "vmConfig": ${text}}`;
+    writeDefinition(daemon, 'deep', vmConfig(`{"a": ${'['.repeat(100_000)}${']'.repeat(100_000)}}`));
+    writeDefinition(daemon, 'endless', vmConfig('{"memory": {"size": 1e400}}'));
+    writeDefinition(daemon, 'web', COMMAND);
+    const { json } = await daemon.call('POST', '/v1/reload');
+    t.match(json, {
+      problems: [{ message: /deep.*nested deeper/ }, { message: /endless.*memory\.size: is beyond/ }],
+    });
+    await daemon.stop();
+    await daemon.restart();
+    t.strictSame(await names(daemon), ['web']);
+  },
+);
+
+daemonTest('a reload that is on its way undoes no change', options, async (t, { daemon }) => {
+  for (let index = 0; index < 300; index += 1) writeDefinition(daemon, `vm${index}`, COMMAND);
+  for (let round = 0; round < 5; round += 1) {
+    const reload = daemon.call('POST', '/v1/reload', undefined, 'vmsecretd');
+    await daemon.define('web', { ...COMMAND, oemStrings: [`round ${round}`] });
+    await reload;
+    const { json } = await daemon.call('GET', '/v1/vms/web/command');
+    t.match(json, { vmConfig: { platform: { oem_strings: [`round ${round}`] } } });
+    const again = daemon.call('POST', '/v1/reload', undefined, 'vmsecretd');
+    await daemon.call('DELETE', '/v1/vms/web');
+    await again;
+    t.match(await daemon.call('GET', '/v1/vms/web'), { status: 404 });
+  }
+});

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { requestUnix } from '../../src/system/unix-http.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { type SocketName, TIMEOUT_MS } from './daemon.js';
 import { daemonTest } from './daemon-test.js';
@@ -81,6 +82,7 @@ daemonTest('refuses with a problem document what it does not understand', option
   const cases: [method: string, path: string, body: unknown, status: number, code: string][] = [
     ['GET', '/v1/nothing', undefined, 404, 'request_invalid'],
     ['GET', '/v1/vms/wen', undefined, 404, 'vm_unknown'],
+    ['GET', '/v1/events?vm=wen', undefined, 404, 'vm_unknown'],
     ['POST', '/v1/vms/web/start?wait=never', undefined, 400, 'request_invalid'],
     ['POST', '/v1/vms/web/start?timeout=0', undefined, 400, 'request_invalid'],
     ['POST', '/v1/vms/web/start?patience=1', undefined, 400, 'request_invalid'],
@@ -95,6 +97,16 @@ daemonTest('refuses with a problem document what it does not understand', option
     t.match(answer, { status, type: /^application\/problem\+json/, json }, `${method} ${path}`);
   }
   t.match((await daemon.call('GET', '/v1/vms/wen')).json, { detail: /did you mean.*web/i });
+  t.match((await daemon.call('POST', '/v1/vms/web/start?patience=1')).json, { detail: /"patience"/ });
+  const form = await requestUnix({
+    socketPath: daemon.socket('admin'),
+    method: 'PUT',
+    path: '/v1/vms/web',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: Buffer.from('{}'),
+    timeoutMs: TIMEOUT_MS,
+  });
+  t.match(form.body.toString(), /the header \\"content-type: application\/json/);
 });
 
 daemonTest('answers when the wait is met, or says why it cannot be', options, async (t, rig) => {
@@ -218,7 +230,15 @@ daemonTest('converts a command line', options, async (t, { daemon }) => {
   const command = '--kernel /k --memory size=64M --api-socket /tmp/a.sock';
   t.match(await daemon.call('POST', '/v1/convert', { command }, 'vmsecretd'), {
     status: 200,
-    json: { vmConfig: { payload: { kernel: '/k' }, memory: { size: 67_108_864 } } },
+    json: {
+      vmConfig: { payload: { kernel: '/k' }, memory: { size: 67_108_864 } },
+      needsFileDescriptors: [],
+    },
+  });
+  const withDescriptors = `${command} --net fd=[3] tap=a --event-monitor fd=4`;
+  t.match(await daemon.call('POST', '/v1/convert', { command: withDescriptors }), {
+    status: 200,
+    json: { needsFileDescriptors: ['--net', '--event-monitor'] },
   });
 });
 

@@ -24,7 +24,7 @@ export async function callUnix(call: Call): Promise<Answer> {
   for await (const chunk of response) chunks.push(chunk);
   const body = Buffer.concat(chunks);
   const type = response.headers['content-type'] ?? '';
-  const json = /json/.test(type) ? JSON.parse(body.toString('utf8')) : undefined;
+  const json = /json/.test(type) && body.length > 0 ? JSON.parse(body.toString('utf8')) : undefined;
   return { status: response.statusCode ?? 0, type, body, json };
 }
 

@@ -1,16 +1,17 @@
 // A VMM that runs as another user owns its folder, and nothing that the daemon reads or writes as root.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readProcess } from '../../src/system/procfs.js';
 import { resolveUser } from '../../src/system/users.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { whyNotRoot } from '../setup/programs.js';
 import { daemonTest } from './daemon-test.js';
-import { defineVm, QEMU } from './vmm.js';
+import { defineVm, QEMU, STAND_IN } from './vmm.js';
 
 const USER = 'nobody';
 const options = { skip: whyNotRoot() || QEMU.skip };
+const ofStandIn = { skip: whyNotRoot(), config: { hypervisors: STAND_IN.hypervisors } };
 
 daemonTest('runs a VMM as its user, whose links lead the daemon nowhere', options, async (t, rig) => {
   const { daemon } = rig;
@@ -37,4 +38,24 @@ daemonTest('runs a VMM as its user, whose links lead the daemon nowhere', option
   t.notMatch(await daemon.untilConsole('web', END_OF_OEM_STRINGS), 'for root alone');
   t.equal(readFileSync(rootOnly, 'utf8'), 'for root alone');
   t.match(statSync(rootOnly), { uid: 0 });
+});
+
+daemonTest('runs no preStart program that the VM’s user wrote', ofStandIn, async (t, rig) => {
+  const { daemon } = rig;
+  chmodSync(daemon.folder, 0o755);
+  const workingDirectory = join(daemon.folder, 'work');
+  mkdirSync(workingDirectory);
+  const program = join(workingDirectory, 'prepare.sh');
+  writeFileSync(program, '#!/bin/sh\ntouch it-ran\n', { mode: 0o755 });
+  const owner = await resolveUser('web', USER, undefined);
+  for (const path of [workingDirectory, program]) chownSync(path, owner?.uid ?? 0, owner?.gid ?? 0);
+  for (const name of ['./prepare.sh', program]) {
+    await defineVm(STAND_IN, rig, 'web', { more: { workingDirectory, preStart: [[name]] } });
+    const { json } = await daemon.call('POST', '/v1/vms/web/start');
+    t.match(json, {
+      code: 'supervisor_failed',
+      detail: /preStart .*prepare\.sh is refused: others than root/,
+    });
+  }
+  t.notOk(existsSync(join(workingDirectory, 'it-ran')));
 });

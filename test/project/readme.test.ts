@@ -31,9 +31,15 @@ const END_EVERYTHING = `trap 'set +e
 `;
 const skip = whyNotOnPath('qemu-system-x86_64') || whyNotOnPath('curl');
 
-t.test('the curl commands of the README work as they stand', { skip }, async t => {
-  const [, section = ''] = readFileSync('README.md', 'utf8').split('\n## With curl alone\n');
-  const [first = '', second = ''] = [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block);
+t.test('the NixOS example of the README is that of its page', async t => {
+  const exampleIn = (page: string) => /```nix\n[\s\S]*?```/.exec(readFileSync(page, 'utf8'))?.[0];
+  t.match(exampleIn('README.md'), 'services.vmsecretd.enable = true;');
+  t.equal(exampleIn('README.md'), exampleIn('docs/nixos.md'));
+});
+
+t.test('the curl commands of docs/first-vm.md work as they stand', { skip }, async t => {
+  const page = readFileSync('docs/first-vm.md', 'utf8');
+  const [first = '', second = ''] = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block);
   // This test runs from a build, and leaves nothing behind when a command fails.
   const script = END_EVERYTHING + first.replace('npm ci && npm run build\n', '') + second;
   const { status, stdout, stderr } = spawnSync('bash', ['-eumc', script], {
@@ -41,7 +47,7 @@ t.test('the curl commands of the README work as they stand', { skip }, async t =
     timeout: 60_000,
   });
   t.equal(status, 0, stderr);
-  const [health, put, start, shown, ...rest] = stdout.replaceAll('}{', '}\n{').split('\n');
+  const [health, put, start, shown, ...rest] = stdout.trimEnd().replaceAll('}{', '}\n{').split('\n');
   t.match(health, '"status":"ok"');
   t.match(put, '"state":"stopped"');
   t.match(start, '"state":"running"');

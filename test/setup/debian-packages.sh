@@ -16,6 +16,9 @@ programs=(
   zstd:zstd
   setpriv:util-linux
   mkfifo:coreutils
+  groff:groff-base
+  zsh:zsh
+  fish:fish
 )
 
 # Those of root's among them are not on everyone's PATH.

@@ -6,6 +6,7 @@
 //   refuses-boot   vm.boot is answered with 500
 //   hangs-on-boot  vm.boot is never answered
 //   hangs-on-stop  power button, vmm.shutdown and SIGTERM do nothing
+//   echoes-input   no failure: what is typed into its console is printed
 // and as its own name says (test/fixtures/bin):
 //   never-listens  there is no API socket
 //   refuses-create vm.create is answered with 400 that quotes the last OEM string

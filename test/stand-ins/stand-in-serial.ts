@@ -11,12 +11,15 @@ export interface SerialConfig {
 
 export class StandInSerial {
   readonly #config: SerialConfig;
+  readonly #echoes: boolean;
   #server: Server | undefined;
   #client: Socket | undefined;
   #unread = '';
 
-  constructor(config: SerialConfig) {
+  /** @param echoes whether the guest prints what is typed, as a getty does */
+  constructor(config: SerialConfig, { echoes }: { echoes: boolean }) {
     this.#config = config;
+    this.#echoes = echoes;
   }
 
   async open(): Promise<void> {
@@ -46,6 +49,7 @@ export class StandInSerial {
 
   #accept(client: Socket): void {
     client.on('error', () => {}).resume();
+    if (this.#echoes) client.on('data', bytes => client.write(bytes));
     client.once('close', () => {
       if (this.#client === client) this.#client = undefined;
     });

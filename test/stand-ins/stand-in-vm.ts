@@ -44,7 +44,7 @@ export class StandInVm {
     this.#powerOff = powerOff;
   }
 
-  /** The failure that the kernel's file name asks for. */
+  /** The failure (or the echo) that the kernel's file name asks for. */
   get failure(): string {
     return basename(this.#config?.payload?.kernel ?? '');
   }
@@ -135,7 +135,8 @@ export class StandInVm {
   }
 
   async #openSerial(): Promise<void> {
-    this.#serial = new StandInSerial(this.#config?.serial ?? {});
+    const echoes = this.failure === 'echoes-input';
+    this.#serial = new StandInSerial(this.#config?.serial ?? {}, { echoes });
     await this.#serial.open();
   }
 

@@ -68,6 +68,13 @@ test('rejects an answer that is cut off, and one that is no HTTP', async t => {
   await t.rejects(requestUnix(other.request), { code: /^HPE_/ });
 });
 
+test('rejects an answer that changes the protocol, of which Node says nothing', async t => {
+  const { request } = await listen(t, socket =>
+    socket.write('HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n'),
+  );
+  await t.rejects(requestUnix(request), { code: 'EPROTO' });
+});
+
 test('rejects with the system’s error where nobody listens, and when it is aborted', async t => {
   const request = { socketPath: join(socketFolder(t), 'none'), method: 'GET', path: '/', timeoutMs: 1000 };
   await t.rejects(requestUnix(request), { code: 'ENOENT' });

@@ -1,6 +1,6 @@
 // systemd/install.sh into a DESTDIR, from a small tree that looks like the built project.
-import { cpSync, existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import t, { type Test } from 'tap';
 
@@ -9,6 +9,16 @@ interface Installation {
   stdout: string;
   stderr: string;
 }
+
+/** What npm run build makes for PREFIX/share. */
+const SHARED = [
+  'man/man1/vmsecretctl.1',
+  'man/man8/vmsecretd.8',
+  'man/man8/vmsecretd-launch.8',
+  'bash-completion/completions/vmsecretctl',
+  'zsh/site-functions/_vmsecretctl',
+  'fish/vendor_completions.d/vmsecretctl.fish',
+];
 
 const PROJECT_ROOT = join(import.meta.dirname, '../../..');
 
@@ -26,13 +36,21 @@ function setUp(t: Test): { destination: string; install(...args: string[]): Prom
           'node_modules/for-tests': { dev: true },
         },
       }),
-      dist: { src: { 'daemon.js': 'console.log("daemon", ...process.argv.slice(2))' }, test: { 'a.js': '' } },
+      dist: {
+        src: { 'daemon.js': 'console.log("daemon", ...process.argv.slice(2))' },
+        test: { 'a.js': '' },
+      },
       node_modules: {
         wanted: { 'index.js': '', node_modules: { '@scope': { nested: { 'index.js': '' } } } },
         'for-tests': { 'index.js': '' },
       },
     },
   });
+  for (const path of SHARED) {
+    const file = join(folder, 'project/dist/share', path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, path);
+  }
   cpSync(join(PROJECT_ROOT, 'systemd'), join(folder, 'project/systemd'), { recursive: true });
   const destination = join(folder, 'destination');
   async function install(...args: string[]): Promise<Installation> {
@@ -54,6 +72,8 @@ t.test('puts everything below the prefix, with paths that fit it', async t => {
   t.ok(existsSync(join(library, 'node_modules/wanted/node_modules/@scope/nested/index.js')));
   t.notOk(existsSync(join(library, 'node_modules/for-tests')), 'no development dependency');
   t.notOk(existsSync(join(library, 'dist/test')), 'no tests');
+
+  for (const path of SHARED) t.equal(readFileSync(join(destination, 'opt/vms/share', path), 'utf8'), path);
 
   const unit = readFileSync(join(destination, 'etc/systemd/system/microvm@.service'), 'utf8');
   t.match(unit, 'ExecStart=/opt/vms/bin/vmsecretd-launch %i');

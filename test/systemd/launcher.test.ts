@@ -179,6 +179,17 @@ test('leaves a link where the command line asked for another API socket', { skip
   t.ok(lstatSync(link).isSymbolicLink());
 });
 
+test('keeps for --stop how long the guest has to power off', { skip }, async t => {
+  const { launch, runtime } = await prepare(t, says(`exec ${SHOWS_ITSELF}\nstop-timeout 300\nend\n`));
+  t.match(
+    (await launch(['demo'])).stderr,
+    /vms\/demo cannot be written: the unit needs RuntimeDirectory=vmsecretd\/vms\/demo$/,
+  );
+  mkdirSync(join(runtime, 'vms/demo'), { recursive: true });
+  t.equal((await launch(['demo'])).exitCode, 0);
+  t.equal(readFileSync(join(runtime, 'vms/demo/stop-timeout'), 'utf8'), '300\n');
+});
+
 test('replaces a stale socket by the link, and nothing else', { skip }, async t => {
   const { launch, cwd, runtime } = await prepare(t, says(`exec ${SHOWS_ITSELF}\nlink demo.sock\nend\n`));
   const link = join(cwd, 'demo.sock');
@@ -266,10 +277,8 @@ test('--stop presses the power button of a guest that runs again, and waits for 
 
 test('--stop leaves the rest of the ladder to systemd', { skip }, async t => {
   const isDeaf = await prepareVmm(t, API_SOCKET, says('', 204));
-  const late = await isDeaf.launch(['--stop', 'demo'], {
-    ...isDeaf.environment,
-    VMSECRETD_STOP_TIMEOUT_SECONDS: '1',
-  });
+  writeFileSync(join(isDeaf.runtime, 'vms/demo/stop-timeout'), '1\n');
+  const late = await isDeaf.launch(['--stop', 'demo'], isDeaf.environment);
   t.equal(late.exitCode, 0);
   t.ok(late.durationMs >= 1000 && late.durationMs < 10_000, `it took ${late.durationMs} ms`);
   const hasNoVm = await prepareVmm(t, API_SOCKET, says('', 500));

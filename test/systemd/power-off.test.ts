@@ -10,7 +10,18 @@ test('poweroff presses the power button first, and guests end by themselves', {
   timeout: 180_000,
 }, async t => {
   const host = await bootVmHost(t);
-  await host.sh('define demo await-power-button; systemctl start microvm@demo');
+  // Were it not the guest that ended first, the VMM would be killed; how it ended is printed.
+  await host.sh(`
+    define demo await-power-button
+    mkdir -p /etc/systemd/system/microvm@demo.service.d
+    cat > /etc/systemd/system/microvm@demo.service.d/tell.conf << 'TELL'
+[Service]
+KillSignal=SIGKILL
+StandardOutput=journal+console
+ExecStopPost=/bin/sh -c 'echo "VMM: $SERVICE_RESULT, $EXIT_CODE $EXIT_STATUS"'
+TELL
+    systemctl daemon-reload; systemctl start microvm@demo
+    eventually 'console demo | grep -q "END OF OEM"'`);
   const startedMs = Date.now();
   await host.powerOff();
   t.ok(Date.now() - startedMs < 60_000, 'nobody waited for a deadline');
@@ -18,6 +29,7 @@ test('poweroff presses the power button first, and guests end by themselves', {
   const stopped = text.search(/Stopped .*microvm@demo/);
   const daemonStopped = text.search(/Stopped .*vmsecretd\.service/);
   t.ok(stopped >= 0 && daemonStopped > stopped, 'the VM stops before the daemon');
+  t.match(text, /VMM: success, exited 0/, 'the guest ended, and its VMM by itself');
   t.notMatch(text, /Failed .*microvm@demo/);
 });
 

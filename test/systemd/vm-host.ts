@@ -16,6 +16,8 @@ export const PRINTED_SECRET = `io.systemd.credential.binary:API_KEY=${Buffer.fro
 export interface VmHost extends DebianSystem {
   /** Runs a script with the functions of PRELUDE; gives what it printed, trimmed; throws unless it ends with 0. */
   sh(script: string, options?: { deadlineMs?: number }): Promise<string>;
+  /** What is in it is in /opt/guests inside. */
+  folder: string;
 }
 
 const GUESTS: readonly AfterPrinting[] = ['stay', 'await-power-button'];
@@ -39,14 +41,20 @@ export function whyNoVmHost(): string | false {
 // POSIX shell functions for the scripts of tests.
 const PRELUDE = `
 set -u
-# eventually COMMAND: until it succeeds, for 30 s.
+# eventually COMMAND [SECONDS]: until it succeeds, for as long by the clock, and then everything that tells why not.
 eventually() {
-  attempts=300
+  deadline=$(($(date +%s) + \${2-30}))
   until eval "$1"; do
-    attempts=$((attempts - 1))
-    [ $attempts -gt 0 ] || { echo "never: $1"; systemctl status --no-pager -l vmsecretd 'microvm@*'; journalctl -n 60 --no-pager; exit 99; }
+    [ "$(date +%s)" -lt "$deadline" ] || { echo "never: $1"; diagnose; exit 99; }
     sleep 0.1
   done
+}
+diagnose() {
+  timeout 10 vmsecretctl list
+  systemctl status --no-pager --full --lines 0 vmsecretd 'vmsecretd*.socket' 'microvm@*'
+  journalctl --no-pager --output short-precise --lines 150 --unit vmsecretd --unit 'microvm@*'
+  tail -n +1 /run/vmsecretd/records/*
+  ps -eo pid,ppid,user,lstart,stat,args
 }
 unit() { systemctl show --property "$2" --value "microvm@$1"; }
 vm_state() { vmsecretctl list | while read -r name state rest; do [ "$name" != "$1" ] || echo "$state"; done; }
@@ -116,5 +124,5 @@ export async function bootVmHost(t: Test, binds: Readonly<Record<string, string>
     return output.trim();
   };
   await sh(INSTALL);
-  return { ...system, sh };
+  return { ...system, sh, folder: guests };
 }

@@ -104,3 +104,26 @@ test('forgets what the last VMM printed when it listens to another', async t => 
   await console.connect(undefined);
   t.equal(console.recent().length, 0);
 });
+
+test('connects again after a pause, however often a VMM closes', async t => {
+  const path = join(socketFolder(t), 'console.sock');
+  const server = createServer(socket => socket.on('error', () => {}).end('x'));
+  await once(server.listen(path), 'listening');
+  t.teardown(() => server.close());
+  const console = new Console();
+  const beganAt = performance.now();
+  await console.connect({ kind: 'socket', path });
+  for (let connections = 0; connections < 5; connections += 1) await once(server, 'connection');
+  t.ok(performance.now() - beganAt > 150, 'four pauses of 50 ms at least');
+  await console.disconnect();
+});
+
+test('waits for the rest no longer than a moment: somebody else may hold the socket', async t => {
+  const { path, client } = await listen(t);
+  const console = new Console();
+  await console.connect({ kind: 'socket', path });
+  (await client).write('last words');
+  await until(console.follow(), 'last words');
+  await console.disconnect();
+  t.equal(console.recent().toString(), 'last words');
+});

@@ -60,7 +60,7 @@ function makeSubject(t: Test, delays: readonly number[]) {
     startLimit: pLimit(1),
     resolveOwner: async () => undefined,
     prepareDirectory: () => host.pass(),
-    spawnVmm: (_plan, _owner, signal) => host.spawn(signal),
+    spawnVmm: (_definition, _plan, _owner, signal) => host.spawn(signal),
   });
   return { vm, host, lifecycle, illegal };
 }

@@ -7,7 +7,7 @@ import type { Definition } from '../../src/definition/definition.js';
 import { parseDefinition } from '../../src/definition/parse-definition.js';
 import { VmEvents } from '../../src/vm/events.js';
 import { Vm } from '../../src/vm/vm.js';
-import { vmPaths } from '../../src/wiring.js';
+import { vmPaths } from '../../src/vm/vm-paths.js';
 
 export const silentLogger = { error: () => {}, warn: () => {} };
 

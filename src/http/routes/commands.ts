@@ -1,9 +1,7 @@
 // What a start would do: the command line and VM config with secrets left out, a check, and free conversion.
-import type { FastifyInstance } from 'fastify';
-import { splitCommand } from '../../definition/split-command.js';
-import { convertCommand } from '../../hypervisor/cloud-hypervisor/from-command.js';
-import { programArguments } from '../../hypervisor/cloud-hypervisor/program-options.js';
-import { stringifyVmConfig } from '../../hypervisor/cloud-hypervisor/vm-config.js';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { viewConversion } from '../../hypervisor/cloud-hypervisor/view-conversion.js';
+import { type JsonObject, stringifyVmConfig } from '../../hypervisor/cloud-hypervisor/vm-config.js';
 import type { CheckReport } from '../../vm/check-vm.js';
 import type { CommandView } from '../../vm/show-command.js';
 import type { Vm } from '../../vm/vm.js';
@@ -32,7 +30,7 @@ export function addCommandRoutes(app: FastifyInstance, { vms, checkVm, showComma
     },
     async (request, reply) => {
       const { command, vmConfig, arguments: args } = await showCommand(vms.get(request.params.name).vm);
-      return sendJson(reply, { command, arguments: args }, vmConfig);
+      return sendJson(reply, { command, arguments: args, vmConfig });
     },
   );
 
@@ -46,21 +44,12 @@ export function addCommandRoutes(app: FastifyInstance, { vms, checkVm, showComma
     '/v1/convert',
     { schema: { summary: 'Convert a cloud-hypervisor command line to its VM config', body: ConvertBody } },
     async (request, reply) => {
-      const { command } = request.body;
-      const { vmConfig, program } = convertCommand(
-        typeof command === 'string' ? splitCommand(command) : command,
-      );
-      return sendJson(reply, { arguments: programArguments(program) }, vmConfig);
+      return sendJson(reply, viewConversion(request.body.command));
     },
   );
 }
 
 /** A VM config holds numbers beyond 2^53, which only its own writer keeps. */
-function sendJson(
-  reply: { type(type: string): { send(body: string): unknown } },
-  rest: object,
-  vmConfig: Parameters<typeof stringifyVmConfig>[0] | null,
-): unknown {
-  const config = vmConfig === null ? 'null' : stringifyVmConfig(vmConfig);
-  return reply.type('application/json').send(`${JSON.stringify(rest).slice(0, -1)},"vmConfig":${config}}`);
+function sendJson(reply: FastifyReply, json: JsonObject): FastifyReply {
+  return reply.type('application/json').send(stringifyVmConfig(json));
 }

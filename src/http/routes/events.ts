@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { VmEvents } from '../../vm/events.js';
+import type { Vms } from '../../vm/vms.js';
 
 const HEARTBEAT_MS = 15_000;
 /** A reader that is this far behind is dropped rather than buffered without end. */
@@ -10,11 +11,12 @@ const BACKLOG_BYTES = 256 * 1024;
 
 const EventsQuery = Type.Object({ vm: Type.Optional(Type.String()) }, { additionalProperties: false });
 
-export function addEventRoutes(app: FastifyInstance, { events }: { events: VmEvents }): void {
+export function addEventRoutes(app: FastifyInstance, { events, vms }: { events: VmEvents; vms: Vms }): void {
   app.get<{ Querystring: { vm?: string } }>(
     '/v1/events',
     { schema: { summary: 'Server-sent events', querystring: EventsQuery } },
     async (request, reply) => {
+      if (request.query.vm !== undefined) vms.get(request.query.vm);
       const stream = new PassThrough({ highWaterMark: BACKLOG_BYTES });
       const send = (text: string) => {
         if (!stream.write(text)) stream.destroy();

@@ -1,11 +1,13 @@
 // start, stop, restart, reboot, kill, pause, resume: each answers with the VM as it is when `wait` is met.
 import type { FastifyInstance } from 'fastify';
-import { VmsecretdError } from '../../errors.js';
+import { type ErrorCode, VmsecretdError } from '../../errors.js';
 import type { VmEvents } from '../../vm/events.js';
 import type { LifecycleVerb } from '../../vm/lifecycle.js';
 import type { Vm } from '../../vm/vm.js';
 import type { Vms } from '../../vm/vms.js';
+import { lastConsoleLines } from '../console-lines.js';
 import { LifecycleQuery, NameParams, VmSchema, type Wait } from '../schemas.js';
+import type { ConsoleTools } from './console.js';
 import type { NameRoute } from './name-route.js';
 
 const VERBS: Record<LifecycleVerb, { summary: string }> = {
@@ -22,10 +24,13 @@ interface LifecycleRoute extends NameRoute {
   Querystring: { wait?: Wait; timeout?: number };
 }
 
-export function addLifecycleRoutes(
-  app: FastifyInstance,
-  { vms, events }: { vms: Vms; events: VmEvents },
-): void {
+export interface LifecycleTools extends ConsoleTools {
+  vms: Vms;
+  events: VmEvents;
+}
+
+export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools): void {
+  const { vms, events } = tools;
   for (const verb of Object.keys(VERBS) as LifecycleVerb[]) {
     app.post<LifecycleRoute>(
       `/v1/vms/:name/${verb}`,
@@ -57,7 +62,7 @@ export function addLifecycleRoutes(
           await within(vm, wait, readySeconds, late =>
             reach(vm, events, wait, AbortSignal.any([signal, late])),
           );
-        });
+        }).catch(error => withConsole(vm, error, tools));
         return vm.toJSON();
       },
     );
@@ -103,6 +108,15 @@ function tooLate(vm: Vm, wait: Wait | undefined, timeoutSeconds: number): Vmsecr
     { details: { vm: vm.name, state: vm.state } },
   );
 }
+
+/** Whoever waited in vain sees what the guest printed last. @throws always */
+async function withConsole(vm: Vm, error: unknown, { readConsole }: ConsoleTools): Promise<never> {
+  if (!(error instanceof VmsecretdError) || !TIMEOUTS.includes(error.code)) throw error;
+  const console = await lastConsoleLines(readConsole(vm, false));
+  throw new VmsecretdError(error.code, error.message, { details: { ...error.details, console } });
+}
+
+const TIMEOUTS: readonly ErrorCode[] = ['ready_timeout', 'vmm_timeout'];
 
 /** The VM runs on, so that an operator can look into its guest; whoever waited for it gets no ready VM. */
 function receiptFailed(vm: Vm): VmsecretdError {

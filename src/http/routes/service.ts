@@ -1,11 +1,19 @@
-// The daemon itself: health, version, openapi.json.
+// The daemon itself: health, version, paths, openapi.json.
 import type { FastifyInstance } from 'fastify';
+import type { Folders } from '../../config.js';
+
+/** Where the daemon looks; `vmsecretctl doctor` looks there, too. */
+export interface DaemonPaths extends Folders {
+  identities: readonly string[];
+  passphraseFiles: readonly string[];
+}
 
 export interface ServiceTools {
   version: string;
+  paths: DaemonPaths;
 }
 
-export function addServiceRoutes(app: FastifyInstance, { version }: ServiceTools): void {
+export function addServiceRoutes(app: FastifyInstance, { version, paths }: ServiceTools): void {
   app.get('/v1/health', { schema: { summary: 'Whether the daemon answers' } }, async () => ({
     status: 'ok',
   }));
@@ -13,5 +21,6 @@ export function addServiceRoutes(app: FastifyInstance, { version }: ServiceTools
     version,
     node: process.version,
   }));
+  app.get('/v1/paths', { schema: { summary: 'Files and folders that the daemon uses' } }, async () => paths);
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 }

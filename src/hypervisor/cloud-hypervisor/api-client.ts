@@ -1,6 +1,7 @@
 // cloud-hypervisor's API socket. What it answers to a request with secrets in it quotes them, so of that
 // answer only the status is taken; everything else it says is cut and cleaned before anybody sees it.
 import { setTimeout as delay } from 'node:timers/promises';
+import { hideCredentials } from '../../credentials/oem-string.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { requestUnix, type UnixResponse } from '../../system/unix-http.js';
 
@@ -13,6 +14,9 @@ export type VmmVerb =
   | 'vm.resume'
   | 'vm.power-button'
   | 'vmm.shutdown';
+
+/** Versions and a few sentences of error. */
+const ANSWER_LIMIT_BYTES = 64 * 1024;
 
 /**
  * Sends a VM config that carries secrets.
@@ -63,6 +67,7 @@ export async function waitForApi(
         path: '/api/v1/vmm.ping',
         timeoutMs,
         signal,
+        limitBytes: ANSWER_LIMIT_BYTES,
       });
       const answer = JSON.parse(body.toString('utf8')) as { version?: unknown };
       const version = typeof answer.version === 'string' ? answer.version : 'unknown';
@@ -110,6 +115,7 @@ async function put(
       headers: body === undefined ? {} : { 'content-type': 'application/json' },
       timeoutMs,
       signal,
+      limitBytes: ANSWER_LIMIT_BYTES,
     });
   } catch (error) {
     signal?.throwIfAborted();
@@ -147,7 +153,10 @@ function refused(vm: string, verb: string, status: number, why: string): Vmsecre
   );
 }
 
-/** cloud-hypervisor answers an error with a JSON array of messages, outermost first. */
+/**
+ * cloud-hypervisor answers an error with a JSON array of messages, outermost first. Those to a request without secrets may
+ * still quote what an earlier one brought.
+ */
 function readMessages(body: Buffer): string {
   let messages: unknown;
   try {
@@ -156,6 +165,6 @@ function readMessages(body: Buffer): string {
     return 'no reason given';
   }
   const texts = (Array.isArray(messages) ? messages : []).filter(message => typeof message === 'string');
-  const joined = texts.join(': ').replaceAll(/[^\x20-\x7e]+/g, ' ');
+  const joined = hideCredentials(texts.join(': ')).replaceAll(/[^\x20-\x7e]+/g, ' ');
   return joined === '' ? 'no reason given' : joined.slice(0, 600);
 }

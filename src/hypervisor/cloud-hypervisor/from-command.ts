@@ -5,6 +5,7 @@ import { commandInvalid } from '../../definition/command-error.js';
 import { FLAGS, type Flag } from './flags/flags.js';
 import { memory as memoryTable } from './flags/memory.js';
 import { convertOption } from './option-table.js';
+import { type NumberBudget, newNumberBudget } from './option-values.js';
 import { type ProgramOptions, readProgramOptions } from './program-options.js';
 import { type ReadArguments, readArguments } from './read-arguments.js';
 import type { JsonObject, VmConfig } from './vm-config.js';
@@ -28,11 +29,12 @@ export function convertCommand(argv: readonly string[]): ConvertedCommand {
   requirePayload(args);
   const program = readProgramOptions(args);
   const vmConfig: VmConfig = {};
+  const budget = newNumberBudget();
   for (const [name, flag] of FLAGS) {
     const values = args.given.get(name);
     if (values === undefined || flag.field === undefined) continue;
     if (flag.part === 'payload') vmConfig.payload = { ...vmConfig.payload, [flag.field]: values[0] };
-    else vmConfig[flag.field] = convertFlag(name, flag, values);
+    else vmConfig[flag.field] = convertFlag(name, flag, values, budget);
   }
   joinMemoryZones(vmConfig);
   return { vmConfig, program, ...takeFileDescriptors(vmConfig, args) };
@@ -49,11 +51,16 @@ function requirePayload({ given }: ReadArguments): void {
   );
 }
 
-function convertFlag(name: string, flag: Flag, values: readonly string[]): JsonObject | JsonObject[] | true {
+function convertFlag(
+  name: string,
+  flag: Flag,
+  values: readonly string[],
+  budget: NumberBudget,
+): JsonObject | JsonObject[] | true {
   const { table } = flag;
   if (table === undefined) return true;
-  if (flag.arity === 'many') return values.map(value => convertOption(name, value, table));
-  return convertOption(name, values[0] ?? '', table);
+  if (flag.arity === 'many') return values.map(value => convertOption(name, value, table, budget));
+  return convertOption(name, values[0] ?? '', table, budget);
 }
 
 /** A zone without `mergeable` has the memory's; `size` is a field that the memory must have. */

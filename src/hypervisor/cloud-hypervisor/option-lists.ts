@@ -2,14 +2,11 @@
 
 import { type Bits, maximum, readFitting, readUnsigned, toJson } from './option-numbers.js';
 import { removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
-import type { ValueKind } from './option-values.js';
+import type { NumberBudget, ValueKind } from './option-values.js';
 import type { JsonObject } from './vm-config.js';
 
-/** Ours, not the program's: [0-99999999999] would fill its memory and ours. */
-const LONGEST_LIST = 65_536;
-
 /** Numbers and ranges, `[0,2-4]`; the outer brackets may be left out. `fit` is checked against each number. */
-function readIntegers(raw: string, fit: Bits): bigint[] | undefined {
+function readIntegers(raw: string, fit: Bits, budget: NumberBudget): bigint[] | undefined {
   const numbers: bigint[] = [];
   for (const range of trimOuterBrackets(raw).split(',')) {
     const ends = range.split('-').map(readUnsigned);
@@ -17,34 +14,41 @@ function readIntegers(raw: string, fit: Bits): bigint[] | undefined {
     const last = ends.length === 1 ? first : ends[1];
     if (first === undefined || last === undefined || ends.length > 2) return undefined;
     if (ends.length === 2 && first >= last) return undefined;
-    if (last > maximum(fit) || last - first >= BigInt(LONGEST_LIST - numbers.length)) return undefined;
+    if (last > maximum(fit) || last - first >= BigInt(budget.left)) return undefined;
+    budget.left -= Number(last - first) + 1;
     for (let number = first; number <= last; number++) numbers.push(number);
   }
   return numbers;
 }
 
-const EXPECTED_INTEGERS = 'numbers and ranges, such as [0,2-4]';
+const LIMIT = '65,536 numbers in all lists of a command together';
+const EXPECTED_INTEGERS = `numbers and ranges such as [0,2-4], ${LIMIT}`;
 
 /** `wrap` is for lists that the program reads as 64 bits and then cuts, so that 65536 becomes 0. */
 export function integerList(fit: Bits, wrap: Bits = fit): ValueKind {
   return {
     expected: EXPECTED_INTEGERS,
-    parse: raw => readIntegers(raw, fit)?.map(number => toJson(BigInt.asUintN(wrap, number))),
+    parse: (raw, budget) =>
+      readIntegers(raw, fit, budget)?.map(number => toJson(BigInt.asUintN(wrap, number))),
   };
 }
 
 /** `[KEY@VALUE,…]`, each pair made into an object. */
-function pairs(read: (key: string, value: string) => JsonObject | undefined, expected: string): ValueKind {
+function pairs(
+  read: (key: string, value: string, budget: NumberBudget) => JsonObject | undefined,
+  expected: string,
+): ValueKind {
   return {
     expected,
-    parse: raw => {
+    parse: (raw, budget) => {
       if (raw.length < 2 || !raw.startsWith('[') || !raw.endsWith(']')) return undefined;
       const objects: JsonObject[] = [];
       const written = splitAtCommas(raw.slice(1, -1));
       if (written === undefined) return undefined;
       for (const pair of written) {
         const ends = splitOutsideQuotes(pair, '@');
-        const object = ends.length === 2 ? read(removeQuotes(ends[0] ?? ''), ends[1] ?? '') : undefined;
+        const object =
+          ends.length === 2 ? read(removeQuotes(ends[0] ?? ''), ends[1] ?? '', budget) : undefined;
         if (object === undefined) return undefined;
         objects.push(object);
       }
@@ -66,13 +70,13 @@ function splitOutsideQuotes(value: string, separator: string): string[] {
 
 /** `[0@[0-3],1@2]`: each vCPU or queue with its host CPUs. */
 export function affinity(field: string, bits: Bits): ValueKind {
-  return pairs((key, value) => {
+  return pairs((key, value, budget) => {
     const index = readFitting(key, bits);
-    const hostCpus = readIntegers(value, 64)?.map(toJson);
+    const hostCpus = readIntegers(value, 64, budget)?.map(toJson);
     return index === undefined || hostCpus === undefined
       ? undefined
       : { [field]: index, host_cpus: hostCpus };
-  }, 'pairs of an index and its host CPUs, such as [0@[0-3],1@[4]]');
+  }, `pairs of an index and its host CPUs such as [0@[0-3],1@[4]], ${LIMIT}`);
 }
 
 /** `[1@20]`: each NUMA node with its distance, cut to 32 and 8 bits by the program. */

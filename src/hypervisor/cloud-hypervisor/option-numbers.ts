@@ -34,12 +34,14 @@ export function unsigned(bits: Bits): ValueKind {
 
 export const signed32: ValueKind = {
   expected: 'a whole number',
-  parse: raw => {
-    const digits = removeQuotes(raw);
-    const value = Number(digits);
-    return /^[+-]?[0-9]+$/.test(digits) && value === (value | 0) ? value : undefined;
-  },
+  parse: readSigned32,
 };
+
+export function readSigned32(raw: string): number | undefined {
+  const digits = removeQuotes(raw);
+  const value = Number(digits);
+  return /^[+-]?[0-9]+$/.test(digits) && value === (value | 0) ? value : undefined;
+}
 
 const SIZE_SHIFT: Readonly<Record<string, bigint>> = { K: 10n, M: 20n, G: 30n };
 
@@ -48,7 +50,7 @@ export const size: ValueKind = {
   expected: 'a number of bytes, or one with K, M or G',
   parse: raw => {
     const trimmed = trimBlanks(removeQuotes(raw));
-    const value = readUnsigned(trimmed.replace(/[KMG]+$/, ''));
+    const value = readUnsigned(trimmed.replace(/(?<![KMG])[KMG]+$/, ''));
     if (value === undefined) return undefined;
     return toJson(BigInt.asUintN(64, value << (SIZE_SHIFT[trimmed.at(-1) ?? ''] ?? 0n)));
   },

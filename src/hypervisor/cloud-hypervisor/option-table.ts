@@ -2,7 +2,7 @@
 
 import { commandInvalid, quoteValue } from '../../definition/command-error.js';
 import { parseOptionString } from './option-string.js';
-import type { ValueKind } from './option-values.js';
+import { newNumberBudget, type ValueKind } from './option-values.js';
 import type { JsonObject, JsonValue } from './vm-config.js';
 
 export interface KeyRule {
@@ -40,13 +40,20 @@ export interface OptionTable {
   readonly build?: (option: ReadOption) => JsonObject;
 }
 
-/** Converts one option string; `flag` is for the errors. */
-export function convertOption(flag: string, optionString: string, table: OptionTable): JsonObject {
+/** Converts one option string; `flag` is for the errors, `budget` is shared by the options of a command. */
+export function convertOption(
+  flag: string,
+  optionString: string,
+  table: OptionTable,
+  budget = newNumberBudget(),
+): JsonObject {
   const given = parseOptionString(flag, optionString, table.keys, table.otherBuilds);
   const fields: JsonObject = {};
   const values: JsonObject = {};
   for (const [key, rule] of Object.entries(table.keys)) {
-    const value = readKey(flag, key, rule, given) ?? rule.fallback;
+    const raw = rawValue(flag, key, rule, given);
+    const value = raw === undefined ? rule.fallback : rule.value.parse(raw, budget);
+    if (value === undefined && raw !== undefined) throw badValue(flag, key, raw, rule.value);
     if (value === undefined) continue;
     values[key] = value;
     if (rule.field !== null && !(rule.omitFalse && value === false)) fields[rule.field ?? key] = value;
@@ -58,21 +65,22 @@ export function convertOption(flag: string, optionString: string, table: OptionT
 }
 
 /** An empty value counts as a missing key, as in the program. */
-function readKey(
+function rawValue(
   flag: string,
   key: string,
   rule: KeyRule,
   given: ReadonlyMap<string, string>,
-): JsonValue | undefined {
+): string | undefined {
   const raw = given.get(key);
   if (raw === undefined || raw === '') {
     if (rule.required) throw commandInvalid(`${flag}: "${key}=" is missing.`, { flag, key });
     return undefined;
   }
-  if (rule.ignoredWith !== undefined && given.get(rule.ignoredWith)) return undefined;
-  const value = rule.value.parse(raw);
-  if (value !== undefined) return value;
-  throw commandInvalid(`${flag}: ${key}=${quoteValue(raw)} is not valid: it takes ${rule.value.expected}.`, {
+  return rule.ignoredWith !== undefined && given.get(rule.ignoredWith) ? undefined : raw;
+}
+
+function badValue(flag: string, key: string, raw: string, { expected }: ValueKind): Error {
+  return commandInvalid(`${flag}: ${key}=${quoteValue(raw)} is not valid: it takes ${expected}.`, {
     flag,
     key,
     value: raw,

@@ -7,8 +7,18 @@ export interface ValueKind {
   /** Ends the sentence "it takes …". */
   readonly expected: string;
   /** Reads a raw value, trimmed, not empty, its quotes kept; undefined refuses it. */
-  readonly parse: (raw: string) => JsonValue | undefined;
+  readonly parse: (raw: string, budget: NumberBudget) => JsonValue | undefined;
 }
+
+/** How many numbers the lists and ranges of one command may still become. */
+export interface NumberBudget {
+  left: number;
+}
+
+/** Ours, not the program's: [0-99999999999] would fill its memory and ours, and so would many [0-65535]. */
+const MOST_NUMBERS = 65_536;
+
+export const newNumberBudget = (): NumberBudget => ({ left: MOST_NUMBERS });
 
 export const text: ValueKind = { expected: 'any text', parse: removeQuotes };
 

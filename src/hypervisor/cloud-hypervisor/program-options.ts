@@ -1,7 +1,7 @@
 // The options that belong to the program rather than the VM: read from a command line, and written back.
 
 import { commandInvalid, quoteValue } from '../../definition/command-error.js';
-import { signed32 } from './option-numbers.js';
+import { readSigned32 } from './option-numbers.js';
 import { addQuotes, parseOptionString, removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
 import type { ReadArguments } from './read-arguments.js';
 
@@ -74,7 +74,7 @@ function readApiSocket(value: string | undefined): { path?: string; isDescriptor
   }
   const descriptor = keys.get('fd');
   if (descriptor) {
-    if (signed32.parse(descriptor) === undefined) throw badDescriptor('--api-socket', descriptor);
+    if (readSigned32(descriptor) === undefined) throw badDescriptor('--api-socket', descriptor);
     return { isDescriptor: true };
   }
   const path = keys.get('path');
@@ -87,7 +87,7 @@ function readEventMonitor(value: string | undefined): { value?: string; isDescri
   const keys = parseOptionString(flag, value, { path: {}, fd: {} });
   const descriptor = keys.get('fd');
   if (descriptor !== undefined) {
-    if (signed32.parse(descriptor) === undefined) throw badDescriptor(flag, descriptor);
+    if (readSigned32(descriptor) === undefined) throw badDescriptor(flag, descriptor);
     return { value, isDescriptor: true };
   }
   if (!keys.get('path')) throw commandInvalid(`${flag}: "path=" or "fd=" is missing.`, { flag });

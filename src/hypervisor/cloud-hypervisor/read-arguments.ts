@@ -19,7 +19,7 @@ interface OpenFlag {
 }
 
 export function readArguments(argv: readonly string[]): ReadArguments {
-  const given = new Map<string, readonly string[]>();
+  const given = new Map<string, string[]>();
   let verbosity = 0;
   let open: OpenFlag | undefined;
   const words = dropProgramPath(argv);
@@ -50,7 +50,7 @@ export function dropProgramPath(argv: readonly string[]): readonly string[] {
 }
 
 /** A value in `--opt=value` is the only one: words after it belong to nothing. */
-function openFlag(word: string, given: Map<string, readonly string[]>): OpenFlag | undefined {
+function openFlag(word: string, given: Map<string, string[]>): OpenFlag | undefined {
   const equals = word.indexOf('=');
   const name = equals < 0 ? word : word.slice(0, equals);
   const flag = FLAGS.get(name);
@@ -68,7 +68,7 @@ function takesAnother({ flag, values }: OpenFlag): boolean {
   return flag.arity === 'many' || (flag.arity !== 'none' && values.length === 0);
 }
 
-function close(open: OpenFlag | undefined, given: Map<string, readonly string[]>): void {
+function close(open: OpenFlag | undefined, given: Map<string, string[]>): void {
   if (open === undefined) return;
   const { name, flag, values } = open;
   if (values.length === 0 && (flag.arity === 'one' || flag.arity === 'many')) {
@@ -87,7 +87,9 @@ function close(open: OpenFlag | undefined, given: Map<string, readonly string[]>
       },
     );
   }
-  given.set(name, [...(given.get(name) ?? []), ...values]);
+  const earlier = given.get(name);
+  if (earlier === undefined) given.set(name, values);
+  else for (const value of values) earlier.push(value);
 }
 
 function countVerbosity(word: string): number {

@@ -27,7 +27,7 @@ export function buildCommandLine(argv: readonly string[], oemStrings: readonly s
     );
   });
   const commandLine = mergeOemStrings(argv, oemStrings);
-  const longest = Math.max(0, ...commandLine.map(argument => Buffer.byteLength(argument)));
+  const longest = commandLine.reduce((most, argument) => Math.max(most, Buffer.byteLength(argument)), 0);
   if (longest > LONGEST_ARGUMENT_BYTES) {
     throw commandInvalid(
       `An argument of ${longest} bytes is too long: the kernel allows ${LONGEST_ARGUMENT_BYTES}. ${USE_API}`,

@@ -26,12 +26,13 @@ export interface VmConfig extends JsonObject {
 const BIGINT_MARK = '\u0000bigint:';
 
 /** Writes a VM config as JSON with every digit of its numbers; `JSON.stringify` throws on a bigint. */
-export function stringifyVmConfig(vmConfig: JsonObject): string {
+export function stringifyVmConfig(vmConfig: JsonObject, indent = 0): string {
   let hasBigint = false;
-  const json = JSON.stringify(vmConfig, (_key, value: unknown) => {
+  const markBigint = (_key: string, value: unknown) => {
     if (typeof value !== 'bigint') return value;
     hasBigint = true;
     return `${BIGINT_MARK}${value}`;
-  });
+  };
+  const json = JSON.stringify(vmConfig, markBigint, indent);
   return hasBigint ? json.replaceAll(/"\\u0000bigint:(-?\d+)"/g, '$1') : json;
 }

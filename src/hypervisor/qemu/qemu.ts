@@ -103,8 +103,7 @@ async function connect(
 ): Promise<VmmControl> {
   // The signal is for connecting only: a client made with it would close when the start is over.
   const probe = await connectQmp(socketPath, { timeoutMs, signal });
-  const version = await readVersion(probe);
-  probe.close();
+  const version = await readVersion(probe).finally(() => probe.close());
   const call = async (command: string) => {
     // QMP serves one client at a time; a connection held open would keep the operator's own tools out.
     const client = await connectQmp(socketPath, { timeoutMs: CALL_TIMEOUT_MS });
@@ -130,10 +129,12 @@ async function connect(
   };
 }
 
+/** A QEMU that was taken over may answer with anything. */
 async function readVersion(client: QmpClient): Promise<string> {
-  const answer = (await client.execute('query-version')) as {
-    qemu?: { major?: number; minor?: number; micro?: number };
-  };
-  const { major = 0, minor = 0, micro = 0 } = answer.qemu ?? {};
-  return `${major}.${minor}.${micro}`;
+  const answer = (await client.execute('query-version')) as
+    | { qemu?: Record<string, unknown> }
+    | null
+    | undefined;
+  const parts = ['major', 'minor', 'micro'].map(name => answer?.qemu?.[name]);
+  return parts.every(Number.isSafeInteger) ? parts.join('.') : 'unknown';
 }

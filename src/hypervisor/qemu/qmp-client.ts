@@ -130,7 +130,9 @@ export class QmpClient {
   }
 
   #read(text: string): void {
-    const lines = (this.#unread + text).split('\n');
+    // What was read before is not searched again: a line that comes byte by byte costs no more than another.
+    const lines = text.split('\n');
+    lines[0] = this.#unread + lines[0];
     this.#unread = lines.pop() ?? '';
     const tooLong = [...lines, this.#unread].some(line => line.length > MAX_LINE_BYTES);
     if (tooLong || !lines.every(line => this.#take(line))) {
@@ -148,7 +150,7 @@ export class QmpClient {
     if (typeof message.event === 'string') {
       this.#options.onEvent?.({ event: message.event, data: message.data });
     }
-    const waiting = this.#waiting.get(Number(message.id));
+    const waiting = typeof message.id === 'number' ? this.#waiting.get(message.id) : undefined;
     if (waiting && 'error' in message)
       waiting.reject(
         new VmsecretdError('vmm_refused', `QEMU refused ${waiting.command}: ${describe(message.error)}`, {
@@ -176,11 +178,11 @@ function parseObject(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** QEMU's error text, short and without control characters. */
+/** QEMU's error text, short and printable. */
 function describe(error: unknown): string {
-  const text =
-    typeof error === 'object' && error !== null && 'desc' in error ? String(error.desc) : 'no reason given';
-  return text.replace(/\p{Cc}/gu, ' ').slice(0, 200);
+  const desc = typeof error === 'object' && error !== null && 'desc' in error ? error.desc : undefined;
+  if (typeof desc !== 'string') return 'no reason given';
+  return desc.slice(0, 200).replace(/[^\x20-\x7e]/g, ' ');
 }
 
 function refused(message: string): VmsecretdError {

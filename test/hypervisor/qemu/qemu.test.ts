@@ -12,7 +12,7 @@ import { makeFifos, writeFifo } from '../../../src/hypervisor/qemu/fifo-delivery
 import { createQemu } from '../../../src/hypervisor/qemu/qemu.js';
 import { qemuArguments } from '../../../src/hypervisor/qemu/qemu-arguments.js';
 import { connectQmp } from '../../../src/hypervisor/qemu/qmp-client.js';
-import { vmPaths } from '../../../src/wiring.js';
+import { vmPaths } from '../../../src/vm/vm-paths.js';
 import { decodeOemStrings, oemStringsOf } from '../../guests/pvh/decode-oem-strings.js';
 import { type AfterPrinting, buildPvhGuest, END_OF_OEM_STRINGS } from '../../guests/pvh/pvh-guest.js';
 import { whyNotOnPath } from '../../setup/programs.js';

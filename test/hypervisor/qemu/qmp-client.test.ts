@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
+import { createQemu } from '../../../src/hypervisor/qemu/qemu.js';
 import { connectQmp, type QmpEvent } from '../../../src/hypervisor/qemu/qmp-client.js';
 import { socketFolder } from '../../setup/socket-folder.js';
 
@@ -96,10 +97,44 @@ for (const [what, answer] of [
   ['closes', null],
   ['sends something that is no JSON', 'nonsense'],
   ['sends a line over 1 MiB', `{"return": "${'x'.repeat(1024 * 1024)}"}`],
+  ['sends a flood without a line ending', `${'x'.repeat(64 * 1024 * 1024)}`],
 ] as const) {
   test(`gives a command up when QEMU ${what}`, async t => {
     const qmp = await connectQmp(await listen(t, () => answer), { timeoutMs: 5000 });
     await t.rejects(qmp.execute('stop'), { code: 'vmm_refused', message: /before it answered stop/ });
     await qmp.closed;
+  });
+}
+
+for (const answer of [
+  '{"id": {"toString": 1, "valueOf": 1}, "error": {}}',
+  '{"id": [[1]], "return": {}}',
+  '{"error": {"desc": {"toString": 1, "valueOf": 1}}, "id": ID}',
+  '{"error": "\\u001b[2J", "id": ID}',
+  '{"error": null, "id": ID}',
+  '{"__proto__": {"event": "STOP"}, "id": null}',
+  '[]',
+]) {
+  test(`survives ${answer}`, async t => {
+    const path = await listen(
+      t,
+      ({ id }) => `${answer.replace('ID', `${id}`)}\n{"error": {"desc": "no"}, "id": ${id}}`,
+    );
+    const qmp = await connectQmp(path, { timeoutMs: 5000 });
+    await t.rejects(qmp.execute('stop'), { code: 'vmm_refused', message: /^QEMU refused stop: [ -~]+$/ });
+    qmp.close();
+  });
+}
+
+for (const version of [
+  'null',
+  '7',
+  '{"qemu": null}',
+  '{"qemu": {"major": "7\\n", "minor": [1], "micro": {}}}',
+]) {
+  test(`calls a version unknown that is ${version}`, async t => {
+    const path = await listen(t, ({ id }) => `{"return": ${version}, "id": ${id}}`);
+    const qemu = createQemu(async () => '');
+    t.match(await qemu.connect('web', path, AbortSignal.timeout(5000)), { version: 'unknown' });
   });
 }

@@ -1,5 +1,6 @@
 // --cpus
 
+import { quoteValue } from '../../../definition/command-error.js';
 import { affinity, textList } from '../option-lists.js';
 import { cpuTopology, unsigned } from '../option-numbers.js';
 import type { OptionTable, ReadOption } from '../option-table.js';
@@ -29,7 +30,8 @@ function buildCpus({ fields, values, fail }: ReadOption): JsonObject {
   if (values.features === undefined) return fields;
   const features: JsonObject = {};
   for (const feature of values.features as string[]) {
-    if (!FEATURES.includes(feature)) fail(`there is no CPU feature "${feature}", only amx.`, 'features');
+    if (!FEATURES.includes(feature))
+      fail(`there is no CPU feature ${quoteValue(feature)}, only amx.`, 'features');
     features[feature] = true;
   }
   return { ...fields, features };

@@ -2,7 +2,8 @@
 
 import { quoteValue } from '../../../definition/command-error.js';
 import { integerList } from '../option-lists.js';
-import { unsigned } from '../option-numbers.js';
+import { readFitting } from '../option-numbers.js';
+import { removeQuotes } from '../option-string.js';
 import type { OptionTable, ReadOption } from '../option-table.js';
 import { nameTable, text } from '../option-values.js';
 import type { JsonObject, JsonValue } from '../vm-config.js';
@@ -91,5 +92,5 @@ function buildGenericVhostUser({ fields, values, fail }: ReadOption): JsonObject
 }
 
 function readNumber(name: string): JsonValue | undefined {
-  return /^[1-9]/.test(name) ? unsigned(32).parse(name) : undefined;
+  return /^[1-9]/.test(name) ? readFitting(removeQuotes(name), 32) : undefined;
 }

@@ -17,7 +17,7 @@ export const RATE_LIMITER_KEYS: Readonly<Record<string, KeyRule>> = {
 };
 
 /** A bucket needs a size and a refill time; the program drops one that lacks either, without a word. */
-export function buildRateLimiter(values: JsonObject): JsonObject | undefined {
+function buildRateLimiter(values: JsonObject): JsonObject | undefined {
   const bandwidth = buildBucket(values, 'bw');
   const ops = buildBucket(values, 'ops');
   if (bandwidth === undefined && ops === undefined) return undefined;

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { test } from 'tap';
-import { runAs } from '../../src/supervisor/run-as.js';
+import { runAs } from '../../src/system/run-as.js';
 import { resolveUser } from '../../src/system/users.js';
 import { whyNotRoot } from '../setup/programs.js';
 

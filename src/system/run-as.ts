@@ -1,10 +1,10 @@
 // Runs a command as another user, without new privileges and without core dumps.
 import { execa } from 'execa';
-import type { UserIds } from '../system/users.js';
+import type { UserIds } from './users.js';
 
 /**
  * By setpriv, since Node's own uid and gid options drop the supplementary groups (kvm!) and know no no-new-privs;
- * by prlimit, since a core dump of a VMM has the guest's secrets in it.
+ * by prlimit, since a core dump of a VMM or a deliverer has secrets in it.
  */
 export function runAs(
   ids: UserIds | undefined,

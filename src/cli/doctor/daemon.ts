@@ -1,0 +1,16 @@
+// Whether the daemon answers, and is of this version.
+import { CliError, type Client } from '../client.js';
+import { type Finding, fine, warning, wrong } from './finding.js';
+
+export async function checkDaemon(client: Client, version: string): Promise<Finding> {
+  try {
+    const answer = (await client.call('GET', '/v1/version')) as { version: string };
+    const detail = `version ${answer.version} answers at ${client.socketPath}`;
+    return answer.version === version
+      ? fine('daemon', detail)
+      : warning('daemon', `${detail}, and this program is ${version}`, 'systemctl restart vmsecretd');
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    return wrong('daemon', error.message, 'docs/systemd.md says how it is started');
+  }
+}

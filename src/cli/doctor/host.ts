@@ -1,0 +1,90 @@
+// Whether the host can run the VMs it has: the hypervisors' programs, /dev/kvm, and what happens to memory.
+import { access, constants, readFile } from 'node:fs/promises';
+import type { Config } from '../../config.js';
+import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { readMajorVersion } from '../../hypervisor/cloud-hypervisor/version.js';
+import { findProgram } from '../../system/find-program.js';
+import { type Finding, fine, warning, wrong } from './finding.js';
+
+/** What is measured; older ones may lack options. */
+const REFERENCE_VERSION = 53;
+const INSTALL = 'install cloud-hypervisor, or set hypervisors.cloud-hypervisor.path in config.json';
+
+export interface HypervisorFacts {
+  config: Config;
+  searchPath: string;
+  kvmPath: string;
+  /** Hypervisors of the definitions there are. */
+  wanted: readonly string[];
+}
+
+/** What no definition wants need not be there; where there is none, one hypervisor is enough. */
+export async function checkHypervisors(facts: HypervisorFacts): Promise<Finding[]> {
+  const { config, searchPath, kvmPath, wanted } = facts;
+  const names = {
+    cloudHypervisor: config.hypervisors?.['cloud-hypervisor']?.path ?? 'cloud-hypervisor',
+    qemu: config.hypervisors?.qemu?.path ?? 'qemu-system-x86_64',
+  };
+  const cloudHypervisor = await findProgram(names.cloudHypervisor, searchPath);
+  const qemu = await findProgram(names.qemu, searchPath);
+  if (wanted.length === 0 && cloudHypervisor === undefined && qemu === undefined)
+    return [wrong('hypervisor', `there is neither ${names.cloudHypervisor} nor ${names.qemu}`, INSTALL)];
+  const findings: Finding[] = [];
+  if (cloudHypervisor !== undefined) findings.push(await checkVersion(cloudHypervisor));
+  else if (wanted.includes('cloud-hypervisor'))
+    findings.push(wrong('hypervisor', `there is no program ${names.cloudHypervisor}`, INSTALL));
+  if (qemu !== undefined) findings.push(fine('hypervisor', qemu));
+  else if (wanted.includes('qemu'))
+    findings.push(
+      warning(
+        'hypervisor',
+        `there is no program ${names.qemu}`,
+        'install it, unless every definition for qemu names its own program',
+      ),
+    );
+  if (wanted.includes('cloud-hypervisor')) findings.push(await checkKvm(kvmPath));
+  return findings;
+}
+
+async function checkVersion(program: string): Promise<Finding> {
+  const check = 'hypervisor';
+  try {
+    const version = await readMajorVersion(program);
+    if (version >= REFERENCE_VERSION) return fine(check, `${program}, version ${version}`);
+    return warning(check, `${program} is version ${version}`, `upgrade to ${REFERENCE_VERSION} or later`);
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    return wrong(check, error.message, INSTALL);
+  }
+}
+
+async function checkKvm(path: string): Promise<Finding> {
+  try {
+    await access(path, constants.R_OK | constants.W_OK);
+    return fine('kvm', path);
+  } catch (error) {
+    return systemErrorCode(error) === 'ENOENT'
+      ? wrong(
+          'kvm',
+          `${path} does not exist`,
+          'enable virtualisation and load kvm_intel or kvm_amd; QEMU does without',
+        )
+      : warning('kvm', `${path} is closed to this user`, "add the VMM's user to the group kvm");
+  }
+}
+
+/** @param swapsPath /proc/swaps: a line of headings, then one for each swap area */
+export async function checkSwap(swapsPath: string): Promise<Finding> {
+  const text = await readFile(swapsPath, 'utf8').catch(() => '');
+  const areas = text
+    .trim()
+    .split('\n')
+    .slice(1)
+    .map(line => line.split(/\s/)[0]);
+  if (areas.length === 0) return fine('swap', 'there is none');
+  return warning(
+    'swap',
+    `the memory of VMs, and the secrets in it, may be written to ${areas.join(', ')}`,
+    'encrypt swap, or give VMs --memory hugepages=on',
+  );
+}

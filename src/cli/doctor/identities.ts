@@ -1,0 +1,61 @@
+// Whether the configuration is valid, and its identity files are there and closed to others.
+import { closeSync } from 'node:fs';
+import { access, constants, stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { type Config, loadConfig } from '../../config.js';
+import { SSH_HOST_KEYS } from '../../default-identities.js';
+import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { openTrustedPlace, UntrustedPathError } from '../../system/trusted-path.js';
+import { type Finding, fine, warning, wrong } from './finding.js';
+
+export async function readConfig(path: string): Promise<{ config: Config; findings: Finding[] }> {
+  try {
+    return { config: await loadConfig(path), findings: [fine('configuration', path)] };
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    return { config: {}, findings: [wrong('configuration', error.message, `correct ${path}`)] };
+  }
+}
+
+/** Of the default keys a host has one, or both: one that is not there is no fault. */
+export async function checkIdentities(
+  identities: readonly string[],
+  passphraseFiles: readonly string[],
+): Promise<Finding[]> {
+  const there = await Promise.all(identities.map(isThere));
+  const named = identities.filter((path, index) => there[index] || !SSH_HOST_KEYS.includes(path));
+  const findings = await Promise.all([
+    ...named.map(path => checkKeyFile('identity', path)),
+    ...passphraseFiles.map(path => checkKeyFile('passphrase file', path)),
+  ]);
+  if (there.includes(true)) return findings;
+  const mend = 'ssh-keygen -A, or age-keygen -o FILE and FILE in identities of config.json';
+  return [...findings, warning('identity', 'there is none, so that no age file opens', mend)];
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    error => systemErrorCode(error) !== 'ENOENT',
+  );
+}
+
+async function checkKeyFile(check: string, path: string): Promise<Finding> {
+  try {
+    const { mode } = await stat(path);
+    if ((mode & 0o007) !== 0) {
+      const shown = (mode & 0o777).toString(8);
+      return wrong(check, `${path} is open to everybody (mode ${shown})`, `chmod 600 ${path}`);
+    }
+    await access(path, constants.R_OK);
+    if (process.geteuid?.() === 0) closeSync(openTrustedPlace(resolve(path), 'root'));
+    return fine(check, path);
+  } catch (error) {
+    if (error instanceof UntrustedPathError) return wrong(check, `${path} is refused`, error.message);
+    const code = systemErrorCode(error) ?? 'unknown error';
+    if (code === 'ENOENT')
+      return wrong(check, `${path} does not exist`, 'create it, or correct its path in config.json');
+    const mend = 'run vmsecretctl doctor as the user of the daemon';
+    return warning(check, `${path} cannot be read (${code})`, mend);
+  }
+}

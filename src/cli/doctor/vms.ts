@@ -1,0 +1,42 @@
+// What the daemon itself knows of each VM: whether it would start, and what deserves a look.
+import type { CheckReport } from '../../vm/check-vm.js';
+import { EXPOSED, type VmView } from '../../vm/vm.js';
+import { CliError, type Client } from '../client.js';
+import { vmPath } from '../context.js';
+import { type Finding, fine, warning, wrong } from './finding.js';
+
+export async function checkVms(client: Client, vms: readonly VmView[]): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  // One after the other: a check decrypts, which takes a process of its own.
+  for (const vm of vms) findings.push(...noteworthy(vm), ...(await checkStart(client, vm)));
+  return findings;
+}
+
+function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
+  const check = `VM ${name}`;
+  return [
+    ...(exposed
+      ? [warning(check, EXPOSED, 'take "delivery": "cmdline" out of its definition, unless it is meant so')]
+      : []),
+    ...(outdated.length > 0
+      ? [warning(check, `runs with what is outdated: ${outdated.join(', ')}`, `vmsecretctl restart ${name}`)]
+      : []),
+    ...(problem === null ? [] : [wrong(check, problem.detail, `docs/errors.md, ${problem.code}`)]),
+  ];
+}
+
+async function checkStart(client: Client, { name, pid }: VmView): Promise<Finding[]> {
+  const check = `VM ${name}`;
+  try {
+    const { checks } = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
+    const failed = checks.filter(({ ok, name: item }) => !ok && !(item === 'host' && pid !== null));
+    if (failed.length > 0)
+      return failed.map(({ detail, code }) => wrong(check, detail, `docs/errors.md, ${code}`));
+    const notes = checks.filter(({ name: item }) => item === 'note');
+    if (notes.length === 0) return [fine(check, 'would start')];
+    return notes.map(({ detail }) => warning(check, detail, 'docs/compatibility.md and docs/secrets.md'));
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    return [wrong(check, error.message, 'docs/errors.md')];
+  }
+}

@@ -1,0 +1,48 @@
+// The flags of vmsecretd, to be run, and to be described: its man page is made of them.
+import { Command } from 'commander';
+import { addExamples, type Examples } from './examples.js';
+import { readVersion } from './version.js';
+
+export const EXIT = { failed: 1, usedWrongly: 2 } as const;
+
+export interface Flags {
+  config?: string;
+  runtimeDirectory?: string;
+  stateDirectory?: string;
+  definitions?: string;
+}
+
+export interface DaemonActions {
+  run(flags: Flags): Promise<void>;
+  check(files: string[], flags: Flags): Promise<void>;
+}
+
+export const DAEMON_EXAMPLES: Examples = {
+  vmsecretd: [
+    ['vmsecretd', 'the daemon in the foreground, with the default folders'],
+    ['vmsecretd --runtime-directory /tmp/vms', 'a second one beside it'],
+  ],
+  check: [
+    ['vmsecretd check web.json', 'is this definition valid?'],
+    ['vmsecretd --config config.json check', 'is this configuration?'],
+  ],
+};
+
+export function buildDaemonProgram({ run, check }: DaemonActions): Command {
+  const program = new Command('vmsecretd')
+    .description('Starts cloud-hypervisor VMs with their secrets')
+    .version(readVersion())
+    .exitOverride(error => process.exit(error.exitCode === 0 ? 0 : EXIT.usedWrongly))
+    .option('--config <file>', 'configuration (config.json)')
+    .option('--runtime-directory <dir>', 'sockets and state of this boot')
+    .option('--state-directory <dir>', 'definitions kept by PUT')
+    .option('--definitions <dir>', 'definition files, one a VM')
+    .action((flags: Flags) => run(flags));
+  program
+    .command('check')
+    .description('validate definition files, and the configuration that --config names, without a daemon')
+    .argument('[file...]', 'definition files, NAME.json')
+    .action((files: string[]) => check(files, program.opts()));
+  addExamples(program, DAEMON_EXAMPLES);
+  return program;
+}

@@ -1,0 +1,53 @@
+// What openapi.json says that the routes themselves do not: what each gives that is not validated JSON, and its problems.
+import type { FastifySchema, RouteOptions } from 'fastify';
+import { ERROR_TABLE } from '../errors.js';
+import { PROBLEM_TYPE } from './problem.js';
+import { ProblemSchema, VmSchema } from './schemas.js';
+
+const answer = (description: string, type: string, schema: object = { type: 'string' }) => ({
+  description,
+  content: { [type]: { schema } },
+});
+const AnyJson = answer('Done', 'application/json', { type: 'object', additionalProperties: true });
+const VmJson = answer('The VM', 'application/json', VmSchema);
+const NOTHING = { 204: { type: 'null', description: 'Done' } };
+
+const ANSWERS: Readonly<Record<string, object>> = {
+  'PUT /v1/vms/:name': { 200: VmJson, 201: VmJson },
+  'DELETE /v1/vms/:name': NOTHING,
+  'GET /v1/vms/:name/console': { 200: answer('What it printed', 'application/octet-stream') },
+  'POST /v1/vms/:name/console': NOTHING,
+  'POST /v1/vms/:name/launch': { 200: answer('What to execute', 'text/plain') },
+  'GET /v1/events': { 200: answer('Events', 'text/event-stream') },
+  'GET /metrics': { 200: answer('Metrics', 'text/plain') },
+};
+
+/** Routes that ask a VMM or look for its program, and so may answer with 502 or 504. */
+const ASKS_VMM =
+  /^\/v1\/vms\/:name\/(start|stop|restart|reboot|kill|pause|resume|launch|check|command)$|^\/v1\/reload$/;
+
+const codesOf = (matches: (status: number) => boolean) =>
+  Object.entries(ERROR_TABLE)
+    .filter(([, { status }]) => matches(status))
+    .map(([code]) => code)
+    .join(', ');
+
+const problem = (matches: (status: number) => boolean) =>
+  answer(codesOf(matches), PROBLEM_TYPE, ProblemSchema);
+const REFUSED = { '4XX': problem(status => status < 500) };
+const VMM_FAILED = { 502: problem(status => status === 502), 504: problem(status => status === 504) };
+
+/** For @fastify/swagger. */
+export function describeRoute({
+  schema,
+  url,
+  route,
+}: {
+  schema: FastifySchema;
+  url: string;
+  route: RouteOptions;
+}) {
+  const known = schema.response ?? ANSWERS[`${route.method} ${url}`] ?? { 200: AnyJson };
+  const response = { ...known, ...REFUSED, ...(ASKS_VMM.test(url) ? VMM_FAILED : {}) };
+  return { schema: { ...schema, response }, url };
+}

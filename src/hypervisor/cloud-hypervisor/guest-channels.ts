@@ -1,0 +1,40 @@
+// On which channel the guest of a VM reports, and how its systemd is told of it.
+import { resolve } from 'node:path';
+import { credentialNameOf } from '../../credentials/oem-string.js';
+import type { Definition } from '../../definition/definition.js';
+import { VmsecretdError } from '../../errors.js';
+import type { GuestChannelPlans, PlanContext } from '../hypervisor.js';
+import type { VmConfig } from './vm-config.js';
+
+/** vsock ports, as microvm.nix and docs/receipt.md have them. */
+const NOTIFY_PORT = 8888;
+const RECEIPT_PORT = 8889;
+const NOTIFY_CREDENTIAL = 'vmm.notify_socket';
+
+/** Under a unit the notify socket is the unit's own: microvm.nix feeds systemd from it. */
+export function planGuestChannels(
+  { name: vm, ready }: Definition,
+  { vsock }: VmConfig,
+  { ownsConsole, workingDirectory }: PlanContext,
+): GuestChannelPlans {
+  const wanted = ready === 'receipt' || (ready === 'notify' && ownsConsole);
+  if (!wanted) return {};
+  if (vsock === undefined) {
+    throw new VmsecretdError(
+      'command_invalid',
+      `VM ${vm}: ready "${ready}" needs a channel from the guest: add --vsock cid=3,socket=vsock.sock to the command line`,
+      { details: { vm, flag: '--vsock' } },
+    );
+  }
+  const path = (port: number) => `${resolve(workingDirectory, vsock.socket)}_${port}`;
+  return ready === 'notify'
+    ? { notify: { kind: 'vsock', path: path(NOTIFY_PORT) } }
+    : { receipt: { kind: 'vsock', path: path(RECEIPT_PORT) } };
+}
+
+/** Tells the guest's systemd where to notify, unless the command line does. */
+export function notifyStrings({ notify }: GuestChannelPlans, strings: readonly string[]): string[] {
+  if (notify === undefined || strings.some(string => credentialNameOf(string) === NOTIFY_CREDENTIAL))
+    return [];
+  return [`io.systemd.credential:${NOTIFY_CREDENTIAL}=vsock-stream:2:${NOTIFY_PORT}`];
+}

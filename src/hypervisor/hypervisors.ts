@@ -1,0 +1,28 @@
+// The hypervisors there are, each with the program that the configuration names.
+import { VmsecretdError } from '../errors.js';
+import { findProgram } from '../system/find-program.js';
+import { createCloudHypervisor } from './cloud-hypervisor/cloud-hypervisor.js';
+import type { Hypervisor } from './hypervisor.js';
+import { createQemu } from './qemu/qemu.js';
+
+/** @param path what programs are found by */
+export function createHypervisors(
+  programs: { readonly [kind in Hypervisor['kind']]?: { path?: string } },
+  path: string,
+): Record<Hypervisor['kind'], Hypervisor> {
+  const locate = async (kind: Hypervisor['kind'], name: string): Promise<string> => {
+    const found = await findProgram(name, path);
+    if (found !== undefined) return found;
+    throw new VmsecretdError(
+      'vmm_missing',
+      `${name} is not there or cannot be executed; install ${kind}, or set hypervisors.${kind}.path in config.json`,
+      { details: { path: name } },
+    );
+  };
+  const cloudHypervisor = programs['cloud-hypervisor']?.path ?? 'cloud-hypervisor';
+  const qemu = programs.qemu?.path ?? 'qemu-system-x86_64';
+  return {
+    'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor)),
+    qemu: createQemu(program => locate('qemu', program ?? qemu)),
+  };
+}

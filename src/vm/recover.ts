@@ -1,0 +1,76 @@
+// What a daemon does first: finds what an earlier one started, takes over what runs, ends what nobody knows.
+import { join } from 'node:path';
+import type { Config } from '../config.js';
+import type { Logger } from '../log.js';
+import { resolveUser } from '../system/users.js';
+import { endRecordedVmm } from './adoption.js';
+import { endOrphans, type Orphan } from './orphans.js';
+import { readRecords } from './record.js';
+import { vmPaths } from './vm-paths.js';
+import type { Vms } from './vms.js';
+
+export interface Recovery {
+  vms: Vms;
+  runtimeDirectory: string;
+  /** Of VMMs whose definition names none. */
+  user: Config['user'];
+  logger: Logger;
+}
+
+/** Called once, when the definitions are read and before anything is started or anybody asks. */
+export async function recoverVms(recovery: Recovery): Promise<void> {
+  const orphans = await endOrphans({
+    runtimeDirectory: recovery.runtimeDirectory,
+    uidsOf: name => spawnedUids(name, recovery),
+  });
+  await recallAll(recovery);
+  await adoptAll(recovery);
+  recovery.vms.prune();
+  for (const orphan of orphans) startAgain(orphan, recovery);
+}
+
+/** VMMs whose definition went, or names another supervisor, while there was no daemon stay with who started them. */
+async function recallAll({ vms, runtimeDirectory, logger }: Recovery): Promise<void> {
+  for (const { phase, pid, definition } of await readRecords(join(runtimeDirectory, 'records'))) {
+    const { name } = definition;
+    const isDefined = vms.find(name) !== undefined;
+    if (phase === 'running') vms.recall(definition);
+    // What was being started is started afresh as it is declared now, or not at all.
+    else if (!isDefined) await endRecordedVmm({ paths: vmPaths(runtimeDirectory, name) });
+    if (!isDefined)
+      logger.warn({ vm: name, pid, phase }, 'an earlier daemon started a VM whose definition is gone');
+  }
+}
+
+/** One VMM that cannot be taken over keeps nobody else from being. */
+async function adoptAll({ vms, logger }: Recovery): Promise<void> {
+  await Promise.all(
+    vms.list().map(async vm => {
+      // Not get(): until it is taken over it looks like one that is down, and free for another supervisor.
+      await vms
+        .find(vm.name)
+        ?.lifecycle.adopt()
+        .catch(error => {
+          // Its VMM may live: the next start or stop ends it.
+          vm.fail(error, 'start-failed');
+          logger.error({ vm: vm.name, problem: vm.problem }, 'adoption failed');
+        });
+    }),
+  );
+}
+
+/** Whose VMMs of this VM can be children of an earlier daemon; undefined where systemd runs them. */
+async function spawnedUids(name: string, { vms, user }: Recovery): Promise<Set<number> | undefined> {
+  const definition = vms.find(name)?.vm.definition;
+  if (definition?.supervisor === 'unit') return undefined;
+  const owner = await resolveUser(name, definition?.user ?? user, undefined).catch(() => undefined);
+  return new Set([process.getuid?.() ?? 0, ...(owner === undefined ? [] : [owner.uid])]);
+}
+
+/** As one whose record says `starting`: what was asked for happens, with fresh secrets. */
+function startAgain({ vm: name, pid }: Orphan, { vms, logger }: Recovery): void {
+  logger.warn({ vm: name, pid }, 'ended a VMM that an earlier daemon had spawned and not noted');
+  const found = vms.find(name);
+  // A start that fails is told by the VM's own problem.
+  if (found?.vm.state === 'stopped') found.lifecycle.start().catch(() => {});
+}

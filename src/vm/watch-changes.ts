@@ -1,0 +1,71 @@
+// What VMs were made of is watched: for `outdated`, `onChange`, and VMs that wait for their secrets.
+import type { SupervisorKind } from '../definition/definition.js';
+import { digestDefinition } from '../definition/definition-digest.js';
+import { readDefinitionFile } from '../definition/definitions.js';
+import type { Deliverers } from '../delivery/deliverers.js';
+import type { SourceToDigest } from '../delivery/protocol.js';
+import type { Logger } from '../log.js';
+import { PathWatch } from '../system/path-watch.js';
+import { checkVm } from './check-vm.js';
+import type { VmEvents } from './events.js';
+import { OutdatedWatch } from './outdated.js';
+import { SecretRetry } from './secret-retry.js';
+import type { StartTools } from './start-vm.js';
+import type { Vm } from './vm.js';
+import type { Vms } from './vms.js';
+
+export interface ChangeTools {
+  vms: Vms;
+  events: VmEvents;
+  deliverers: Deliverers;
+  digestKey: string;
+  logger: Logger;
+  reload(): Promise<void>;
+  toolsFor(vm: Vm): StartTools;
+  defaultSupervisor: SupervisorKind;
+}
+
+/** How long digests of all sources may take. */
+const DIGEST_TIMEOUT_MS = 60_000;
+
+/** @returns what ends the watch */
+export function watchChanges(tools: ChangeTools): () => void {
+  const { vms, events, deliverers, digestKey, logger, reload, toolsFor } = tools;
+  const pathWatch = new PathWatch({
+    onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
+  });
+  const shared = {
+    events,
+    findVm: (name: string) => vms.find(name)?.vm,
+    pathWatch,
+    digest: (sources: SourceToDigest[]) =>
+      deliverers.digest(sources, digestKey, AbortSignal.timeout(DIGEST_TIMEOUT_MS)),
+    onProblem: (error: unknown) =>
+      logger.error({ stack: error instanceof Error ? error.stack : typeof error }, 'watching failed'),
+  };
+  const outdated = new OutdatedWatch({
+    ...shared,
+    isStale: definition =>
+      readDefinitionFile(definition.path, {
+        origin: definition.origin,
+        defaultSupervisor: tools.defaultSupervisor,
+        trust: 'root',
+      }).then(
+        onDisk => digestDefinition(onDisk) !== digestDefinition(definition),
+        () => true,
+      ),
+    reload,
+    restart: async vm => {
+      const { ok, checks } = await checkVm(vm, toolsFor(vm));
+      if (ok) return vms.get(vm.name).lifecycle.restart();
+      const failed = checks.filter(check => !check.ok).map(({ name, detail }) => ({ name, detail }));
+      logger.warn({ vm: vm.name, failed }, 'onChange: not restarted, since it would not start again');
+    },
+  });
+  const retry = new SecretRetry({ ...shared, start: vm => vms.get(vm.name).lifecycle.start() });
+  return () => {
+    outdated.close();
+    retry.close();
+    pathWatch.close();
+  };
+}

@@ -1,0 +1,39 @@
+import { chmodSync, chownSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { checkIdentities } from '../../../src/cli/doctor/identities.js';
+import { SSH_HOST_KEYS } from '../../../src/default-identities.js';
+
+t.test('asks for each file that is named, and of the default keys only for those that are there', async t => {
+  const folder = t.testdir({ key: '', open: '', passphrase: '' });
+  const path = (name: string) => join(folder, name);
+  chmodSync(path('key'), 0o600);
+  chmodSync(path('passphrase'), 0o600);
+  chmodSync(path('open'), 0o644);
+  const defaultKey = '/etc/ssh/ssh_host_ed25519_key';
+  t.ok(SSH_HOST_KEYS.includes(defaultKey));
+  const findings = await checkIdentities([path('key'), path('open'), path('absent')], [path('passphrase')]);
+  t.match(findings, [
+    { check: 'identity', level: 'ok' },
+    { check: 'identity', level: 'wrong', mend: `chmod 600 ${path('open')}` },
+    { check: 'identity', level: 'wrong', detail: `${path('absent')} does not exist` },
+    { check: 'passphrase file', level: 'ok' },
+  ]);
+  const withDefaults = await checkIdentities([path('key'), ...SSH_HOST_KEYS], []);
+  t.strictSame(
+    withDefaults.filter(({ level }) => level === 'wrong'),
+    [],
+  );
+});
+
+t.test('warns where there is no identity at all', async t => {
+  t.match(await checkIdentities([], []), [{ level: 'warning', detail: /^there is none/ }]);
+});
+
+const skip = process.getuid?.() === 0 ? false : 'only root gives a file away';
+t.test("refuses, for root, a key that is somebody else's", { skip }, async t => {
+  const folder = t.testdir({ key: '' });
+  chmodSync(join(folder, 'key'), 0o600);
+  chownSync(join(folder, 'key'), 65_534, 65_534);
+  t.match(await checkIdentities([join(folder, 'key')], []), [{ level: 'wrong', mend: /chown root/ }]);
+});

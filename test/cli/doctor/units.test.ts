@@ -1,0 +1,34 @@
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { checkUnits } from '../../../src/cli/doctor/units.js';
+
+const UNITS = ['vmsecretd.service', 'vmsecretd.socket', 'vmsecretd-admin.socket', 'vmsecretd-launch.socket'];
+
+/** A systemctl that knows units in these states. */
+function systemctlWith(t: Test, states: Record<string, string>, exitStatus = 0): string {
+  const lines = Object.entries(states).map(([unit, state]) => `echo '${unit} ${state} enabled'`);
+  const folder = t.testdir({ systemctl: `#!/bin/sh\n${lines.join('\n')}\nexit ${exitStatus}\n` });
+  chmodSync(join(folder, 'systemctl'), 0o755);
+  return join(folder, 'systemctl');
+}
+const enabled = Object.fromEntries([...UNITS, 'microvm@.service'].map(unit => [unit, 'enabled']));
+
+t.test('is content with units that are enabled, and a template that is not', async t => {
+  const found = await checkUnits(systemctlWith(t, { ...enabled, 'microvm@.service': 'disabled' }));
+  t.match(found, [{ level: 'ok' }]);
+});
+
+t.test('names units that are missing, masked or not started with the host', async t => {
+  const { 'vmsecretd.socket': _, ...rest } = enabled;
+  t.match(await checkUnits(systemctlWith(t, rest)), [
+    { level: 'wrong', detail: 'systemd does not know vmsecretd.socket', mend: 'sudo systemd/install.sh' },
+  ]);
+  t.match(await checkUnits(systemctlWith(t, { ...enabled, 'vmsecretd.socket': 'masked' })), [
+    { level: 'wrong', mend: 'systemctl unmask vmsecretd.socket' },
+  ]);
+  t.match(await checkUnits(systemctlWith(t, { ...enabled, 'vmsecretd.service': 'disabled' })), [
+    { level: 'warning', mend: 'systemctl enable vmsecretd.service' },
+  ]);
+  t.match(await checkUnits(systemctlWith(t, {}, 1)), [{ level: 'wrong', detail: /vmsecretd\.service,/ }]);
+});

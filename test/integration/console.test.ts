@@ -1,0 +1,49 @@
+// vmsecretctl console on a terminal: what is typed reaches the guest, Ctrl-] leaves, and operators only look.
+import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
+import { daemonTest, type Rig } from './daemon-test.js';
+import { NO_TERMINAL, RunningCtl } from './running-ctl.js';
+import { defineVm, STAND_IN } from './vmm.js';
+
+const options = { skip: NO_TERMINAL, config: { hypervisors: STAND_IN.hypervisors } };
+
+async function startEchoingVm(rig: Rig): Promise<void> {
+  await defineVm(STAND_IN, rig, 'web', { kernelName: 'echoes-input' });
+  await rig.daemon.act('web', 'start');
+  await rig.daemon.untilConsole('web', END_OF_OEM_STRINGS);
+}
+
+daemonTest('console takes what root types, byte for byte, until Ctrl-]', options, async (t, rig) => {
+  await startEchoingVm(rig);
+  const ctl = new RunningCtl(rig.daemon, ['console', 'web'], { terminal: true });
+  await ctl.untilPrinted('Ctrl-] leaves');
+  await ctl.untilPrinted(END_OF_OEM_STRINGS);
+  ctl.type('root\x03\x1b[A');
+  await ctl.untilPrinted('root\x03\x1b[A');
+  ctl.type('last\x1d');
+  t.equal(await ctl.ended, 0);
+  t.match(await rig.daemon.untilConsole('web', 'last'), 'last', 'what stands before Ctrl-] is typed, too');
+});
+
+daemonTest('console says that the daemon is gone, and gives the terminal back', options, async (t, rig) => {
+  await startEchoingVm(rig);
+  const ctl = new RunningCtl(rig.daemon, ['console', 'web', ';', 'stty', '-a'], { terminal: true });
+  await ctl.untilPrinted(END_OF_OEM_STRINGS);
+  await ctl.untilPrinted('Ctrl-] leaves');
+  await rig.daemon.kill9();
+  await ctl.ended;
+  t.match(ctl.printed, /the console of web was cut off: the daemon is gone/);
+  t.match(ctl.printed, / icanon /, 'lines are edited again');
+  await rig.daemon.restart();
+});
+
+daemonTest('console shows operators all and takes nothing of them', options, async (t, rig) => {
+  await startEchoingVm(rig);
+  const ctl = new RunningCtl(rig.daemon, ['console', 'web'], { terminal: true, socket: 'vmsecretd' });
+  await ctl.untilPrinted(END_OF_OEM_STRINGS);
+  ctl.type('root\r');
+  await ctl.untilPrinted(/is for root, on admin\.sock \(forbidden\)/);
+  const { body } = await rig.daemon.call('GET', '/v1/vms/web/console');
+  t.notMatch(body.toString(), 'root', 'the guest got nothing');
+  ctl.type('\x1d');
+  t.equal(await ctl.ended, 0);
+});
