@@ -3,6 +3,8 @@ import fastify from 'fastify';
 
 const [path = ''] = process.argv.slice(2);
 const app = fastify();
+// As the daemon has it.
+app.server.maxRequestsPerSocket = 1;
 app.get('/', async () => ({ hello: 'world' }));
 await app.listen({ path });
 process.send?.('listening');

@@ -65,7 +65,11 @@ export function isMet({ ours, ratio, goal }: Row): boolean | undefined {
 
 export function spreadOf(samples: readonly number[]): Spread {
   const sorted = samples.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.round((sorted.length - 1) * share)] ?? Number.NaN;
+  const at = (share: number): number => {
+    const place = (sorted.length - 1) * share;
+    const [below = Number.NaN, above = below] = sorted.slice(Math.floor(place));
+    return below + (above - below) * (place % 1);
+  };
   return { median: at(0.5), lower: at(0.25), upper: at(0.75), samples: sorted.length };
 }
 
