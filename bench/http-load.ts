@@ -21,14 +21,19 @@ export async function load(socketPath: string, path: string, durationMs: number)
   const endsAt = beganAt + durationMs;
   let answerBytes = 0;
   const ask = async () => {
-    const socket = connect(socketPath);
-    await once(socket, 'connect');
+    let socket: Socket | undefined;
     while (performance.now() < endsAt) {
       const askedAt = performance.now();
-      answerBytes = await exchange(socket, request);
+      socket ??= await open(socketPath);
+      const answer = await exchange(socket, request);
       latenciesMs.push(performance.now() - askedAt);
+      answerBytes = answer.bodyBytes;
+      // The daemon takes so many requests on a connection, and says which is the last.
+      if (!answer.isLast) continue;
+      socket.destroy();
+      socket = undefined;
     }
-    socket.destroy();
+    socket?.destroy();
   };
   await Promise.all(Array.from({ length: CONNECTIONS }, ask));
   const tookMs = performance.now() - beganAt;
@@ -41,8 +46,18 @@ export async function load(socketPath: string, path: string, durationMs: number)
   };
 }
 
-/** @returns the bytes of the body */
-function exchange(socket: Socket, request: string): Promise<number> {
+async function open(socketPath: string): Promise<Socket> {
+  const socket = connect(socketPath);
+  await once(socket, 'connect');
+  return socket;
+}
+
+interface Answer {
+  bodyBytes: number;
+  isLast: boolean;
+}
+
+function exchange(socket: Socket, request: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let head = '';
     let missingBytes = Number.NaN;
@@ -64,7 +79,7 @@ function exchange(socket: Socket, request: string): Promise<number> {
         arrivedBytes = head.length - headBytes;
       }
       missingBytes -= arrivedBytes;
-      if (missingBytes <= 0) settle(() => resolve(bodyBytes));
+      if (missingBytes <= 0) settle(() => resolve({ bodyBytes, isLast: /^connection: close/im.test(head) }));
     };
     socket.on('data', take).on('close', end);
     socket.write(request);
