@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { runAs } from '../../src/system/run-as.js';
 import { resolveUser } from '../../src/system/users.js';
@@ -30,4 +31,14 @@ test('runs as the user with the user’s supplementary groups', { skip: whyNotRo
     run(ids, 'id -u; id -G'),
     `${ids?.uid}\n${spawnSync('id', ['-G', 'nobody'], { encoding: 'utf8' }).stdout}`,
   );
+});
+
+test('what is confined already passes that on, and asks for nothing', async t => {
+  const module = fileURLToPath(new URL('../../src/system/run-as.js', import.meta.url));
+  const script = `import { runConfined } from '${module}'; console.log(runConfined(['true']).join(' '))`;
+  const node = [process.execPath, '--input-type=module', '-e', script];
+  const said = (command: readonly string[]) =>
+    spawnSync(command[0] ?? '', command.slice(1), { encoding: 'utf8' }).stdout.trim();
+  t.match(said(node), /^prlimit --core=0:0 -- setpriv --no-new-privs .* true$/);
+  t.equal(said(runAs(undefined, node)), 'true');
 });
