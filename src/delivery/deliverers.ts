@@ -7,7 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
-import { runConfined } from '../system/run-as.js';
+import { runAs } from '../system/run-as.js';
 import type {
   DelivererAnswer,
   DelivererReady,
@@ -148,7 +148,7 @@ class DelivererProcess {
   claims = 0;
 
   constructor(options: DeliverersOptions) {
-    const [program, ...args] = runConfined([process.execPath, DELIVERER_PROGRAM]);
+    const [program, ...args] = runAs(undefined, [process.execPath, DELIVERER_PROGRAM]);
     // No NODE_OPTIONS, no NOTIFY_SOCKET: nothing of our environment but the way to programs.
     this.#child = execa(program, args, {
       ipc: true,

@@ -7,7 +7,7 @@
 export const WHOLE_COMMAND = ' # whole';
 
 /** A command that becomes the one that is written to the FIFO; it fails where the text has no end. */
-export function becomeCommandFrom(fifoPath: string): string[] {
+export function becomeCommandFrom(fifoPath: string): [string, ...string[]] {
   const script = `text=$(cat "$0"); case $text in *'${WHOLE_COMMAND}') eval "exec </dev/null \${text%'${WHOLE_COMMAND}'}" ;; esac
 echo 'the command line was cut short; start the VM again' >&2; exit 1`;
   return ['/bin/sh', '-c', script, fifoPath];

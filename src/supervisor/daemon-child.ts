@@ -77,7 +77,7 @@ function endedAtOnce(plan: VmPlan, cwd: string, exit: VmmExit): VmsecretdError {
 }
 
 /** A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: we never have it. */
-function commandOf({ program, arguments: args, packing, fifos }: VmPlan): readonly string[] {
+function commandOf({ program, arguments: args, packing, fifos }: VmPlan): [string, ...string[]] {
   if (packing.kind !== 'cmdline') return [program, ...args];
   return becomeCommandFrom(fifos[0] ?? '');
 }

@@ -5,12 +5,15 @@ import type { UserIds } from './users.js';
 
 /**
  * By setpriv, since Node's own uid and gid options drop the supplementary groups (kvm!) and know no no-new-privs;
- * by prlimit, since a core dump of a VMM or a deliverer has secrets in it.
+ * by prlimit, since a core dump of a VMM or a deliverer has secrets in it. Where this process is confined so itself, as in a
+ * unit with NoNewPrivileges= and LimitCORE=0, its children are by themselves, and a SystemCallFilter= may let nobody ask.
+ * @param ids undefined for this process's own user
  */
 export function runAs(
   ids: UserIds | undefined,
-  command: readonly string[],
+  command: readonly [string, ...string[]],
 ): [program: string, ...args: string[]] {
+  if (ids === undefined && isConfined()) return [...command];
   const identity = ids === undefined ? [] : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--init-groups'];
   return [
     'prlimit',
@@ -23,14 +26,6 @@ export function runAs(
     '--',
     ...command,
   ];
-}
-
-/**
- * As `runAs`, for this process's own user. In a unit with NoNewPrivileges= and LimitCORE=0 both pass on by themselves, and its
- * SystemCallFilter= lets nobody ask for them.
- */
-export function runConfined(command: readonly [string, ...string[]]): [program: string, ...args: string[]] {
-  return isConfined() ? [...command] : runAs(undefined, command);
 }
 
 function isConfined(): boolean {

@@ -35,8 +35,8 @@ test('runs as the user with the user’s supplementary groups', { skip: whyNotRo
 
 test('what is confined already passes that on, and asks for nothing', async t => {
   const module = fileURLToPath(new URL('../../src/system/run-as.js', import.meta.url));
-  const script = `import { runConfined } from '${module}'; console.log(runConfined(['true']).join(' '))`;
-  const node = [process.execPath, '--input-type=module', '-e', script];
+  const script = `import { runAs } from '${module}'; console.log(runAs(undefined, ['true']).join(' '))`;
+  const node: [string, ...string[]] = [process.execPath, '--input-type=module', '-e', script];
   const said = (command: readonly string[]) =>
     spawnSync(command[0] ?? '', command.slice(1), { encoding: 'utf8' }).stdout.trim();
   t.match(said(node), /^prlimit --core=0:0 -- setpriv --no-new-privs .* true$/);
