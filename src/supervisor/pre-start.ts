@@ -1,12 +1,11 @@
 // What a definition has done before its VMM starts, as the VMM's user.
-import { closeSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from '../system/find-program.js';
 import { readTail } from '../system/read-tail.js';
 import { runAs } from '../system/run-as.js';
-import { openTrustedPlace, UntrustedPathError } from '../system/trusted-path.js';
+import { requireTrusted, UntrustedPathError } from '../system/trusted-path.js';
 import type { UserIds } from '../system/users.js';
 import { detachedWith, openLog } from './detached-child.js';
 
@@ -39,9 +38,13 @@ export async function runPreStart(command: readonly string[], options: PreStartO
   const [name = '', ...words] = command;
   // As the child would find it: beside it where it has a slash, else in PATH.
   const found = await findProgram(name.includes('/') ? resolve(cwd, name) : name, path);
-  if (found === undefined) throw refuse(`is not there or cannot be executed`);
-  const untrusted = findDistrust(found);
-  if (untrusted !== undefined) throw refuse(`is refused: ${untrusted.message}`, untrusted);
+  if (found === undefined) throw refuse('is not there or cannot be executed');
+  try {
+    // What root runs, even as another user, nobody else may have written.
+    requireTrusted(found, 'root');
+  } catch (error) {
+    throw error instanceof UntrustedPathError ? refuse(`is refused: ${error.message}`, error) : error;
+  }
   const [program, ...args] = runAs(owner, [found, ...words]);
   const log = await openLog(logPath);
   // What it leaves running may go on to write, and nobody waits for that.
@@ -60,16 +63,4 @@ export async function runPreStart(command: readonly string[], options: PreStartO
     result.exitCode === undefined ? (result.signal ?? result.code) : `exit status ${result.exitCode}`;
   const said = await readTail(logPath, LAST_WORDS_BYTES);
   throw refuse(`failed (${how}): ${said}`);
-}
-
-/** What root runs, even as another user, nobody else may have written. */
-function findDistrust(program: string): UntrustedPathError | undefined {
-  if (process.geteuid?.() !== 0) return undefined;
-  try {
-    closeSync(openTrustedPlace(program, 'root'));
-    return undefined;
-  } catch (error) {
-    if (error instanceof UntrustedPathError) return error;
-    throw error;
-  }
 }

@@ -3,6 +3,7 @@
 //
 // INVARIANT: each step starts at an open folder, so that nothing that was looked at can be exchanged before it is used.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, type Stats } from 'node:fs';
+import { resolve } from 'node:path';
 
 /**
  * `links`: every link on the way stands where only root makes entries; the file may be anybody's.
@@ -57,6 +58,11 @@ export function openTrustedPlace(path: string, trust: Trust): number {
     closeSync(place);
     throw error;
   }
+}
+
+/** For what is opened elsewhere. As root only: somebody else reads and runs what they may. @throws as `openTrustedPlace` */
+export function requireTrusted(path: string, trust: Trust): void {
+  if (process.geteuid?.() === 0) closeSync(openTrustedPlace(resolve(path), trust));
 }
 
 function namesOf(path: string): string[] {

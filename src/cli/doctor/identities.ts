@@ -1,11 +1,9 @@
 // Whether the configuration is valid, and its identity files are there and closed to others.
-import { closeSync } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
 import { type Config, loadConfig } from '../../config.js';
 import { SSH_HOST_KEYS } from '../../default-identities.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
-import { openTrustedPlace, UntrustedPathError } from '../../system/trusted-path.js';
+import { requireTrusted, UntrustedPathError } from '../../system/trusted-path.js';
 import { type Finding, fine, warning, wrong } from './finding.js';
 
 export async function readConfig(path: string): Promise<{ config: Config; findings: Finding[] }> {
@@ -48,7 +46,7 @@ async function checkKeyFile(check: string, path: string): Promise<Finding> {
       return wrong(check, `${path} is open to everybody (mode ${shown})`, `chmod 600 ${path}`);
     }
     await access(path, constants.R_OK);
-    if (process.geteuid?.() === 0) closeSync(openTrustedPlace(resolve(path), 'root'));
+    requireTrusted(path, 'root');
     return fine(check, path);
   } catch (error) {
     if (error instanceof UntrustedPathError) return wrong(check, `${path} is refused`, error.message);
