@@ -10,9 +10,14 @@ import { readRecord, removeRecord, type VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
-/** Whether the recorded VMM still is that very process, listening where it should: nobody else's is ever touched. */
-export async function isRecordedVmm({ pid, startTimeTicks, apiSocket }: VmmRecord): Promise<boolean> {
-  return (await isSameProcess(pid, startTimeTicks)) && processListensOn(pid, apiSocket);
+/**
+ * Whether the recorded VMM still is that very process, listening where it should, with a guest that was booted: nobody else's
+ * is ever touched, and one that was being started may have no VM.
+ */
+export async function canAdopt(vm: string, record: VmmRecord, hypervisor: Hypervisor): Promise<boolean> {
+  const { phase, pid, startTimeTicks, apiSocket } = record;
+  const isThere = (await isSameProcess(pid, startTimeTicks)) && (await processListensOn(pid, apiSocket));
+  return isThere && (phase === 'running' || hypervisor.isBooted(vm, apiSocket));
 }
 
 /**

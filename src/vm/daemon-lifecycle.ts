@@ -10,7 +10,7 @@ import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { describeExit, type VmmExit, type VmmProcess } from '../supervisor/vmm-process.js';
 import type { UserIds } from '../system/users.js';
-import { adoptVmm, endRecordedVmm, isRecordedVmm, killSame } from './adoption.js';
+import { adoptVmm, canAdopt, endRecordedVmm, killSame } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
@@ -101,10 +101,7 @@ export class DaemonLifecycle implements Lifecycle {
       const { pid, startTimeTicks, phase } = record;
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
       const { hypervisor } = this.#tools.startTools();
-      const isThere = await isRecordedVmm(record);
-      const isWhole =
-        isThere && (phase === 'running' || (await hypervisor.isBooted(vm.name, record.apiSocket)));
-      if (!isWhole) {
+      if (!(await canAdopt(vm.name, record, hypervisor))) {
         await endRecordedVmm(vm);
         if (phase === 'starting') this.start().catch(() => {});
         return;

@@ -2,7 +2,7 @@
 // asked to.
 import { type Systemctl, unitPhase } from '../supervisor/systemctl.js';
 import { isSameProcess } from '../system/procfs.js';
-import { adoptVmm, isRecordedVmm } from './adoption.js';
+import { adoptVmm, canAdopt } from './adoption.js';
 import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
 import { pauseGuest, rebootGuest, resumeGuest, stateConflict } from './guest-controls.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -102,10 +102,7 @@ export class UnitLifecycle implements Lifecycle {
     const record = await readRecord(vm.paths.record);
     if (record === undefined) return;
     const { hypervisor } = this.#tools.startTools();
-    const isListening = await isRecordedVmm(record);
-    const hasVm =
-      record.phase === 'running' || (isListening && (await hypervisor.isBooted(vm.name, record.apiSocket)));
-    if (!isListening || !hasVm) {
+    if (!(await canAdopt(vm.name, record, hypervisor))) {
       // A launcher still, or a VMM that nobody will give a VM: systemd starts the unit again, and that asks anew.
       if (await isSameProcess(record.pid, record.startTimeTicks)) await this.#unit.kill();
       return removeRecord(vm.paths.record);
