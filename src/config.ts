@@ -3,10 +3,9 @@ import { isAbsolute, join } from 'node:path';
 import { type Static, Type } from 'typebox';
 import { HYPERVISOR_KINDS, type HypervisorKind } from './definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
-import { parseJsonOnce } from './json-keys.js';
+import { readJsonFile } from './json-file.js';
 import { createJsonValidator, formatFieldProblems } from './json-validator.js';
 import { LOG_LEVELS } from './log.js';
-import { ReadRefusedError, readRegularFile } from './system/read-regular-file.js';
 
 const Hypervisor = Type.Optional(
   Type.Object(
@@ -75,23 +74,14 @@ export type Config = Static<typeof ConfigSchema>;
 
 const findFieldProblems = createJsonValidator(ConfigSchema);
 
-const CONFIG_LIMIT_BYTES = 1024 * 1024;
-
 /** Reads config.json; without one everything has its default. @throws VmsecretdError definition_invalid */
 export async function loadConfig(path: string): Promise<Config> {
   const refuse = (what: string) =>
     new VmsecretdError('definition_invalid', `${path} ${what}`, { details: { path } });
-  const text = await readRegularFile(path, { limitBytes: CONFIG_LIMIT_BYTES, trust: 'root' }).catch(error => {
-    if (systemErrorCode(error) === 'ENOENT') return '{}';
-    const why = error instanceof ReadRefusedError ? error.message : systemErrorCode(error);
-    throw refuse(`cannot be read: ${why ?? 'unknown error'}`);
+  const json = await readJsonFile(path, 'root').catch(error => {
+    if (systemErrorCode(error.cause) === 'ENOENT') return {};
+    throw refuse(error.message);
   });
-  let json: unknown;
-  try {
-    json = parseJsonOnce(text.toString());
-  } catch (error) {
-    throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`);
-  }
   const problems = findFieldProblems(json);
   if (problems.length > 0) throw refuse(`is not a valid configuration: ${formatFieldProblems(problems)}`);
   return json as Config;

@@ -1,17 +1,13 @@
 // All definitions: the files of the definitions folder and those kept by PUT in the state folder.
 // An invalid file keeps its last good version and is reported; it never takes the others down.
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
-import { parseJsonOnce } from '../json-keys.js';
-import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import { readJsonFile } from '../json-file.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { Trust } from '../system/trusted-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { parseDefinition } from './parse-definition.js';
-
-/** As much as the daemon takes in a PUT. */
-const DEFINITION_LIMIT_BYTES = 1024 * 1024;
 
 export interface DefinitionProblem {
   path: string;
@@ -108,7 +104,7 @@ export class Definitions {
   /** The JSON as declared. @throws VmsecretdError definition_invalid: the file has changed since, or is gone */
   async readJson({ name: vm, path }: Definition): Promise<unknown> {
     try {
-      return JSON.parse(await readFile(path, 'utf8'));
+      return await readJsonFile(path, 'root');
     } catch {
       throw new VmsecretdError(
         'definition_invalid',
@@ -169,20 +165,11 @@ export async function readDefinitionFile(
   { origin, defaultSupervisor, trust }: ReadDefinitionOptions,
 ): Promise<Definition> {
   const name = basename(path, '.json');
-  const refuse = (what: string, cause: unknown) =>
-    new VmsecretdError('definition_invalid', `VM ${name}: ${path} ${what}`, {
+  const json = await readJsonFile(path, trust).catch(error => {
+    throw new VmsecretdError('definition_invalid', `VM ${name}: ${path} ${error.message}`, {
       details: { vm: name, path },
-      cause,
+      cause: error,
     });
-  const bytes = await readRegularFile(path, { limitBytes: DEFINITION_LIMIT_BYTES, trust }).catch(error => {
-    const why = error instanceof ReadRefusedError ? error.message : systemErrorCode(error);
-    throw refuse(`cannot be read: ${why ?? 'unknown error'}`, error);
   });
-  let json: unknown;
-  try {
-    json = parseJsonOnce(bytes.toString('utf8'));
-  } catch (error) {
-    throw refuse(`is not JSON: ${error instanceof Error ? error.message : ''}`, error);
-  }
   return parseDefinition(json, { name, origin, path, directory: dirname(path), defaultSupervisor });
 }

@@ -52,11 +52,13 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
         },
       ];
   if (problems.length > 0) refuse(context, problems);
-  const file = json as DefinitionFile;
+  const declared = json as DefinitionFile;
+  const file: DefinitionFile =
+    declared.vmConfig === undefined ? declared : { ...declared, vmConfig: withoutNulls(declared.vmConfig) };
   const unmet = [
     ...findCredentialProblems(file),
     ...findContradictions(file),
-    ...findVmConfigProblems(withoutNulls(file.vmConfig ?? {})).map(({ field, message }) => ({
+    ...findVmConfigProblems(file.vmConfig ?? {}).map(({ field, message }) => ({
       field: `vmConfig.${field}`,
       message,
     })),
@@ -160,7 +162,7 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
     origin: context.origin,
     path: context.path,
     command: file.command === undefined ? undefined : words(file.command),
-    vmConfig: withoutNulls(file.vmConfig),
+    vmConfig: file.vmConfig,
     workingDirectory: file.workingDirectory === undefined ? undefined : absolute(file.workingDirectory),
     oemStrings: file.oemStrings ?? [],
     credentials: Object.fromEntries(
