@@ -6,6 +6,8 @@ export const DELIVERY_KINDS = ['api', 'cmdline', 'fifo'] as const;
 export type DeliveryKind = (typeof DELIVERY_KINDS)[number];
 
 interface HypervisorRules {
+  /** Found by PATH, unless the configuration names another. */
+  program: string;
   /** The first is taken where the definition names none. */
   deliveries: readonly [DeliveryKind, ...DeliveryKind[]];
   /** Whether `vmConfig` can stand for `command`. */
@@ -15,6 +17,11 @@ interface HypervisorRules {
 }
 
 export const HYPERVISORS: Readonly<Record<HypervisorKind, HypervisorRules>> = {
-  'cloud-hypervisor': { deliveries: ['api', 'cmdline'], takesVmConfig: true, mayBeUnit: true },
-  qemu: { deliveries: ['fifo'], takesVmConfig: false, mayBeUnit: false },
+  'cloud-hypervisor': {
+    program: 'cloud-hypervisor',
+    deliveries: ['api', 'cmdline'],
+    takesVmConfig: true,
+    mayBeUnit: true,
+  },
+  qemu: { program: 'qemu-system-x86_64', deliveries: ['fifo'], takesVmConfig: false, mayBeUnit: false },
 };

@@ -1,4 +1,5 @@
 // The hypervisors there are, each with the program that the configuration names.
+import { HYPERVISORS } from '../definition/hypervisor-kinds.js';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from '../system/find-program.js';
 import { createCloudHypervisor } from './cloud-hypervisor/cloud-hypervisor.js';
@@ -19,8 +20,8 @@ export function createHypervisors(
       { details: { path: name } },
     );
   };
-  const cloudHypervisor = programs['cloud-hypervisor']?.path ?? 'cloud-hypervisor';
-  const qemu = programs.qemu?.path ?? 'qemu-system-x86_64';
+  const cloudHypervisor = programs['cloud-hypervisor']?.path ?? HYPERVISORS['cloud-hypervisor'].program;
+  const qemu = programs.qemu?.path ?? HYPERVISORS.qemu.program;
   return {
     'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor)),
     qemu: createQemu(program => locate('qemu', program ?? qemu)),

@@ -1,6 +1,7 @@
 // Whether the host can run the VMs it has: the hypervisors' programs, /dev/kvm, and what happens to memory.
 import { access, constants, readFile } from 'node:fs/promises';
 import type { Config } from '../../config.js';
+import { HYPERVISORS } from '../../definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { readMajorVersion } from '../../hypervisor/cloud-hypervisor/version.js';
 import { findProgram } from '../../system/find-program.js';
@@ -22,8 +23,9 @@ export interface HypervisorFacts {
 export async function checkHypervisors(facts: HypervisorFacts): Promise<Finding[]> {
   const { config, searchPath, kvmPath, wanted } = facts;
   const names = {
-    cloudHypervisor: config.hypervisors?.['cloud-hypervisor']?.path ?? 'cloud-hypervisor',
-    qemu: config.hypervisors?.qemu?.path ?? 'qemu-system-x86_64',
+    cloudHypervisor:
+      config.hypervisors?.['cloud-hypervisor']?.path ?? HYPERVISORS['cloud-hypervisor'].program,
+    qemu: config.hypervisors?.qemu?.path ?? HYPERVISORS.qemu.program,
   };
   const cloudHypervisor = await findProgram(names.cloudHypervisor, searchPath);
   const qemu = await findProgram(names.qemu, searchPath);
