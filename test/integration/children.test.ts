@@ -12,11 +12,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { resolveUser } from '../../src/system/users.js';
 import { peakBytes } from '../setup/peak-memory.js';
 import { whyNotRoot } from '../setup/programs.js';
+import { TIMEOUT_MS } from './daemon.js';
 import { daemonTest } from './daemon-test.js';
 import { defineVm, QEMU, STAND_IN } from './vmm.js';
 
@@ -69,6 +71,17 @@ function childrenOf(pid: number): number[] {
   return proc(pid, `task/${pid}/children`).split(' ').filter(Boolean).map(Number);
 }
 
+/** It may still be reading its program, and /proc tells of no change. @returns what is left at the deadline */
+async function untilNone(look: () => string[]): Promise<string[]> {
+  const deadline = Date.now() + TIMEOUT_MS;
+  let left = look();
+  while (left.length > 0 && Date.now() < deadline) {
+    await delay(10);
+    left = look();
+  }
+  return left;
+}
+
 /** Sockets that the process listens on at a TCP port: a debugger would. */
 function tcpInodes(pid: number): string[] {
   const listening = [proc(pid, 'net/tcp'), proc(pid, 'net/tcp6')]
@@ -89,13 +102,9 @@ daemonTest(
     isConfined(t, pid, 'the deliverer');
     const names = environmentNames(pid);
     t.strictSame(names, ['NODE_CHANNEL_FD', 'NODE_CHANNEL_SERIALIZATION_MODE', 'PATH']);
-    // It may still be reading its program.
-    const isModule = (target: string) => /\.(js|json|node)$/.test(target);
     const isOwn = /^(\/dev\/null|socket:\[\d+\]|pipe:\[\d+\]|anon_inode:\[(eventpoll|eventfd|io_uring)\])$/;
-    t.strictSame(
-      openFiles(pid).filter(target => !isOwn.test(target) && !isModule(target)),
-      [],
-    );
+    const others = () => openFiles(pid).filter(target => !isOwn.test(target));
+    t.strictSame(await untilNone(others), []);
     const sockets = openFiles(pid).filter(target => target.startsWith('socket:'));
     t.equal(sockets.length, 1, 'its channel is its only socket');
   },
