@@ -118,9 +118,7 @@ export class OutdatedWatch {
   #touch(followed: Followed): void {
     if (followed.isGone) return;
     this.#touched.add(followed);
-    this.#round ??= this.#runRounds().finally(() => {
-      this.#round = undefined;
-    });
+    this.#round ??= this.#runRounds();
   }
 
   async #runRounds(): Promise<void> {
@@ -136,6 +134,8 @@ export class OutdatedWatch {
         }, RETRY_MS);
       }
     }
+    // With the last look at what was touched, not a moment later: a touch in between would wait for ever.
+    this.#round = undefined;
   }
 
   async #check(touched: readonly Followed[]): Promise<void> {
@@ -177,9 +177,7 @@ export class OutdatedWatch {
   /** Many VMs have their definitions in one folder: while one reload runs, all others are one more. */
   #reloadDefinitions(): void {
     this.#reloadAgain = true;
-    this.#reload ??= this.#runReloads().finally(() => {
-      this.#reload = undefined;
-    });
+    this.#reload ??= this.#runReloads();
   }
 
   async #runReloads(): Promise<void> {
@@ -187,6 +185,7 @@ export class OutdatedWatch {
       this.#reloadAgain = false;
       await this.#tools.reload().catch(error => this.#tools.onProblem(error));
     }
+    this.#reload = undefined;
   }
 }
 

@@ -145,6 +145,27 @@ t.test('a definition that changed shows at its event; policy alone does not coun
   t.same(shown.seen, [['definition'], [], ['definition']]);
 });
 
+t.test('a change that comes while the last one is being shown is not lost, at whatever moment', async t => {
+  const { vm, events, define, shows, shown } = await runVm(t);
+  const change = (json: Record<string, unknown>) => {
+    vm.definition = define(json);
+    events.publish('definition', vm.name, { change: 'changed' });
+  };
+  for (let turns = 0; turns < 30; turns += 1) {
+    // Right behind the event that shows the first change, by so many turns of the microtask queue.
+    const unsubscribe = events.subscribe(({ type }) => {
+      if (type !== 'outdated') return;
+      unsubscribe();
+      let moment = Promise.resolve();
+      for (let turn = 0; turn < turns; turn += 1) moment = moment.then();
+      void moment.then(() => change({}));
+    });
+    shown.forget();
+    change({ oemStrings: [`a${turns}`] });
+    await shows();
+  }
+});
+
 t.test('a changed definition file of a live VM makes the definitions be read again', async t => {
   const { vm, at, calls } = await runVm(t);
   writeFileSync(at('my-app.json'), '{}');
