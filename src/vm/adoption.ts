@@ -96,9 +96,18 @@ const LOOK_MS = 250;
 
 /** A process that is not our child: an idle connection to its API socket closes 3 ms after it dies. */
 export function attachToVmm(options: AttachOptions): VmmProcess {
-  const { pid, startTimeTicks, apiSocket, kill, isExclusive = false } = options;
+  const { pid, startTimeTicks, apiSocket, isExclusive = false } = options;
+  let isKilled = false;
   const gone = isExclusive ? lookUntilGone(options) : followConnection(options);
-  return { pid, startTimeTicks, kill, exited: gone.then(() => exitOf(apiSocket)) };
+  return {
+    pid,
+    startTimeTicks,
+    kill: name => {
+      isKilled ||= name === 'SIGKILL';
+      options.kill(name);
+    },
+    exited: gone.then(() => (isKilled ? KILLED : exitOf(apiSocket))),
+  };
 }
 
 function followConnection({ pid, startTimeTicks, apiSocket }: AttachOptions): Promise<void> {
@@ -119,6 +128,9 @@ function followConnection({ pid, startTimeTicks, apiSocket }: AttachOptions): Pr
 async function lookUntilGone({ pid, startTimeTicks }: AttachOptions): Promise<void> {
   while (await isSameProcess(pid, startTimeTicks)) await delay(LOOK_MS, undefined, { ref: false });
 }
+
+/** By us: whether its socket is left says nothing, since systemd removes a unit's runtime directory with its end. */
+const KILLED: VmmExit = { status: null, signal: 'SIGKILL', lastWords: '' };
 
 /** Nobody can ask for the exit status of somebody else's child; but a VMM that ends by itself removes its socket. */
 async function exitOf(apiSocket: string): Promise<VmmExit> {
