@@ -245,9 +245,14 @@ export class TestDaemon {
 
   /** Processes with our folder on their command line, the daemon aside: its VMMs. */
   vmms(): number[] {
+    // A child of the daemon has its command line until it executes its own.
+    const own = commandLine(this.pid);
     return readdirSync('/proc')
       .map(Number)
-      .filter(pid => Number.isInteger(pid) && pid !== this.pid && commandLine(pid).includes(this.folder));
+      .filter(pid => {
+        const line = Number.isInteger(pid) && pid !== this.pid ? commandLine(pid) : '';
+        return line !== own && line.includes(this.folder);
+      });
   }
 
   /** Ends all VMs with the daemon's own means. */
