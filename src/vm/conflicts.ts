@@ -144,19 +144,21 @@ const KVM = '/dev/kvm';
 
 async function refuseWithoutKvm(site: VmmSite): Promise<void> {
   const { vm, program, canOpen } = site;
-  if ((await find(KVM, site)) === 'missing') {
-    // The other hypervisor that the program knows; and a script may run whatever it likes.
-    if ((await find('/dev/mshv', site)) !== 'missing' || !(await isBinary(program))) return;
-    throw refused(
-      vm,
-      `${KVM} does not exist; load the kernel module kvm_intel or kvm_amd, or let the VM be run by "hypervisor": "qemu"`,
-      { path: KVM },
-    );
-  }
-  if (await canOpen(KVM)) return;
-  throw refused(vm, `${KVM} may not be opened by the user of the VMM; put that user into the group kvm`, {
-    path: KVM,
-  });
+  const isMissing = (await find(KVM, site)) === 'missing';
+  if (!isMissing && (await canOpen(KVM))) return;
+  // A script may run whatever it likes, as a user of its own.
+  if (!(await isBinary(program))) return;
+  if (!isMissing)
+    throw refused(vm, `${KVM} may not be opened by the user of the VMM; put that user into the group kvm`, {
+      path: KVM,
+    });
+  // The other hypervisor that the program knows.
+  if ((await find('/dev/mshv', site)) !== 'missing') return;
+  throw refused(
+    vm,
+    `${KVM} does not exist; load the kernel module kvm_intel or kvm_amd, or let the VM be run by "hypervisor": "qemu"`,
+    { path: KVM },
+  );
 }
 
 async function isBinary(program: string): Promise<boolean> {

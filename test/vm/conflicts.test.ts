@@ -172,13 +172,18 @@ t.test('a tap that is missing is refused where the VMM may not make it', async t
   await refuses(t, claims.check(own('tap', 'no-such-tap'), { ...user, viewOf: process.pid }), /no-such-tap/);
 });
 
-t.test('refuses cloud-hypervisor where its user may not open /dev/kvm', async t => {
-  const { claims, site } = makeHost(t);
-  const needs = { ...NOTHING, needsKvm: true };
-  const locked = site('a', { program: process.execPath, canOpen: async () => false });
-  await refuses(t, claims.claim(needs, locked), /VM a: \/dev\/kvm (may not be opened|does not exist)/);
-  t.resolves(claims.claim(NOTHING, locked));
-});
+t.test(
+  'refuses cloud-hypervisor where its user may not open /dev/kvm, but no script in its place',
+  async t => {
+    const { claims, site, at } = makeHost(t);
+    const needs = { ...NOTHING, needsKvm: true };
+    const locked = site('a', { program: process.execPath, canOpen: async () => false });
+    await refuses(t, claims.claim(needs, locked), /VM a: \/dev\/kvm (may not be opened|does not exist)/);
+    await claims.claim(NOTHING, locked);
+    writeFileSync(at('wrapper'), '#!/bin/sh\n');
+    await claims.claim(needs, { ...locked, program: at('wrapper') });
+  },
+);
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
