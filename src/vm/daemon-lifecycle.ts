@@ -5,33 +5,21 @@
 // - A start or stop that is asked for while the same is the last in line joins it.
 // - kill, and stop during a start, do not wait for the lock to act: they end what holds it.
 import pLimit from 'p-limit';
-import type { Definition } from '../definition/definition.js';
 import { VmsecretdError } from '../errors.js';
-import type { VmPlan } from '../hypervisor/hypervisor.js';
-import { describeExit, type VmmExit, type VmmProcess } from '../supervisor/vmm-process.js';
-import type { UserIds } from '../system/users.js';
+import { describeExit, type VmmExit } from '../supervisor/vmm-process.js';
 import { adoptVmm, canAdopt, endRecordedVmm, killSame } from './adoption.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
 import { Restarts } from './restarts.js';
-import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
+import { type StartChildTools, startChild } from './start-child.js';
+import type { RunningVm } from './start-vm.js';
 import { stopVm } from './stop-vm.js';
 import type { Vm } from './vm.js';
 
-export interface DaemonLifecycleTools {
-  startTools(): StartTools;
+export interface DaemonLifecycleTools extends StartChildTools {
   /** Bounds the starts that run at once, of all VMs. */
   startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
-  /** Who the VMM runs as; undefined for the daemon's own user. */
-  resolveOwner(): Promise<UserIds | undefined>;
-  prepareDirectory(plan: VmPlan, owner: UserIds | undefined): Promise<void>;
-  spawnVmm(
-    definition: Definition,
-    plan: VmPlan,
-    owner: UserIds | undefined,
-    signal: AbortSignal,
-  ): Promise<VmmProcess>;
 }
 
 export class DaemonLifecycle implements Lifecycle {
@@ -178,30 +166,9 @@ export class DaemonLifecycle implements Lifecycle {
       const begin = async () => {
         signal.removeEventListener('abort', refuse);
         signal.throwIfAborted();
-        return this.#bringUp(signal);
+        return startChild(this.#vm, this.#tools, signal);
       };
       this.#tools.startLimit(begin).then(resolve, reject);
-    });
-  }
-
-  async #bringUp(signal: AbortSignal): Promise<RunningVm> {
-    const vm = this.#vm;
-    // The one it was asked for: another may come while it starts.
-    const { definition } = vm;
-    const owner = await this.#tools.resolveOwner();
-    return startVm(this.#tools.startTools(), {
-      definition,
-      paths: vm.paths,
-      console: vm.console,
-      ownsConsole: true,
-      obtainVmm: (prepared, both) =>
-        this.#keepSpawned(prepared, () => this.#tools.spawnVmm(definition, prepared.plan, owner, both)),
-      onPrepared: async ({ plan, credentials }, notes) => {
-        vm.credentialsPrepared(credentials, notes);
-        await this.#tools.prepareDirectory(plan, owner);
-        await vm.reports.open(plan.channels, credentials, owner);
-      },
-      signal,
     });
   }
 
@@ -256,22 +223,6 @@ export class DaemonLifecycle implements Lifecycle {
     vm.vmmGone(exit);
     vm.transition(clean ? 'ended' : 'broke');
     if (!asked) this.#restarts.schedule(clean);
-  }
-
-  async #keepSpawned(
-    { plan, ...prepared }: PreparedVm,
-    spawn: () => Promise<VmmProcess>,
-  ): Promise<VmmProcess> {
-    const vmm = await spawn();
-    try {
-      await keepRecord(this.#vm, { ...plan, ...prepared, vmm }, 'starting');
-      return vmm;
-    } catch (error) {
-      // Nobody would find it again.
-      vmm.kill('SIGKILL');
-      await vmm.exited;
-      throw error;
-    }
   }
 
   #broken(exit: VmmExit): VmsecretdError {

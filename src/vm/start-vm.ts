@@ -47,10 +47,12 @@ export interface StartOptions {
   /** A unit's process that is to become the VMM. */
   launcher?: ProcessFacts;
   ownsConsole: boolean;
+  /** Told what is to be started, before secrets are opened. */
+  onPlanned?(plan: VmPlan, signal: AbortSignal): void;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
   obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
-  /** Told once the credentials are ready, before anything is started. */
-  onPrepared(prepared: PreparedVm, notes: readonly string[]): Promise<void>;
+  /** Told once the credentials are ready. */
+  onPrepared(prepared: PreparedVm, notes: readonly string[]): void;
   signal: AbortSignal;
 }
 
@@ -86,11 +88,12 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
     const plan = await planVm(tools, options);
     const claims = await tools.claimHost(plan, options.launcher);
     const timer = startTimer(tools);
+    options.onPlanned?.(plan, signal);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     timer.end('secrets');
     try {
       const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
-      await options.onPrepared(prepared, delivery.notes);
+      options.onPrepared(prepared, delivery.notes);
       const vmm = await options.obtainVmm(prepared, signal);
       timer.end('spawn');
       const control = await bringUp(tools, options, {

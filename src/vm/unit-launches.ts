@@ -108,15 +108,13 @@ export class UnitLaunches {
           obtainVmm: async (prepared, both) => {
             const { plan } = prepared;
             const text = tools.writeAnswer(plan, request.process.workingDirectory);
+            await vm.reports.open(plan.channels, prepared.credentials);
             await this.#keepStarting(prepared, request);
             answered = true;
             answer(text);
             return this.#untilListening(plan, request, both);
           },
-          onPrepared: async ({ plan, credentials }, notes) => {
-            vm.credentialsPrepared(credentials, notes);
-            await vm.reports.open(plan.channels, credentials);
-          },
+          onPrepared: ({ credentials }, notes) => vm.credentialsPrepared(credentials, notes),
           signal,
         }),
       );
