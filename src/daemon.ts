@@ -15,6 +15,9 @@ import { startWatchdog } from './system/watchdog.js';
 import { readVersion } from './version.js';
 import { wireDaemon } from './wiring.js';
 
+/** Where the service manager gives none. */
+const DEFAULT_PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
 function foldersFrom(flags: Flags): Folders {
   const defaults = defaultFolders(process.env, process.getuid?.() === 0);
   const given = (path: string | undefined, fallback: string) =>
@@ -39,6 +42,7 @@ async function run(flags: Flags): Promise<void> {
     config,
     folders,
     environment: process.env,
+    programPath: process.env.PATH ?? DEFAULT_PROGRAM_PATH,
     logger,
     defaultSupervisor: isRoot && (await isSystemdHost()) ? 'unit' : 'daemon',
     activatedSockets: activatedSockets(process.env, process.pid),
@@ -49,25 +53,6 @@ async function run(flags: Flags): Promise<void> {
   daemon.events.subscribe(event => {
     if (event.type === 'state') void notifier.status(status());
   });
-  let reloading: Promise<void> = Promise.resolve();
-  process.on('SIGHUP', () => {
-    reloading = reloading.then(async () => {
-      await notifier.reloading();
-      await daemon.reload();
-      await notifier.ready(status());
-    });
-  });
-  // Node would open a debugger, to which every user of the host can connect.
-  process.on('SIGUSR1', () => {});
-  const stop = () => {
-    watchdog.stop();
-    void notifier
-      .stopping()
-      .then(() => daemon.close())
-      .then(() => process.exit(0));
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
   const watchdog = startWatchdog({
     environment: process.env,
     pid: process.pid,
@@ -75,9 +60,34 @@ async function run(flags: Flags): Promise<void> {
     probe: () => daemon.probe(),
     logger,
   });
+  listenToSignals({
+    reload: async () => {
+      await notifier.reloading();
+      await daemon.reload();
+      await notifier.ready(status());
+    },
+    stop: async () => {
+      watchdog.stop();
+      await notifier.stopping();
+      await daemon.close();
+    },
+  });
   logger.info({ folders, pid: process.pid }, 'listening');
   await notifier.ready(status());
   daemon.autostart();
+}
+
+/** One reload after the other; after `stop` the process ends. */
+function listenToSignals({ reload, stop }: { reload(): Promise<void>; stop(): Promise<void> }): void {
+  let reloading: Promise<void> = Promise.resolve();
+  process.on('SIGHUP', () => {
+    reloading = reloading.then(reload);
+  });
+  const end = () => void stop().then(() => process.exit(0));
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+  // Node would open a debugger, to which every user of the host can connect.
+  process.on('SIGUSR1', () => {});
 }
 
 async function check(files: string[], { config }: Flags): Promise<void> {

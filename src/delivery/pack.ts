@@ -30,7 +30,7 @@ export function packOemStrings(
       deliver: async destination => {
         if (destination.kind !== 'api') throw mismatch(vm);
         const withoutSecrets = Buffer.from(packing.vmConfigText);
-        await createVm(vm, destination.socketPath, body, destination.timeoutMs, withoutSecrets);
+        await createVm({ vm, ...destination }, body, withoutSecrets);
       },
       wipe: () => body.fill(0),
     };

@@ -110,6 +110,15 @@ export class Vms {
     this.#follow();
   }
 
+  /** Starts what has `autostart` and is down. */
+  autostart(): void {
+    for (const { vm, lifecycle } of this.#byName.values()) {
+      if (!vm.definition.autostart || vm.state !== 'stopped') continue;
+      // A start that fails is told by the VM's own problem.
+      lifecycle.start().catch(() => {});
+    }
+  }
+
   close(): void {
     for (const { lifecycle } of this.#byName.values()) lifecycle.close();
   }
