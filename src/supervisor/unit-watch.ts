@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import type { Systemctl, UnitFacts } from './systemctl.js';
 
-export type UnitListener = (facts: UnitFacts) => void;
+type UnitListener = (facts: UnitFacts) => void;
 
 export interface UnitWatchOptions {
   systemctl: Pick<Systemctl, 'show'>;
