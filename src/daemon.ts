@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // The vmsecretd program: folders, signals, exit status.
 import { resolve } from 'node:path';
-import { defaultFolders, type Folders, loadConfig } from './config.js';
+import { loadConfig } from './config.js';
 import { buildDaemonProgram, EXIT, type Flags } from './daemon-program.js';
+import { defaultFolders, type Folders } from './default-folders.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
