@@ -14,7 +14,6 @@ import { explainStorageError } from './system/storage-error.js';
 import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
 import { readVersion } from './version.js';
-import { wireDaemon } from './wiring.js';
 
 /** Where the service manager gives none. */
 const DEFAULT_PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -39,6 +38,8 @@ async function run(flags: Flags): Promise<void> {
   const logger = createLogger(config.log?.level ?? 'info', process.env.JOURNAL_STREAM !== undefined);
   const notifier = createNotifier({ environment: process.env, logger });
   const isRoot = process.getuid?.() === 0;
+  // `check` and `--version` do without all that it loads.
+  const { wireDaemon } = await import('./wiring.js');
   const daemon = await wireDaemon({
     config,
     folders,
