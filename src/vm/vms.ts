@@ -77,6 +77,7 @@ export class Vms {
       if (definitions.get(name) !== undefined || isLive(vm.state) || vm.state === 'starting') continue;
       lifecycle.close();
       this.#byName.delete(name);
+      vm.publish('definition', { change: 'removed' });
     }
   }
 
@@ -149,8 +150,11 @@ export class Vms {
   }
 
   #rebuild(definition: Definition): void {
-    this.#byName.get(definition.name)?.lifecycle.close();
-    this.#byName.set(definition.name, this.#tools.build(definition));
+    const before = this.#byName.get(definition.name);
+    before?.lifecycle.close();
+    const rebuilt = this.#tools.build(definition);
+    this.#byName.set(definition.name, rebuilt);
+    if (before !== undefined) rebuilt.vm.publish('definition', { change: 'changed' });
   }
 }
 

@@ -62,7 +62,7 @@ export function watchChanges(tools: ChangeTools): () => void {
       logger.warn({ vm: vm.name, failed }, 'onChange: not restarted, since it would not start again');
     },
   });
-  const retry = new SecretRetry({ ...shared, start: vm => vms.get(vm.name).lifecycle.start() });
+  const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.start() });
   return () => {
     outdated.close();
     retry.close();
