@@ -17,7 +17,11 @@ const limit = pLimit(CONCURRENT_SOURCES);
 process.once('message', async ({ identity, files }: DecryptRequest) => {
   const beganAt = performance.now();
   const identities = await loadIdentities({ vm: 'bench', paths: [identity], passphraseFiles: [] });
-  await Promise.all(files.map(age => limit(() => openSource('bench', 'SECRET', { age }, identities))));
+  await Promise.all(
+    files.map(age =>
+      limit(() => openSource({ vm: 'bench', credential: 'SECRET', source: { age } }, identities)),
+    ),
+  );
   process.send?.(performance.now() - beganAt);
 });
 process.send?.('ready');

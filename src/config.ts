@@ -1,5 +1,4 @@
-// config.json and the folders: what an administrator sets for the whole host.
-import { isAbsolute, join } from 'node:path';
+// config.json: what an administrator sets for the whole host.
 import { type Static, Type } from 'typebox';
 import { HYPERVISOR_KINDS, type HypervisorKind } from './definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
@@ -85,29 +84,4 @@ export async function loadConfig(path: string): Promise<Config> {
   const problems = findFieldProblems(json);
   if (problems.length > 0) throw refuse(`is not a valid configuration: ${formatFieldProblems(problems)}`);
   return json as Config;
-}
-
-export interface Folders {
-  config: string;
-  runtimeDirectory: string;
-  stateDirectory: string;
-  definitionsDirectory: string;
-}
-
-/** The system's paths for root, XDG's for everybody else; systemd's RUNTIME_DIRECTORY and STATE_DIRECTORY win over both. */
-export function defaultFolders(environment: NodeJS.ProcessEnv, isRoot: boolean): Folders {
-  const home = environment.HOME ?? '/';
-  const xdg = (name: string, fallback: string) => {
-    const value = environment[name];
-    return join(value !== undefined && isAbsolute(value) ? value : fallback, 'vmsecretd');
-  };
-  const configuration = isRoot ? '/etc/vmsecretd' : xdg('XDG_CONFIG_HOME', join(home, '.config'));
-  const runtime = isRoot ? '/run/vmsecretd' : xdg('XDG_RUNTIME_DIR', `/run/user/${process.getuid?.() ?? 0}`);
-  const state = isRoot ? '/var/lib/vmsecretd' : xdg('XDG_STATE_HOME', join(home, '.local/state'));
-  return {
-    config: join(configuration, 'config.json'),
-    runtimeDirectory: environment.RUNTIME_DIRECTORY?.split(':')[0] || runtime,
-    stateDirectory: environment.STATE_DIRECTORY?.split(':')[0] || state,
-    definitionsDirectory: join(configuration, 'vms'),
-  };
 }

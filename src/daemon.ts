@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 // The vmsecretd program: folders, signals, exit status.
 import { resolve } from 'node:path';
-import { defaultFolders, type Folders, loadConfig } from './config.js';
+import { loadConfig } from './config.js';
 import { buildDaemonProgram, EXIT, type Flags } from './daemon-program.js';
+import { defaultFolders, type Folders } from './default-folders.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
@@ -13,7 +14,9 @@ import { explainStorageError } from './system/storage-error.js';
 import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
 import { readVersion } from './version.js';
-import { wireDaemon } from './wiring.js';
+
+/** Where the service manager gives none. */
+const DEFAULT_PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 function foldersFrom(flags: Flags): Folders {
   const defaults = defaultFolders(process.env, process.getuid?.() === 0);
@@ -35,10 +38,13 @@ async function run(flags: Flags): Promise<void> {
   const logger = createLogger(config.log?.level ?? 'info', process.env.JOURNAL_STREAM !== undefined);
   const notifier = createNotifier({ environment: process.env, logger });
   const isRoot = process.getuid?.() === 0;
+  // `check` and `--version` do without all that it loads.
+  const { wireDaemon } = await import('./wiring.js');
   const daemon = await wireDaemon({
     config,
     folders,
     environment: process.env,
+    programPath: process.env.PATH ?? DEFAULT_PROGRAM_PATH,
     logger,
     defaultSupervisor: isRoot && (await isSystemdHost()) ? 'unit' : 'daemon',
     activatedSockets: activatedSockets(process.env, process.pid),
@@ -49,25 +55,6 @@ async function run(flags: Flags): Promise<void> {
   daemon.events.subscribe(event => {
     if (event.type === 'state') void notifier.status(status());
   });
-  let reloading: Promise<void> = Promise.resolve();
-  process.on('SIGHUP', () => {
-    reloading = reloading.then(async () => {
-      await notifier.reloading();
-      await daemon.reload();
-      await notifier.ready(status());
-    });
-  });
-  // Node would open a debugger, to which every user of the host can connect.
-  process.on('SIGUSR1', () => {});
-  const stop = () => {
-    watchdog.stop();
-    void notifier
-      .stopping()
-      .then(() => daemon.close())
-      .then(() => process.exit(0));
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
   const watchdog = startWatchdog({
     environment: process.env,
     pid: process.pid,
@@ -75,9 +62,34 @@ async function run(flags: Flags): Promise<void> {
     probe: () => daemon.probe(),
     logger,
   });
+  listenToSignals({
+    reload: async () => {
+      await notifier.reloading();
+      await daemon.reload();
+      await notifier.ready(status());
+    },
+    stop: async () => {
+      watchdog.stop();
+      await notifier.stopping();
+      await daemon.close();
+    },
+  });
   logger.info({ folders, pid: process.pid }, 'listening');
   await notifier.ready(status());
   daemon.autostart();
+}
+
+/** One reload after the other; after `stop` the process ends. */
+function listenToSignals({ reload, stop }: { reload(): Promise<void>; stop(): Promise<void> }): void {
+  let reloading: Promise<void> = Promise.resolve();
+  process.on('SIGHUP', () => {
+    reloading = reloading.then(reload);
+  });
+  const end = () => void stop().then(() => process.exit(0));
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+  // Node would open a debugger, to which every user of the host can connect.
+  process.on('SIGUSR1', () => {});
 }
 
 async function check(files: string[], { config }: Flags): Promise<void> {

@@ -8,7 +8,7 @@ import type { Trust } from './system/trusted-path.js';
 const LIMIT_BYTES = 1024 * 1024;
 
 /** Its message follows the file's name; its cause is the system's error, if there was one. */
-export class JsonFileError extends Error {
+class JsonFileError extends Error {
   override readonly name = 'JsonFileError';
 }
 

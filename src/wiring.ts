@@ -1,18 +1,18 @@
 // The only file that constructs things and hands them to each other.
-import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import pLimit from 'p-limit';
-import type { Config, Folders } from './config.js';
+import type { Config } from './config.js';
+import type { Folders } from './default-folders.js';
 import { defaultIdentities } from './default-identities.js';
 import type { SupervisorKind } from './definition/definition.js';
 import { Definitions } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
-import { systemErrorCode, VmsecretdError } from './errors.js';
+import { loadDigestKey } from './delivery/digest-key.js';
 import { buildApp } from './http/app.js';
-import { DaemonSockets } from './http/daemon-sockets.js';
+import { DaemonSockets, resolveOperatorGroup } from './http/daemon-sockets.js';
 import { listenForMetrics } from './http/metrics-listener.js';
 import { createHypervisors } from './hypervisor/hypervisors.js';
 import type { Logger } from './log.js';
@@ -23,18 +23,18 @@ import { checkLaunchRequest } from './supervisor/launch-request.js';
 import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
-import { createUnitWatch } from './supervisor/unit-watch.js';
-import { resolveGroup, resolveUser } from './system/users.js';
+import { UnitWatch } from './supervisor/unit-watch.js';
+import { resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
 import { DaemonLifecycle } from './vm/daemon-lifecycle.js';
-import { describeEvent } from './vm/describe-event.js';
 import { VmEvents } from './vm/events.js';
+import { keepGuestReports } from './vm/keep-guest-reports.js';
 import type { Lifecycle } from './vm/lifecycle.js';
-import { keepRecord } from './vm/record.js';
 import { recoverVms } from './vm/recover.js';
 import { showCommand } from './vm/show-command.js';
 import type { StartTools } from './vm/start-vm.js';
+import { tellUnitJournals } from './vm/tell-unit-journals.js';
 import { UnitLifecycle } from './vm/unit-lifecycle.js';
 import { Vm } from './vm/vm.js';
 import { vmPaths } from './vm/vm-paths.js';
@@ -46,6 +46,8 @@ export interface DaemonOptions {
   config: Config;
   folders: Folders;
   environment: NodeJS.ProcessEnv;
+  /** Where programs are looked for: a list of folders as in PATH. */
+  programPath: string;
   logger: Logger;
   defaultSupervisor: SupervisorKind;
   activatedSockets: ReadonlyMap<string, number>;
@@ -65,67 +67,126 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
+/** Everything that lives as long as the daemon, and the order in which it comes to life. */
 export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config, folders, environment, logger } = options;
-  const path = environment.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  const madeDirectory = await mkdir(folders.runtimeDirectory, { recursive: true });
-  // Operators and VMMs pass through it, whatever our umask is; what is theirs has modes of its own.
-  if (madeDirectory !== undefined) await chmod(folders.runtimeDirectory, 0o755);
+  const { config, folders, logger } = options;
+  const { runtimeDirectory } = folders;
+  await makeRuntimeDirectory(runtimeDirectory);
+  const parts = await wireVms(options);
+  const { vms, events, definitions, deliverers, metrics, lifecycles, starts } = parts;
+  const reload = async () => {
+    await vms.reload();
+    for (const problem of definitions.problems) logger.warn(problem, 'definition');
+  };
+  await reload();
+  const stopWatching = watchChanges({
+    vms,
+    events,
+    deliverers,
+    logger,
+    reload,
+    toolsFor: starts.toolsFor,
+    digestKey: starts.digestKey,
+    defaultSupervisor: options.defaultSupervisor,
+  });
+  await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
+  const http = await wireHttp(options, parts, reload);
+  deliverers.warmUp();
+  return {
+    app: http.app,
+    vms,
+    events,
+    reload,
+    autostart: () => vms.autostart(),
+    probe: () => http.sockets.probe(),
+    close: async () => {
+      stopWatching();
+      vms.close();
+      await http.close();
+      metrics.close();
+      await http.app.close();
+      await lifecycles.close();
+      deliverers.close();
+    },
+  };
+}
+
+type VmsParts = Awaited<ReturnType<typeof wireVms>>;
+
+/** The VMs, and what they are made of: nothing is read and nothing runs before the first reload. */
+async function wireVms(options: DaemonOptions) {
+  const { folders, logger } = options;
   const events = new VmEvents(() => new Date());
-  events.subscribe(({ type, ...details }) => logger.info(details, type));
+  const findVm = (name: string) => vms.find(name)?.vm;
+  const deliverers = new Deliverers({ path: options.programPath });
+  const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
+  const starts = await wireStarts(options, { events, deliverers, metrics, findVm });
+  const lifecycles = wireLifecycles(options, starts.toolsFor);
   const definitions = new Definitions({
     definitionsDirectory: folders.definitionsDirectory,
     keptDirectory: join(folders.stateDirectory, 'vms'),
     defaultSupervisor: options.defaultSupervisor,
   });
-  const deliverers = new Deliverers({ path });
-  const hypervisors = createHypervisors(config.hypervisors ?? {}, path);
-  const startTools = {
+  const vms = new Vms({
+    definitions,
+    build: definition => {
+      const paths = vmPaths(folders.runtimeDirectory, definition.name);
+      const vm = new Vm({ definition, paths, events, now: () => new Date(), logger });
+      return { vm, lifecycle: lifecycles.build(vm) };
+    },
+  });
+  events.subscribe(({ type, ...details }) => logger.info(details, type));
+  tellUnitJournals(events, name => vms.unitOf(name));
+  keepGuestReports(events, findVm, logger);
+  return { vms, events, definitions, deliverers, metrics, lifecycles, starts };
+}
+
+interface StartParts {
+  events: VmEvents;
+  deliverers: Deliverers;
+  metrics: Metrics;
+  findVm(name: string): Vm | undefined;
+}
+
+/** What starts, checks and shown commands are made with. */
+async function wireStarts({ config, folders, environment, programPath }: DaemonOptions, parts: StartParts) {
+  const { events, deliverers, metrics, findVm } = parts;
+  const hypervisors = createHypervisors(config.hypervisors ?? {}, programPath);
+  const hostClaims = new HostClaims({ events, findVm });
+  const shared = {
     deliverers,
     identities: config.identities ?? (await defaultIdentities(environment)),
     passphraseFiles: config.passphraseFiles ?? [],
     digestKey: await loadDigestKey(join(folders.runtimeDirectory, 'digest-key')),
   };
-  const vmmUser = { user: config.user, group: config.group };
-  const hostClaims = new HostClaims({ events, findVm: name => vms.find(name)?.vm });
+  const { user, group } = config;
   const toolsFor = (vm: Vm): StartTools => ({
-    ...startTools,
+    ...shared,
     hypervisor: hypervisors[vm.definition.hypervisor],
     onPhase: (phase, durationMs) => metrics.observePhase(phase, durationMs),
     claimHost: async (plan, launcher) =>
-      hostClaims.claim(plan.needs, await describeSite(vm, { ...vmmUser, plan, launcher })),
-    checkHost: async plan => hostClaims.check(plan.needs, await describeSite(vm, { ...vmmUser, plan })),
+      hostClaims.claim(plan.needs, await describeSite(vm, { plan, launcher, user, group })),
+    checkHost: async plan => hostClaims.check(plan.needs, await describeSite(vm, { plan, user, group })),
   });
-  const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
+  return { ...shared, toolsFor };
+}
+
+/** How a VM is started and stopped, by its supervisor. */
+function wireLifecycles({ config, programPath, logger }: DaemonOptions, toolsFor: (vm: Vm) => StartTools) {
   const systemctl = createSystemctl();
-  const unitWatch = createUnitWatch({ systemctl, logger });
-  let journal: Promise<void> = Promise.resolve();
-  events.subscribe(event => {
-    const unit = vms.unitOf(event.vm);
-    // What failed a start, the launcher or the lifecycle has told that journal.
-    if (unit === undefined || event.state === 'failed') return;
-    // One after another: each is a process of its own.
-    journal = journal.then(() => writeUnitJournal(unit, `VM ${event.vm} ${describeEvent(event)}`, 'info'));
-  });
-  const buildLifecycle = (vm: Vm): Lifecycle => {
-    const { definition } = vm;
+  const unitWatch = new UnitWatch({ systemctl, logger });
+  const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
+  const build = (vm: Vm): Lifecycle => {
+    const { definition, paths } = vm;
     const shared = { startTools: () => toolsFor(vm), startLimit };
     if (definition.supervisor === 'daemon') {
       return new DaemonLifecycle(vm, {
         ...shared,
         resolveOwner: () =>
           resolveUser(vm.name, vm.definition.user ?? config.user, vm.definition.group ?? config.group),
-        prepareDirectory: (plan, owner) => prepareDirectory(plan, vm.paths, owner),
+        prepareDirectory: (plan, owner) => prepareDirectory(plan, paths, owner),
         spawnVmm: ({ workingDirectory, preStart }, plan, owner, signal) =>
-          spawnVmm({
-            plan,
-            owner,
-            paths: vm.paths,
-            workingDirectory,
-            preStart,
-            path,
-            signal,
-          }),
+          spawnVmm({ plan, owner, paths, workingDirectory, preStart, path: programPath, signal }),
       });
     }
     return new UnitLifecycle(vm, {
@@ -138,35 +199,16 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };
-  const vms = new Vms({
-    definitions,
-    build: definition => {
-      const paths = vmPaths(folders.runtimeDirectory, definition.name);
-      const vm = new Vm({ definition, paths, events, now: () => new Date(), logger });
-      return { vm, lifecycle: buildLifecycle(vm) };
-    },
-  });
-  const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
-  keepGuestReports(vms, events, logger);
-  const reload = async () => {
-    await vms.reload();
-    for (const problem of definitions.problems) logger.warn(problem, 'definition');
-  };
-  await reload();
-  const stopWatching = watchChanges({
-    vms,
-    events,
-    deliverers,
-    logger,
-    reload,
-    toolsFor,
-    digestKey: startTools.digestKey,
-    defaultSupervisor: options.defaultSupervisor,
-  });
-  const { runtimeDirectory } = folders;
-  await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
-  const operatorGid = await findOperatorGroup(config.operatorGroup);
-  const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets: options.activatedSockets });
+  return { build, close: () => unitWatch.close() };
+}
+
+/** The HTTP application on the daemon's sockets, and metrics where config.json wants them. */
+async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => Promise<void>) {
+  const { config, folders, logger, version, activatedSockets } = options;
+  const { vms, metrics, events, definitions, starts } = parts;
+  const { toolsFor, identities, passphraseFiles } = starts;
+  const operatorGid = await resolveOperatorGroup(config.operatorGroup);
+  const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets });
   const app = await buildApp({
     vms,
     metrics,
@@ -174,8 +216,8 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     definitions,
     reload,
     logger,
-    version: options.version,
-    paths: { ...folders, identities: startTools.identities, passphraseFiles: startTools.passphraseFiles },
+    version,
+    paths: { ...folders, identities, passphraseFiles },
     roleOf: request => sockets.roleOf(request),
     checkVm: vm => checkVm(vm, toolsFor(vm)),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
@@ -188,69 +230,18 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const metricsListen = config.metrics?.listen;
   const stopMetrics =
     metricsListen === undefined ? undefined : await listenForMetrics(metricsListen, { metrics }, operatorGid);
-  deliverers.warmUp();
   return {
     app,
-    vms,
-    events,
-    reload,
-    autostart: () => {
-      for (const vm of vms.list()) {
-        // A start that fails is told by the VM's own problem.
-        if (vm.definition.autostart && vm.state === 'stopped')
-          vms
-            .get(vm.name)
-            .lifecycle.start()
-            .catch(() => {});
-      }
-    },
-    probe: () => sockets.probe(),
+    sockets,
     close: async () => {
-      stopWatching();
-      vms.close();
       await sockets.close();
       await stopMetrics?.();
-      metrics.close();
-      await app.close();
-      await unitWatch.close();
-      deliverers.close();
     },
   };
 }
 
-/** What the guest said of itself is written down for a later daemon. */
-function keepGuestReports(vms: Vms, events: VmEvents, logger: Logger): void {
-  events.subscribe(({ type, vm: name }) => {
-    const vm = vms.find(name)?.vm;
-    // Ready at boot is written with the boot itself.
-    if (
-      (type !== 'ready' && type !== 'receipt') ||
-      vm?.running === undefined ||
-      vm.definition.ready === 'boot'
-    )
-      return;
-    keepRecord(vm, vm.running, 'running').catch(error => {
-      logger.error(
-        { vm: name, code: systemErrorCode(error) },
-        'what the guest reports cannot be written down',
-      );
-    });
-  });
-}
-
-/** It lives as long as the runtime directory: digests tell a change within one boot, and nothing to a thief of disks. */
-async function loadDigestKey(path: string): Promise<string> {
-  await writeFile(path, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' }).catch(error => {
-    if (systemErrorCode(error) !== 'EEXIST') throw error;
-  });
-  return readFile(path, 'utf8');
-}
-
-async function findOperatorGroup(name: string | undefined): Promise<number | undefined> {
-  if (name === undefined) return undefined;
-  const gid = await resolveGroup(name);
-  if (gid !== undefined) return gid;
-  throw new VmsecretdError('definition_invalid', `operatorGroup: there is no group ${name} on this host`, {
-    details: { group: name },
-  });
+/** Operators and VMMs pass through it, whatever our umask is; what is theirs has modes of its own. */
+async function makeRuntimeDirectory(path: string): Promise<void> {
+  const made = await mkdir(path, { recursive: true });
+  if (made !== undefined) await chmod(path, 0o755);
 }

@@ -19,7 +19,7 @@ export const CLI_EXAMPLES: Examples = {
     ['vmsecretctl start web --wait --timeout 60', 'fails where the guest is not ready within a minute'],
   ],
   stop: [
-    ['vmsecretctl stop web --wait stopped', 'returns when its VMM has ended'],
+    ['vmsecretctl stop web --wait', 'returns when its VMM has ended'],
     ['vmsecretctl stop --all', 'before the host goes down'],
   ],
   restart: [

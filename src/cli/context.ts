@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { defaultFolders } from '../config.js';
+import { defaultFolders } from '../default-folders.js';
 import { type Client, createClient } from './client.js';
 
 export interface Context {

@@ -14,27 +14,32 @@ interface LifecycleOptions {
   timeout?: string;
 }
 
-const DESCRIPTIONS: Record<LifecycleVerb, string> = {
-  start: 'start VMs with their secrets',
-  stop: 'ask guests to power off, then make them',
-  restart: 'stop, then start with the secrets of now',
-  reboot: 'reset guests; they keep the secrets they were started with',
-  kill: 'end VMMs at once',
-  pause: 'halt the virtual CPUs',
-  resume: 'let the virtual CPUs go on',
+interface Verb {
+  description: string;
+  /** What a bare `--wait` is for; undefined where the daemon answers in that state anyway. */
+  waitsFor?: 'ready' | 'stopped';
+}
+
+const VERBS: Record<LifecycleVerb, Verb> = {
+  start: { description: 'start VMs with their secrets', waitsFor: 'ready' },
+  stop: { description: 'ask guests to power off, then make them', waitsFor: 'stopped' },
+  restart: { description: 'stop, then start with the secrets of now', waitsFor: 'ready' },
+  reboot: {
+    description: 'reset guests; they keep the secrets they were started with',
+    waitsFor: 'ready',
+  },
+  kill: { description: 'end VMMs at once', waitsFor: 'stopped' },
+  pause: { description: 'halt the virtual CPUs' },
+  resume: { description: 'let the virtual CPUs go on', waitsFor: 'ready' },
 };
 
 export function addLifecycleCommands(program: Command): void {
-  for (const verb of Object.keys(DESCRIPTIONS) as LifecycleVerb[]) {
+  for (const verb of Object.keys(VERBS) as LifecycleVerb[]) {
     const command = program
       .command(verb)
-      .description(DESCRIPTIONS[verb])
+      .description(VERBS[verb].description)
       .argument('[names...]')
-      .addOption(
-        new Option('--wait [state]', 'wait until the VM is in that state; `ready` unless named')
-          .choices(['running', 'ready', 'stopped', 'none'])
-          .preset('ready'),
-      )
+      .addOption(waitOption(VERBS[verb]))
       .option('--timeout <seconds>', 'how long to wait')
       .action((names: string[], options: LifecycleOptions, self: Command) =>
         act(verb, names, options, contextOf(self)),
@@ -42,6 +47,16 @@ export function addLifecycleCommands(program: Command): void {
     if (verb === 'stop') command.option('--all', 'every VM that is not stopped');
     if (verb === 'restart') command.option('--outdated', 'every VM whose definition or secrets changed');
   }
+}
+
+function waitOption({ waitsFor }: Verb): Option {
+  const unlessNamed = waitsFor === undefined ? 'until it is done' : `\`${waitsFor}\``;
+  const option = new Option(
+    '--wait [state]',
+    `wait until the VM is in that state; ${unlessNamed} unless named`,
+  );
+  option.choices(['running', 'ready', 'stopped', 'none']);
+  return waitsFor === undefined ? option : option.preset(waitsFor);
 }
 
 async function act(

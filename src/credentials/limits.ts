@@ -67,7 +67,7 @@ function checkDuplicates(vm: string, staticStrings: readonly string[], credentia
 const FIRST_PAGE_BYTES = 4_096 - 5;
 
 /** For people: what an old guest cannot read, or undefined. `sizesBytes` are those of all OEM strings, without their NULs. */
-export function noteOnFirstPage(sizesBytes: readonly number[]): string | undefined {
+export function warnOfFirstPage(sizesBytes: readonly number[]): string | undefined {
   const usedBytes = sizesBytes.reduce((sum, sizeBytes) => sum + sizeBytes + 1, 0);
   if (usedBytes <= FIRST_PAGE_BYTES) return undefined;
   return `the OEM strings have ${usedBytes} bytes; systemd 252 (Debian 12) in a guest reads ${FIRST_PAGE_BYTES} and says nothing of the rest: install the guest parts there, and set "ready": "receipt" to be told`;

@@ -94,10 +94,10 @@ async function openSources(
   });
   try {
     const outcomes = await Promise.allSettled(
-      Object.entries(credentials).map(([name, source]) =>
+      Object.entries(credentials).map(([credential, source]) =>
         limit(async (): Promise<[string, SecretValue]> => {
-          const note = (file: Buffer) => ciphertextDigests.set(name, digestCiphertext(file));
-          return [name, await openSource(vm, name, source, identities, note)];
+          const note = (file: Buffer) => ciphertextDigests.set(credential, digestCiphertext(file));
+          return [credential, await openSource({ vm, credential, source }, identities, note)];
         }),
       ),
     );

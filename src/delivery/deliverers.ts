@@ -7,6 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
+import type { NamedSource } from '../secrets/source.js';
 import { runAs } from '../system/run-as.js';
 import type {
   DelivererAnswer,
@@ -16,7 +17,6 @@ import type {
   Destination,
   Preparation,
   PreparationResult,
-  SourceToDigest,
 } from './protocol.js';
 
 const DELIVERER_PROGRAM = fileURLToPath(new URL('./deliverer.js', import.meta.url));
@@ -84,7 +84,7 @@ export class Deliverers {
    * @returns null for a source that cannot be read
    */
   async digest(
-    sources: SourceToDigest[],
+    sources: NamedSource[],
     digestKey: string,
     signal: AbortSignal,
   ): Promise<readonly (string | null)[]> {
@@ -129,7 +129,7 @@ interface Claim {
     request:
       | { verb: 'prepare'; preparation: Preparation }
       | { verb: 'deliver'; destination: Destination }
-      | { verb: 'digest'; sources: SourceToDigest[]; digestKey: string },
+      | { verb: 'digest'; sources: NamedSource[]; digestKey: string },
     signal: AbortSignal,
   ): Promise<DelivererResult>;
   release(): void;

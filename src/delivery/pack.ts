@@ -5,9 +5,9 @@ import { createVm } from '../hypervisor/cloud-hypervisor/api-client.js';
 import { buildCreateBody, type EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
 import { buildCommandLine } from '../hypervisor/cloud-hypervisor/to-command.js';
-import { writeFifo } from '../hypervisor/qemu/fifo-delivery.js';
 import { WHOLE_COMMAND } from '../hypervisor/whole-command.js';
 import type { Destination, Packing } from './protocol.js';
+import { writeFifo } from './write-fifo.js';
 
 export interface Packed {
   deliver(destination: Destination): Promise<void>;
@@ -30,7 +30,7 @@ export function packOemStrings(
       deliver: async destination => {
         if (destination.kind !== 'api') throw mismatch(vm);
         const withoutSecrets = Buffer.from(packing.vmConfigText);
-        await createVm(vm, destination.socketPath, body, destination.timeoutMs, withoutSecrets);
+        await createVm({ vm, ...destination }, body, withoutSecrets);
       },
       wipe: () => body.fill(0),
     };

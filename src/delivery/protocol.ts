@@ -2,6 +2,7 @@
 import type { SourceKind } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
+import type { NamedSource } from '../secrets/source.js';
 
 /** Everything needed to read, decrypt, check and encode the credentials of one VM. */
 export interface Preparation {
@@ -45,13 +46,6 @@ export interface PreparedCredential {
   ciphertextDigest?: string;
 }
 
-/** A source whose digest is asked for anew: an age file's of its ciphertext, a plain file's of its value. */
-export interface SourceToDigest {
-  vm: string;
-  credential: string;
-  source: CredentialSource;
-}
-
 export interface DigestResult {
   /** In the order of the sources; null for one that cannot be read now. */
   digests: (string | null)[];
@@ -67,7 +61,7 @@ export type DelivererRequest =
   | { id: number; verb: 'prepare'; preparation: Preparation }
   | { id: number; verb: 'deliver'; destination: Destination }
   | { id: number; verb: 'forget' }
-  | { id: number; verb: 'digest'; sources: SourceToDigest[]; digestKey: string };
+  | { id: number; verb: 'digest'; sources: NamedSource[]; digestKey: string };
 
 export type DelivererResult = PreparationResult | DigestResult | null;
 

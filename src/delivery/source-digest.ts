@@ -5,9 +5,8 @@ import pLimit from 'p-limit';
 import { pathOf } from '../definition/credential-source.js';
 import { VmsecretdError } from '../errors.js';
 import { SecretValue } from '../secrets/secret-value.js';
-import { readSourceFile } from '../secrets/source.js';
+import { type NamedSource, readSourceFile } from '../secrets/source.js';
 import { trimEnding } from '../secrets/trim.js';
-import type { SourceToDigest } from './protocol.js';
 
 /** Reads at once; a round may ask for the sources of every VM. */
 const CONCURRENT_READS = 16;
@@ -21,9 +20,9 @@ export function digestValue(value: SecretValue, digestKey: string): string {
   return value.open(bytes => createHmac('sha256', Buffer.from(digestKey, 'hex')).update(bytes).digest('hex'));
 }
 
-/** @returns null for a source that cannot be read now */
+/** An age file's is of its ciphertext, a plain file's of its value. @returns null for one that cannot be read now */
 export function digestSources(
-  sources: readonly SourceToDigest[],
+  sources: readonly NamedSource[],
   digestKey: string,
 ): Promise<(string | null)[]> {
   const limit = pLimit(CONCURRENT_READS);
@@ -31,7 +30,7 @@ export function digestSources(
 }
 
 async function digestSource(
-  { vm, credential, source }: SourceToDigest,
+  { vm, credential, source }: NamedSource,
   digestKey: string,
 ): Promise<string | null> {
   const path = pathOf(source);

@@ -58,22 +58,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: 300 },
     genReqId: () => crypto.randomUUID(),
   });
-  const parseJson = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) =>
-    parseJson(request, text, (error, value) => {
-      const fault = error ? undefined : findJsonFault(text);
-      if (fault === undefined) done(error, value);
-      else done(new VmsecretdError('request_invalid', `The body is refused: ${fault}`));
-    }),
-  );
-  // A query has only text, so its numbers are made of it; a body means what it says.
-  const validators = {
-    text: new Ajv({ coerceTypes: true, strict: false }),
-    json: new Ajv({ strict: false }),
-  };
-  app.setValidatorCompiler(({ schema, httpPart }) =>
-    (httpPart === 'body' ? validators.json : validators.text).compile(schema as object),
-  );
+  checkBodies(app);
   app.setErrorHandler<FastifyError>((error, request, reply) =>
     sendProblem(toProblem(error, request), request, reply),
   );
@@ -88,16 +73,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
       404,
     ),
   );
-  app.addHook('onRequest', async request => {
-    const access = request.routeOptions.config.access ?? 'operator';
-    if (mayCall(tools.roleOf(request.raw), access)) return;
-    throw new VmsecretdError(
-      'forbidden',
-      access === 'admin'
-        ? `${request.method} ${request.routeOptions.url ?? request.url} is for root, on admin.sock`
-        : 'This socket does not take that call',
-    );
-  });
+  checkAccess(app, tools.roleOf);
   await app.register(swagger, {
     transform: describeRoute,
     openapi: {
@@ -114,6 +90,39 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   addServiceRoutes(app, tools);
   await app.ready();
   return app;
+}
+
+/** JSON is taken as it stands: no key twice, nothing converted. */
+function checkBodies(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) =>
+    parseJson(request, text, (error, value) => {
+      const fault = error ? undefined : findJsonFault(text);
+      if (fault === undefined) done(error, value);
+      else done(new VmsecretdError('request_invalid', `The body is refused: ${fault}`));
+    }),
+  );
+  // A query has only text, so its numbers are made of it; a body means what it says.
+  const validators = {
+    text: new Ajv({ coerceTypes: true, strict: false }),
+    json: new Ajv({ strict: false }),
+  };
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? validators.json : validators.text).compile(schema as object),
+  );
+}
+
+function checkAccess(app: FastifyInstance, roleOf: AppTools['roleOf']): void {
+  app.addHook('onRequest', async request => {
+    const access = request.routeOptions.config.access ?? 'operator';
+    if (mayCall(roleOf(request.raw), access)) return;
+    throw new VmsecretdError(
+      'forbidden',
+      access === 'admin'
+        ? `${request.method} ${request.routeOptions.url ?? request.url} is for root, on admin.sock`
+        : 'This socket does not take that call',
+    );
+  });
 }
 
 function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdError {

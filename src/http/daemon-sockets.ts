@@ -3,8 +3,10 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { VmsecretdError } from '../errors.js';
 import { listenOn } from '../system/sockets.js';
 import { requestUnix } from '../system/unix-http.js';
+import { resolveGroup } from '../system/users.js';
 import type { SocketRole } from './access.js';
 
 interface SocketPlan {
@@ -44,6 +46,16 @@ export interface DaemonSocketsOptions {
   operatorGid: number | undefined;
   /** Sockets that systemd listens on already, by name. */
   activatedSockets: ReadonlyMap<string, number>;
+}
+
+/** @throws VmsecretdError definition_invalid */
+export async function resolveOperatorGroup(group: string | undefined): Promise<number | undefined> {
+  if (group === undefined) return undefined;
+  const gid = await resolveGroup(group);
+  if (gid !== undefined) return gid;
+  throw new VmsecretdError('definition_invalid', `operatorGroup: there is no group ${group} on this host`, {
+    details: { group },
+  });
 }
 
 export class DaemonSockets {

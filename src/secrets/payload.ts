@@ -8,6 +8,12 @@ import { deriveKey, openSealed, TAG_BYTES } from './file-key.js';
 const NONCE_BYTES = 16;
 const SEALED_CHUNK_BYTES = 64 * 1024 + TAG_BYTES;
 
+interface Chunk {
+  index: number;
+  isLast: boolean;
+  bytes: Buffer;
+}
+
 /** The plaintext, in a buffer of its own; the caller wipes it and the file key. Throws AgeFileError. */
 export function openPayload(fileKey: Buffer, payload: Buffer): Buffer {
   if (payload.length < NONCE_BYTES + TAG_BYTES) throw truncated();
@@ -18,14 +24,9 @@ export function openPayload(fileKey: Buffer, payload: Buffer): Buffer {
   try {
     let writtenBytes = 0;
     for (let index = 0; index < chunkCount; index++) {
-      const chunk = sealed.subarray(index * SEALED_CHUNK_BYTES, (index + 1) * SEALED_CHUNK_BYTES);
-      writtenBytes += openChunk(
-        key,
-        index,
-        index === chunkCount - 1,
-        chunk,
-        plaintext.subarray(writtenBytes),
-      );
+      const bytes = sealed.subarray(index * SEALED_CHUNK_BYTES, (index + 1) * SEALED_CHUNK_BYTES);
+      const chunk = { index, isLast: index === chunkCount - 1, bytes };
+      writtenBytes += openChunk(key, chunk, plaintext.subarray(writtenBytes));
     }
     return plaintext;
   } catch (error) {
@@ -36,33 +37,33 @@ export function openPayload(fileKey: Buffer, payload: Buffer): Buffer {
   }
 }
 
-function openChunk(key: Buffer, index: number, isLast: boolean, chunk: Buffer, target: Buffer): number {
-  if (chunk.length < TAG_BYTES) throw truncated();
-  const opened = openSealedChunk(key, index, isLast, chunk);
-  if (opened === null) throw explainFailure(key, index, isLast, chunk);
+function openChunk(key: Buffer, chunk: Chunk, target: Buffer): number {
+  if (chunk.bytes.length < TAG_BYTES) throw truncated();
+  const opened = openSealedChunk(key, chunk);
+  if (opened === null) throw explainFailure(key, chunk);
   try {
     // The format allows an empty last chunk only where it is the only one.
-    if (opened.length === 0 && index > 0) throw truncated();
+    if (opened.length === 0 && chunk.index > 0) throw truncated();
     return opened.copy(target);
   } finally {
     opened.fill(0);
   }
 }
 
-function explainFailure(key: Buffer, index: number, isLast: boolean, chunk: Buffer): AgeFileError {
-  if (!isLast) return new AgeFileError('payload', `its payload is damaged in chunk ${index + 1}`);
-  const asInner = openSealedChunk(key, index, false, chunk);
+function explainFailure(key: Buffer, chunk: Chunk): AgeFileError {
+  if (!chunk.isLast) return new AgeFileError('payload', `its payload is damaged in chunk ${chunk.index + 1}`);
+  const asInner = openSealedChunk(key, { ...chunk, isLast: false });
   if (asInner === null) return new AgeFileError('payload', 'its payload is damaged or cut short');
   asInner.fill(0);
   return truncated();
 }
 
-function openSealedChunk(key: Buffer, index: number, isLast: boolean, chunk: Buffer): Buffer | null {
+function openSealedChunk(key: Buffer, { index, isLast, bytes }: Chunk): Buffer | null {
   // 11 bytes of counter and one that marks the last chunk; a counter of 32 bits is enough for 256 TiB.
   const nonce = Buffer.alloc(12);
   nonce.writeUInt32BE(index, 7);
   nonce[11] = isLast ? 1 : 0;
-  return openSealed(key, nonce, chunk);
+  return openSealed(key, nonce, bytes);
 }
 
 function truncated(): AgeFileError {

@@ -53,26 +53,8 @@ async function runPlugin(
   if (path === undefined) {
     throw pluginFailed(program, [`it is in no folder of PATH (${settings.searchPath})`], encoded);
   }
-  // Costs more to load than all of age; most hosts have no plugin.
-  const { execa } = await import('execa');
-  const plugin = execa(path, ['--age-plugin=identity-v1'], {
-    env: { PATH: settings.searchPath, LC_ALL: 'C.UTF-8' },
-    extendEnv: false,
-    cwd: '/',
-    stdio: ['pipe', 'pipe', 'pipe'],
-    buffer: { stdout: false, stderr: true },
-    maxBuffer: STDERR_LIMIT_CHARACTERS,
-    reject: false,
-  });
-  // A plugin that leaves early makes the pipe fail; its exit says more.
-  plugin.stdin.on('error', () => {});
+  const { plugin, end } = await spawnPlugin(path, settings.searchPath);
   let isLate = false;
-  const end = () => {
-    plugin.kill('SIGKILL');
-    // A plugin's own child may hold the pipes open.
-    plugin.stdout.destroy();
-    plugin.stderr.destroy();
-  };
   const timer = setTimeout(() => {
     isLate = true;
     end();
@@ -94,6 +76,30 @@ async function runPlugin(
   if (isLate) words.push(`it did not finish within ${settings.timeoutMs / 1000} seconds`);
   else if (outcome.exitCode) words.push(`exit status ${outcome.exitCode}`);
   throw pluginFailed(program, [...words, String(outcome.stderr ?? '')], encoded);
+}
+
+async function spawnPlugin(path: string, searchPath: string) {
+  // Costs more to load than all of age; most hosts have no plugin.
+  const { execa } = await import('execa');
+  const plugin = execa(path, ['--age-plugin=identity-v1'], {
+    env: { PATH: searchPath, LC_ALL: 'C.UTF-8' },
+    extendEnv: false,
+    cwd: '/',
+    stdio: ['pipe', 'pipe', 'pipe'],
+    buffer: { stdout: false, stderr: true },
+    maxBuffer: STDERR_LIMIT_CHARACTERS,
+    reject: false,
+  });
+  // A plugin that leaves early makes the pipe fail; its exit says more.
+  plugin.stdin.on('error', () => {});
+  const end = () => {
+    plugin.kill('SIGKILL');
+    // A plugin's own child may hold the pipes open.
+    plugin.stdout.destroy();
+    plugin.stderr.destroy();
+  };
+  // In an object: a subprocess is a promise, and await would wait for its end.
+  return { plugin, end };
 }
 
 function encodeRequest(encoded: Buffer, stanzas: readonly Stanza[]): string {

@@ -15,6 +15,13 @@ import { trimEnding } from './trim.js';
 /** design.md's limit for one source, encrypted or not: systemd takes no more for all credentials together. */
 export const SOURCE_LIMIT_BYTES = 1024 * 1024;
 
+/** The source of a credential, and whose it is. */
+export interface NamedSource {
+  vm: string;
+  credential: string;
+  source: CredentialSource;
+}
+
 interface Place {
   vm: string;
   credential: string;
@@ -26,27 +33,23 @@ interface Place {
  * @param onCiphertext sees an age file as it was read, before it is opened
  */
 export async function openSource(
-  vm: string,
-  name: string,
-  source: CredentialSource,
+  named: NamedSource,
   identities: Identities,
   onCiphertext?: (file: Buffer) => void,
 ): Promise<SecretValue> {
-  const bytes = await readSource(vm, name, source, identities, onCiphertext);
-  return new SecretValue(trimEnding(bytes, source.trim ?? 'none'));
+  const bytes = await readSource(named, identities, onCiphertext);
+  return new SecretValue(trimEnding(bytes, named.source.trim ?? 'none'));
 }
 
 async function readSource(
-  vm: string,
-  name: string,
-  source: CredentialSource,
+  { vm, credential, source }: NamedSource,
   identities: Identities,
   onCiphertext: ((file: Buffer) => void) | undefined,
 ): Promise<Buffer> {
   if (source.text !== undefined) return Buffer.from(source.text);
   const path = pathOf(source);
-  if (path === undefined) throw new TypeError(`credential ${name} has no source`);
-  const place = { vm, credential: name, path };
+  if (path === undefined) throw new TypeError(`credential ${credential} has no source`);
+  const place = { vm, credential, path };
   const content = await readSourceFile(place);
   if (source.age === undefined) return content;
   onCiphertext?.(content);

@@ -11,13 +11,7 @@ import { createInterface } from 'node:readline';
 import { execa } from 'execa';
 import type { Systemctl, UnitFacts } from './systemctl.js';
 
-export type UnitListener = (facts: UnitFacts) => void;
-
-export interface UnitWatch {
-  /** The listener hears the present facts first, then each change. Returns what ends it. */
-  watch(unit: string, listener: UnitListener): () => void;
-  close(): Promise<void>;
-}
+type UnitListener = (facts: UnitFacts) => void;
 
 export interface UnitWatchOptions {
   systemctl: Pick<Systemctl, 'show'>;
@@ -39,23 +33,77 @@ const MATCH =
   "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties'," +
   "member='PropertiesChanged',path_namespace='/org/freedesktop/systemd1/unit'";
 
-export function createUnitWatch(options: UnitWatchOptions): UnitWatch {
-  const { systemctl, logger, program = 'busctl', restartDelayMs = 1000 } = options;
-  const watchedByPath = new Map<string, Set<WatchedUnit>>();
-  let endMonitor: (() => Promise<void>) | undefined;
-  let restartTimer: NodeJS.Timeout | undefined;
-  let isClosed = false;
+export class UnitWatch {
+  readonly #options: UnitWatchOptions;
+  readonly #watchedByPath = new Map<string, Set<WatchedUnit>>();
+  #endMonitor: (() => Promise<void>) | undefined;
+  #restartTimer: NodeJS.Timeout | undefined;
+  #isClosed = false;
 
-  async function read(watched: WatchedUnit): Promise<void> {
+  constructor(options: UnitWatchOptions) {
+    this.#options = options;
+  }
+
+  /** The listener hears the present facts first, then each change. Returns what ends it. */
+  watch(unit: string, listener: UnitListener): () => void {
+    const watched: WatchedUnit = { unit, listener, lastFacts: undefined, isReading: false, isStale: false };
+    const path = unitObjectPath(unit);
+    const sameUnit = this.#watchedByPath.get(path) ?? new Set();
+    this.#watchedByPath.set(path, sameUnit.add(watched));
+    if (this.#endMonitor === undefined) this.#startMonitor();
+    void this.#read(watched);
+    return () => {
+      sameUnit.delete(watched);
+      if (sameUnit.size === 0 && this.#watchedByPath.get(path) === sameUnit) this.#watchedByPath.delete(path);
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#watchedByPath.clear();
+    clearTimeout(this.#restartTimer);
+    await this.#endMonitor?.();
+  }
+
+  #startMonitor(): void {
+    const { logger, program = 'busctl', restartDelayMs = 1000 } = this.#options;
+    const child = execa(program, ['--system', '--json=short', 'monitor', '--match', MATCH], {
+      reject: false,
+      stdin: 'ignore',
+      buffer: false,
+    });
+    createInterface({ input: child.stdout }).on('line', line => {
+      for (const watched of this.#watchedByPath.get(signalPath(line) ?? '') ?? []) void this.#read(watched);
+    });
+    // "Monitoring bus message stream." is the only thing it says before a failure.
+    child.stderr.once('data', () => this.#readAll());
+    const ended = child.then(() => {
+      if (this.#isClosed) return;
+      logger?.warn({}, `${program} monitor ended: states of units may come late until it is back`);
+      this.#restartTimer = setTimeout(() => this.#startMonitor(), restartDelayMs).unref();
+    });
+    this.#endMonitor = () => {
+      child.kill('SIGTERM');
+      return ended;
+    };
+  }
+
+  #readAll(): void {
+    for (const sameUnit of this.#watchedByPath.values())
+      for (const watched of sameUnit) void this.#read(watched);
+  }
+
+  async #read(watched: WatchedUnit): Promise<void> {
+    const { systemctl, logger } = this.#options;
     watched.isStale = true;
     if (watched.isReading) return;
     watched.isReading = true;
     try {
-      while (watched.isStale && isWatched(watched)) {
+      while (watched.isStale && this.#isWatched(watched)) {
         watched.isStale = false;
         const facts = await systemctl.show(watched.unit);
         const text = JSON.stringify(facts);
-        if (text === watched.lastFacts || !isWatched(watched)) continue;
+        if (text === watched.lastFacts || !this.#isWatched(watched)) continue;
         watched.lastFacts = text;
         watched.listener(facts);
       }
@@ -66,56 +114,9 @@ export function createUnitWatch(options: UnitWatchOptions): UnitWatch {
     }
   }
 
-  function isWatched(watched: WatchedUnit): boolean {
-    return watchedByPath.get(unitObjectPath(watched.unit))?.has(watched) === true;
+  #isWatched(watched: WatchedUnit): boolean {
+    return this.#watchedByPath.get(unitObjectPath(watched.unit))?.has(watched) === true;
   }
-
-  function readAll(): void {
-    for (const watchedUnits of watchedByPath.values()) for (const watched of watchedUnits) void read(watched);
-  }
-
-  function startMonitor(): void {
-    const child = execa(program, ['--system', '--json=short', 'monitor', '--match', MATCH], {
-      reject: false,
-      stdin: 'ignore',
-      buffer: false,
-    });
-    createInterface({ input: child.stdout }).on('line', line => {
-      for (const watched of watchedByPath.get(signalPath(line) ?? '') ?? []) void read(watched);
-    });
-    // "Monitoring bus message stream." is the only thing it says before a failure.
-    child.stderr.once('data', readAll);
-    const ended = child.then(() => {
-      if (isClosed) return;
-      logger?.warn({}, `${program} monitor ended: states of units may come late until it is back`);
-      restartTimer = setTimeout(startMonitor, restartDelayMs).unref();
-    });
-    endMonitor = () => {
-      child.kill('SIGTERM');
-      return ended;
-    };
-  }
-
-  return {
-    watch(unit, listener) {
-      const watched: WatchedUnit = { unit, listener, lastFacts: undefined, isReading: false, isStale: false };
-      const path = unitObjectPath(unit);
-      const sameUnit = watchedByPath.get(path) ?? new Set();
-      watchedByPath.set(path, sameUnit.add(watched));
-      if (endMonitor === undefined) startMonitor();
-      void read(watched);
-      return () => {
-        sameUnit.delete(watched);
-        if (sameUnit.size === 0 && watchedByPath.get(path) === sameUnit) watchedByPath.delete(path);
-      };
-    },
-    async close() {
-      isClosed = true;
-      watchedByPath.clear();
-      clearTimeout(restartTimer);
-      await endMonitor?.();
-    },
-  };
 }
 
 /** systemd's D-Bus path of a unit: every byte but letters and digits as _xx, a leading digit too (sd_bus_path_encode(3)). */

@@ -1,5 +1,5 @@
 // A start without the start: everything that can be known before a VMM runs, told item by item.
-import { noteOnFirstPage } from '../credentials/limits.js';
+import { warnOfFirstPage } from '../credentials/limits.js';
 import { credentialStringSize } from '../credentials/oem-string.js';
 import type { Delivery } from '../delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
@@ -56,8 +56,8 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
         detail: `${source} ${path ?? ''} (${sizeBytes} bytes)`,
       });
     }
-    for (const note of notesOn(plan, delivery))
-      checks.push({ name: 'note', ok: true, code: null, detail: note });
+    for (const detail of warningsOf(plan, delivery))
+      checks.push({ name: 'warning', ok: true, code: null, detail });
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
     const { credential, flag } = error.details;
@@ -81,11 +81,11 @@ async function checkHost(plan: VmPlan, tools: StartTools): Promise<Check> {
 }
 
 /** A guest that sends a receipt tells by itself what it lacks. */
-function notesOn(plan: VmPlan, { credentials, notes }: Delivery): string[] {
+function warningsOf(plan: VmPlan, { credentials, notes }: Delivery): string[] {
   if (plan.channels.receipt !== undefined) return [...notes];
-  const note = noteOnFirstPage([
+  const warning = warnOfFirstPage([
     ...plan.staticOemStrings.map(string => Buffer.byteLength(string)),
     ...credentials.map(({ name, sizeBytes }) => credentialStringSize(name, sizeBytes)),
   ]);
-  return note === undefined ? [...notes] : [...notes, note];
+  return warning === undefined ? [...notes] : [...notes, warning];
 }

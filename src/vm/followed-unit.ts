@@ -11,7 +11,7 @@ import type { Vm } from './vm.js';
 
 export interface FollowedUnitTools {
   systemctl: Systemctl;
-  unitWatch: UnitWatch;
+  unitWatch: Pick<UnitWatch, 'watch'>;
 }
 
 type Decision = { booted: true } | { booted: false; error: VmsecretdError };

@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fifoPaths } from '../hypervisor/qemu/fifo-delivery.js';
+import { fifoPaths } from '../hypervisor/fifos.js';
 import { isSameProcess, type ProcessFacts, readProcess } from '../system/procfs.js';
 import { killSame } from './adoption.js';
 import { readRecords } from './record.js';

@@ -9,7 +9,8 @@ import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
-import type { PreparedCredential, SourceToDigest } from '../delivery/protocol.js';
+import type { PreparedCredential } from '../delivery/protocol.js';
+import type { NamedSource } from '../secrets/source.js';
 import type { PathWatch, WatchedPath } from '../system/path-watch.js';
 import { readProcess } from '../system/procfs.js';
 import type { VmEvents } from './events.js';
@@ -21,7 +22,7 @@ export interface OutdatedTools {
   findVm(name: string): Vm | undefined;
   pathWatch: PathWatch;
   /** As Deliverers.digest. */
-  digest(sources: SourceToDigest[]): Promise<readonly (string | null)[]>;
+  digest(sources: NamedSource[]): Promise<readonly (string | null)[]>;
   /** Whether its file says something else by now. */
   isStale(definition: Definition): Promise<boolean>;
   /** Reads the definitions again: the file of a live VM changed. */
@@ -160,7 +161,7 @@ export class OutdatedWatch {
     }
   }
 
-  async #digest(sources: readonly SourceToDigest[]): Promise<Map<SourceToDigest, string | null>> {
+  async #digest(sources: readonly NamedSource[]): Promise<Map<NamedSource, string | null>> {
     if (sources.length === 0) return new Map();
     const digests = await this.#tools.digest([...sources]);
     return new Map(sources.map((source, index) => [source, digests[index] ?? null]));
@@ -216,7 +217,7 @@ export function findReasons({ definition, running, digests, links, before }: Com
 }
 
 /** A credential whose source is declared otherwise by now is the definition's change, and cannot be compared. */
-function comparableSources(definition: Definition, running: RunningVm): SourceToDigest[] {
+function comparableSources(definition: Definition, running: RunningVm): NamedSource[] {
   return running.credentials.flatMap(({ name, source: kind, path }) => {
     const source = definition.credentials[name];
     if (kind === 'text' || path === undefined || source?.[kind] !== path) return [];

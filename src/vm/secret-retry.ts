@@ -3,8 +3,8 @@
 //
 // INVARIANT: no storm. The same content of the sources is tried once, and tries are further apart each time.
 import { pathOf } from '../definition/credential-source.js';
-import type { SourceToDigest } from '../delivery/protocol.js';
 import type { ErrorCode } from '../errors.js';
+import type { NamedSource } from '../secrets/source.js';
 import type { PathWatch } from '../system/path-watch.js';
 import type { VmEvents } from './events.js';
 import type { Vm } from './vm.js';
@@ -14,7 +14,7 @@ export interface SecretRetryTools {
   findVm(name: string): Vm | undefined;
   pathWatch: PathWatch;
   /** As Deliverers.digest. */
-  digest(sources: SourceToDigest[]): Promise<readonly (string | null)[]>;
+  digest(sources: NamedSource[]): Promise<readonly (string | null)[]>;
   start(vm: Vm): Promise<void>;
   onProblem(error: unknown): void;
 }
@@ -127,7 +127,7 @@ function waitsForSecrets({ state, problem, definition }: Vm): boolean {
   return definition.supervisor === 'daemon' && definition.restart !== 'no';
 }
 
-function sourcesOf({ definition }: Vm): SourceToDigest[] {
+function sourcesOf({ definition }: Vm): NamedSource[] {
   return Object.entries(definition.credentials).map(([credential, source]) => ({
     vm: definition.name,
     credential,

@@ -77,6 +77,7 @@ export class Vms {
       if (definitions.get(name) !== undefined || isLive(vm.state) || vm.state === 'starting') continue;
       lifecycle.close();
       this.#byName.delete(name);
+      vm.publish('definition', { change: 'removed' });
     }
   }
 
@@ -110,6 +111,15 @@ export class Vms {
     this.#follow();
   }
 
+  /** Starts what has `autostart` and is down. */
+  autostart(): void {
+    for (const { vm, lifecycle } of this.#byName.values()) {
+      if (!vm.definition.autostart || vm.state !== 'stopped') continue;
+      // A start that fails is told by the VM's own problem.
+      lifecycle.start().catch(() => {});
+    }
+  }
+
   close(): void {
     for (const { lifecycle } of this.#byName.values()) lifecycle.close();
   }
@@ -140,8 +150,11 @@ export class Vms {
   }
 
   #rebuild(definition: Definition): void {
-    this.#byName.get(definition.name)?.lifecycle.close();
-    this.#byName.set(definition.name, this.#tools.build(definition));
+    const before = this.#byName.get(definition.name);
+    before?.lifecycle.close();
+    const rebuilt = this.#tools.build(definition);
+    this.#byName.set(definition.name, rebuilt);
+    if (before !== undefined) rebuilt.vm.publish('definition', { change: 'changed' });
   }
 }
 

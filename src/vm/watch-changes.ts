@@ -3,8 +3,8 @@ import type { SupervisorKind } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import { readDefinitionFile } from '../definition/definitions.js';
 import type { Deliverers } from '../delivery/deliverers.js';
-import type { SourceToDigest } from '../delivery/protocol.js';
 import type { Logger } from '../log.js';
+import type { NamedSource } from '../secrets/source.js';
 import { PathWatch } from '../system/path-watch.js';
 import { checkVm } from './check-vm.js';
 import type { VmEvents } from './events.js';
@@ -38,7 +38,7 @@ export function watchChanges(tools: ChangeTools): () => void {
     events,
     findVm: (name: string) => vms.find(name)?.vm,
     pathWatch,
-    digest: (sources: SourceToDigest[]) =>
+    digest: (sources: NamedSource[]) =>
       deliverers.digest(sources, digestKey, AbortSignal.timeout(DIGEST_TIMEOUT_MS)),
     onProblem: (error: unknown) =>
       logger.error({ stack: error instanceof Error ? error.stack : typeof error }, 'watching failed'),
@@ -62,7 +62,7 @@ export function watchChanges(tools: ChangeTools): () => void {
       logger.warn({ vm: vm.name, failed }, 'onChange: not restarted, since it would not start again');
     },
   });
-  const retry = new SecretRetry({ ...shared, start: vm => vms.get(vm.name).lifecycle.start() });
+  const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.start() });
   return () => {
     outdated.close();
     retry.close();

@@ -189,7 +189,10 @@ const PARSERS: Readonly<Record<string, Parser>> = {
   },
   'what cloud-hypervisor answers': {
     samples: [samples.HTTP, samples.HTTP_CHUNKED],
-    parse: bytes => answered(bytes, path => callVmm('web', path, 'vm.boot', ANSWER_TIMEOUT_MS)),
+    parse: bytes =>
+      answered(bytes, path =>
+        callVmm({ vm: 'web', socketPath: path, timeoutMs: ANSWER_TIMEOUT_MS }, 'vm.boot'),
+      ),
     errors: [VmsecretdError],
     share: 0.5,
   },

@@ -1,10 +1,10 @@
-// Clients that connect and ask nothing, or not to the end, keep nobody out.
+// Clients that connect and ask nothing, or not to the end, keep nobody out. Who may connect is found by name.
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import Fastify from 'fastify';
 import { type Test, test } from 'tap';
-import { DaemonSockets } from '../../src/http/daemon-sockets.js';
+import { DaemonSockets, resolveOperatorGroup } from '../../src/http/daemon-sockets.js';
 import { requestUnix } from '../../src/system/unix-http.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
@@ -133,3 +133,13 @@ for (const [method, body] of [
     for (const { client } of clients) client.destroy();
   });
 }
+
+test('finds the operator group of config.json, and refuses one that is not on this host', async t => {
+  t.equal(await resolveOperatorGroup('root'), 0);
+  t.equal(await resolveOperatorGroup(undefined), undefined, 'the own group of the daemon');
+  await t.rejects(resolveOperatorGroup('no-such-group'), {
+    code: 'definition_invalid',
+    message: 'operatorGroup: there is no group no-such-group on this host',
+    details: { group: 'no-such-group' },
+  });
+});

@@ -60,11 +60,24 @@ daemonTest('a VM that lacks a secret starts when the secret comes', options, asy
   const { daemon } = rig;
   const file = join(daemon.secrets, 'late');
   await defineVm(STAND_IN, rig, 'web', { more: { restart: 'on-failure', credentials: { LATE: { file } } } });
-  t.match((await daemon.call('POST', '/v1/vms/web/start')).json, { code: 'secret_missing' });
+  await defineVm(STAND_IN, rig, 'gone', { more: { restart: 'on-failure', credentials: { LATE: { file } } } });
+  for (const name of ['gone', 'web'])
+    t.match((await daemon.call('POST', `/v1/vms/${name}/start`)).json, { code: 'secret_missing' });
+  t.match(await daemon.call('DELETE', '/v1/vms/gone'), { status: 204 });
+  await daemon.until('its end is told', () =>
+    daemon.events.some(
+      ({ vm, type, change }) => vm === 'gone' && type === 'definition' && change === 'removed',
+    ),
+  );
   writeFileSync(file, 'here');
   await daemon.untilVm('web', 'runs', vm => vm.state === 'running');
+  t.match(
+    await daemon.call('GET', '/v1/vms/gone'),
+    { status: 404 },
+    'one that was deleted meanwhile does not',
+  );
   const metrics = (await daemon.call('GET', '/metrics')).body.toString();
-  t.match(metrics, /^vmsecretd_failures_total\{code="secret_missing",during="start"\} 1$/m);
+  t.match(metrics, /^vmsecretd_failures_total\{code="secret_missing",during="start"\} 2$/m);
 });
 
 daemonTest('reads a definition file again when it changes under a VM that runs', options, async (t, rig) => {

@@ -10,7 +10,7 @@ import { apiSocketOf, CLOUD_HYPERVISOR, defineVm, STAND_IN, type Vmm } from './v
 
 const IS_FULL = process.env.VMSECRETD_LOAD === 'full';
 const STARTS = IS_FULL ? 100 : 10;
-const DEFINITIONS = 1_000;
+const DEFINITIONS = IS_FULL ? 1_000 : 200;
 const STALLED_CLIENTS = 50;
 const TIMEOUT_MS = IS_FULL ? 600_000 : 300_000;
 /** 45 KB of OEM strings: the most that v53 takes is 51,200 bytes with everything else. */

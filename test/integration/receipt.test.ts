@@ -121,7 +121,7 @@ rule('check tells what systemd 252 would not read, but where a receipt tells', a
     const { json } = await daemon.call('POST', '/v1/vms/web/check');
     const { ok, checks } = json as { ok: boolean; checks: { name: string; detail: string }[] };
     t.equal(ok, true);
-    return checks.filter(({ name }) => name === 'note').map(({ detail }) => detail);
+    return checks.filter(({ name }) => name === 'warning').map(({ detail }) => detail);
   };
   t.match(await notes({ ready: 'boot', credentials: large }), [/systemd 252 .* reads 4091/]);
   t.strictSame(await notes({ ready: 'receipt', credentials: large }), []);

@@ -72,6 +72,27 @@ daemonTest(
   },
 );
 
+daemonTest(
+  'stop --wait and kill --wait end with the VM stopped, pause --wait with it paused',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(STAND_IN, rig, 'web');
+    for (const [verb, state] of [
+      ['pause', 'paused'],
+      ['stop', 'stopped'],
+      ['kill', 'stopped'],
+    ] as const) {
+      if ((await daemon.show('web')).state === 'stopped') await daemon.act('web', 'start');
+      t.match(
+        await daemon.ctl(verb, 'web', '--wait'),
+        { status: 0, stdout: new RegExp(`\\nweb +${state} `) },
+        verb,
+      );
+    }
+  },
+);
+
 daemonTest('start goes on when whoever waited is gone', options, async (t, rig) => {
   const { daemon } = rig;
   await defineVm(STAND_IN, rig, 'web');

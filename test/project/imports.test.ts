@@ -78,6 +78,30 @@ t.test('only the deliverer builds OEM strings of secrets', async t => {
   t.strictSame(builders, ['src/delivery/deliverer.ts']);
 });
 
+/** Packages that a program loads before it does anything: `await import(…)` is loaded when it is come to. */
+function loadedPackages(source: string, seen = new Set<string>(), packages = new Set<string>()): Set<string> {
+  if (seen.has(source)) return packages;
+  seen.add(source);
+  const compiled = readFileSync(join('dist', source.replace(/\.ts$/, '.js')), 'utf8');
+  for (const [, name = ''] of compiled.matchAll(
+    /^(?:import |export .* from |import .* from )'([^']+)';$/gm,
+  )) {
+    if (name.startsWith('.'))
+      loadedPackages(join(dirname(source), name).replace(/\.js$/, '.ts'), seen, packages);
+    else if (!isBuiltin(name)) packages.add(name);
+  }
+  return packages;
+}
+
+t.test(
+  'what is started often loads little: schemas are the daemon’s and doctor’s, execa is for who runs programs',
+  async t => {
+    t.strictSame([...loadedPackages('src/cli/vmsecretctl.ts')].toSorted(), ['commander', 'leven']);
+    t.notOk(loadedPackages('src/delivery/deliverer.ts').has('execa'));
+    t.ok(loadedPackages('src/daemon.ts').has('typebox'), 'the daemon has them');
+  },
+);
+
 t.test('every imported package is a declared dependency, and every dependency is imported', async t => {
   const manifest = JSON.parse(readFileSync('package.json', 'utf8'));
   const dependencies = Object.keys(manifest.dependencies);

@@ -23,6 +23,26 @@ t.test('every link of the documentation leads to something in the repository', a
   }
 });
 
+t.test('every script and program that the documentation runs is there', async t => {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: object };
+  const texts = PAGES.map(page => readFileSync(page, 'utf8')).join('\n');
+  const named = (pattern: RegExp) => [...new Set([...texts.matchAll(pattern)].map(([, name = '']) => name))];
+  const run = named(/\bnpm run ([a-z:]+)/g);
+  t.ok(run.length > 4, run.join(', '));
+  t.strictSame(
+    run.filter(name => !(name in scripts)),
+    [],
+  );
+  const files = named(
+    /(?:^|[\s`])(?:sudo |node |bash )?((?:systemd|demo|test|dist\/src|guest)\/[\w./-]+\.(?:sh|js))\b/gm,
+  );
+  t.ok(files.length > 1, files.join(', '));
+  t.strictSame(
+    files.filter(file => !existsSync(file)),
+    [],
+  );
+});
+
 const END_EVERYTHING = `trap 'set +e
   curl -s --unix-socket $D/run/admin.sock -X POST http://localhost/v1/vms/web/kill
   kill $(jobs -p)

@@ -24,7 +24,7 @@ t.test('every secret of secrets.nix is a credential of the definition, and opens
   });
   const secretsNix = readFileSync('examples/agenix/secrets.nix', 'utf8');
   for (const [name, source] of Object.entries(definition.credentials)) {
-    const value = await openSource(definition.name, name, source, identities);
+    const value = await openSource({ vm: definition.name, credential: name, source }, identities);
     t.match(
       value.open(bytes => bytes.toString()),
       /^privkey:[0-9a-f]{64}$/,

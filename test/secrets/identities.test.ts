@@ -37,7 +37,7 @@ t.test('reads comments, blank lines, CRLF and several keys of any kind in one fi
   const mixed = write('mixed', `# created: today\r\n\r\n  ${keys[0]}\r\n# second\n${keys[1]}\n${keys[2]}`);
   const identities = await load([mixed]);
   for (const [index, age] of files.entries()) {
-    const value = await openSource('my-app', 'API_KEY', { age }, identities);
+    const value = await openSource({ vm: 'my-app', credential: 'API_KEY', source: { age } }, identities);
     t.equal(
       value.open(bytes => bytes.toString()),
       `value ${index}`,
@@ -48,11 +48,11 @@ t.test('reads comments, blank lines, CRLF and several keys of any kind in one fi
 
 t.test('reads no identity file before an age source needs one, and then each once', async t => {
   const identities = await load([at('later')]);
-  await openSource('my-app', 'CLUSTER', { text: 'x' }, identities);
+  await openSource({ vm: 'my-app', credential: 'CLUSTER', source: { text: 'x' } }, identities);
   write('later', `${keys[0]}\n`);
-  await openSource('my-app', 'API_KEY', { age: files[0] ?? '' }, identities);
+  await openSource({ vm: 'my-app', credential: 'API_KEY', source: { age: files[0] ?? '' } }, identities);
   write('later', 'no longer a key');
-  await openSource('my-app', 'API_KEY', { age: files[0] ?? '' }, identities);
+  await openSource({ vm: 'my-app', credential: 'API_KEY', source: { age: files[0] ?? '' } }, identities);
   t.same(identities.notes, []);
 });
 
@@ -101,7 +101,9 @@ for (const [title, content, reason] of refused) {
   t.test(`refuses ${title} as identity file, naming the file and never its text`, async t => {
     const path = write('refused', content);
     const error = await load([path])
-      .then(identities => openSource('my-app', 'API_KEY', { age: files[0] ?? '' }, identities))
+      .then(identities =>
+        openSource({ vm: 'my-app', credential: 'API_KEY', source: { age: files[0] ?? '' } }, identities),
+      )
       .catch(error => error);
     t.equal(error.code, 'secret_no_identity');
     t.match(error.message, `VM my-app: the identity file ${path} is refused: `);
@@ -123,9 +125,10 @@ t.test('SSH keys', { skip: whyNotOnPath('ssh-keygen') || whyNotOnPath('age') }, 
     const wrong = write('wrong', 'wrong\n');
     for (const passphraseFiles of [[], [wrong]]) {
       const identities = await load([at('locked')], passphraseFiles);
-      const error = await openSource('my-app', 'API_KEY', { age: at('locked.age') }, identities).catch(
-        e => e,
-      );
+      const error = await openSource(
+        { vm: 'my-app', credential: 'API_KEY', source: { age: at('locked.age') } },
+        identities,
+      ).catch(e => e);
       t.equal(error.code, 'secret_no_identity');
       t.match(error.message, `the key for it, ${at('locked')}, is encrypted and no passphrase opens it`);
       t.match(error.message, /"passphraseFiles"/);
@@ -138,7 +141,10 @@ t.test('SSH keys', { skip: whyNotOnPath('ssh-keygen') || whyNotOnPath('age') }, 
     const recipients = ['-R', at('other-locked.pub'), '-R', at('open.pub')];
     execFileSync('age', [...recipients, '-o', at('both.age')], { input: 'both' });
     const identities = await load([at('other-locked'), at('open')]);
-    const value = await openSource('my-app', 'API_KEY', { age: at('both.age') }, identities);
+    const value = await openSource(
+      { vm: 'my-app', credential: 'API_KEY', source: { age: at('both.age') } },
+      identities,
+    );
     t.equal(
       value.open(bytes => bytes.toString()),
       'both',
@@ -152,9 +158,10 @@ t.test('asks for a passphrase file where an age file has a passphrase', async t 
   encrypter.setPassphrase('right');
   writeFileSync(at('passphrase.age'), await encrypter.encrypt('x'));
   const identities = await load([], [write('other-passphrase', 'wrong')]);
-  const error = await openSource('my-app', 'API_KEY', { age: at('passphrase.age') }, identities).catch(
-    e => e,
-  );
+  const error = await openSource(
+    { vm: 'my-app', credential: 'API_KEY', source: { age: at('passphrase.age') } },
+    identities,
+  ).catch(e => e);
   t.equal(error.code, 'secret_no_identity');
   t.match(error.message, /encrypted with a passphrase, and none at hand fits.*"passphraseFiles"/);
 });

@@ -131,7 +131,10 @@ async function open(
     { searchPath: `${PLUGIN_FOLDER}:${process.env.PATH}`, timeoutMs: 20_000 },
   );
   try {
-    const value = await openSource('my-app', 'API_KEY', { age: at('file.age') }, identities);
+    const value = await openSource(
+      { vm: 'my-app', credential: 'API_KEY', source: { age: at('file.age') } },
+      identities,
+    );
     return value.open(bytes => Buffer.from(bytes));
   } finally {
     identities.wipe();

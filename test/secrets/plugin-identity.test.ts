@@ -34,7 +34,10 @@ async function open(
     { vm: 'my-app', paths: [at('identity'), ...more], passphraseFiles: [] },
     settings,
   );
-  const value = await openSource('my-app', 'API_KEY', { age: at('file.age') }, identities);
+  const value = await openSource(
+    { vm: 'my-app', credential: 'API_KEY', source: { age: at('file.age') } },
+    identities,
+  );
   return value.open(bytes => bytes.toString());
 }
 

@@ -24,7 +24,7 @@ function write(name: string, content: string | Uint8Array): string {
 
 async function open(source: CredentialSource, identityPaths = [keyPath]): Promise<string> {
   const identities = await loadIdentities({ vm: 'my-app', paths: identityPaths, passphraseFiles: [] });
-  const value = await openSource('my-app', 'API_KEY', source, identities);
+  const value = await openSource({ vm: 'my-app', credential: 'API_KEY', source }, identities);
   return value.open(bytes => bytes.toString('latin1'));
 }
 

@@ -6,7 +6,7 @@ import type { VmmExit, VmmProcess } from '../../src/supervisor/vmm-process.js';
 
 export type StartFault = 'secrets' | 'spawn' | 'create' | 'crash';
 
-export class MemoryVmm implements VmmProcess {
+class MemoryVmm implements VmmProcess {
   readonly pid: number;
   readonly startTimeTicks = 1;
   readonly exited: Promise<VmmExit>;

@@ -9,7 +9,7 @@ import { VmEvents } from '../../src/vm/events.js';
 import { Vm } from '../../src/vm/vm.js';
 import { vmPaths } from '../../src/vm/vm-paths.js';
 
-export const silentLogger = { error: () => {}, warn: () => {} };
+const silentLogger = { error: () => {}, warn: () => {} };
 
 export function defineVm(name: string, json: Record<string, unknown>, path = '/definitions'): Definition {
   return parseDefinition(

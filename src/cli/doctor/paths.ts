@@ -1,6 +1,6 @@
 // Where the daemon looks: as it says itself, or as it would by default.
 import { dirname } from 'node:path';
-import { defaultFolders } from '../../config.js';
+import { defaultFolders } from '../../default-folders.js';
 import { SSH_HOST_KEYS } from '../../default-identities.js';
 import type { DaemonPaths } from '../../http/routes/service.js';
 import { CliError, type Client } from '../client.js';

@@ -21,7 +21,9 @@ function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
     ...(outdated.length > 0
       ? [warning(check, `runs with what is outdated: ${outdated.join(', ')}`, `vmsecretctl restart ${name}`)]
       : []),
-    ...(problem === null ? [] : [wrong(check, problem.detail, `docs/errors.md, ${problem.code}`)]),
+    ...(problem === null
+      ? []
+      : [wrong(check, withoutName(name, problem.detail), `docs/errors.md, ${problem.code}`)]),
   ];
 }
 
@@ -31,12 +33,20 @@ async function checkStart(client: Client, { name, pid }: VmView): Promise<Findin
     const { checks } = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
     const failed = checks.filter(({ ok, name: item }) => !ok && !(item === 'host' && pid !== null));
     if (failed.length > 0)
-      return failed.map(({ detail, code }) => wrong(check, detail, `docs/errors.md, ${code}`));
-    const notes = checks.filter(({ name: item }) => item === 'note');
-    if (notes.length === 0) return [fine(check, 'would start')];
-    return notes.map(({ detail }) => warning(check, detail, 'docs/compatibility.md and docs/secrets.md'));
+      return failed.map(({ detail, code }) =>
+        wrong(check, withoutName(name, detail), `docs/errors.md, ${code}`),
+      );
+    const warnings = checks.filter(({ name: item }) => item === 'warning');
+    if (warnings.length === 0) return [fine(check, 'would start')];
+    return warnings.map(({ detail }) => warning(check, detail, 'docs/compatibility.md and docs/secrets.md'));
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     return [wrong(check, error.message, 'docs/errors.md')];
   }
+}
+
+/** A finding names its VM already. */
+function withoutName(name: string, detail: string): string {
+  const own = [`VM ${name}: `, `VM ${name}, `].find(prefix => detail.startsWith(prefix));
+  return own === undefined ? detail : detail.slice(own.length);
 }

@@ -12,10 +12,8 @@ export interface DefinitionTools {
   reload(): Promise<void>;
 }
 
-export function addDefinitionRoutes(
-  app: FastifyInstance,
-  { vms, definitions, reload }: DefinitionTools,
-): void {
+export function addDefinitionRoutes(app: FastifyInstance, tools: DefinitionTools): void {
+  const { vms, definitions, reload } = tools;
   app.get('/v1/vms', { schema: { summary: 'List VMs', response: { 200: VmListSchema } } }, async () => ({
     vms: vms.list().map(vm => vm.toJSON()),
   }));
@@ -26,6 +24,19 @@ export function addDefinitionRoutes(
     async request => vms.get(request.params.name).vm.toJSON(),
   );
 
+  app.post(
+    '/v1/reload',
+    { schema: { summary: 'Read the definitions again', response: { 200: ReloadSchema } } },
+    async () => {
+      await reload();
+      return { definitions: definitions.list().length, problems: [...definitions.problems] };
+    },
+  );
+  addKeepingRoutes(app, tools);
+}
+
+/** For root alone: a definition names files and programs. */
+function addKeepingRoutes(app: FastifyInstance, { vms, definitions }: DefinitionTools): void {
   // Name and body are checked by parse-definition.ts, which says more than a schema can.
   app.put<NameRoute>(
     '/v1/vms/:name',
@@ -53,14 +64,5 @@ export function addDefinitionRoutes(
     '/v1/vms/:name/definition',
     { config: { access: 'admin' }, schema: { summary: 'Read a definition back', params: NameParams } },
     async request => definitions.readJson(vms.get(request.params.name).vm.definition),
-  );
-
-  app.post(
-    '/v1/reload',
-    { schema: { summary: 'Read the definitions again', response: { 200: ReloadSchema } } },
-    async () => {
-      await reload();
-      return { definitions: definitions.list().length, problems: [...definitions.problems] };
-    },
   );
 }

@@ -10,14 +10,14 @@ import { LifecycleQuery, NameParams, VmSchema, type Wait } from '../schemas.js';
 import type { ConsoleTools } from './console.js';
 import type { NameRoute } from './name-route.js';
 
-const VERBS: Record<LifecycleVerb, { summary: string }> = {
-  start: { summary: 'Start a VM with its secrets' },
-  stop: { summary: 'Ask the guest to power off, then make it' },
-  restart: { summary: 'Stop, then start with the secrets of now' },
-  reboot: { summary: 'Reset the guest; it keeps the secrets it was started with' },
-  kill: { summary: 'End the VMM at once' },
-  pause: { summary: 'Halt the virtual CPUs' },
-  resume: { summary: 'Let the virtual CPUs go on' },
+const SUMMARIES: Record<LifecycleVerb, string> = {
+  start: 'Start a VM with its secrets',
+  stop: 'Ask the guest to power off, then make it',
+  restart: 'Stop, then start with the secrets of now',
+  reboot: 'Reset the guest; it keeps the secrets it was started with',
+  kill: 'End the VMM at once',
+  pause: 'Halt the virtual CPUs',
+  resume: 'Let the virtual CPUs go on',
 };
 
 interface LifecycleRoute extends NameRoute {
@@ -31,12 +31,12 @@ export interface LifecycleTools extends ConsoleTools {
 
 export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools): void {
   const { vms, events } = tools;
-  for (const verb of Object.keys(VERBS) as LifecycleVerb[]) {
+  for (const verb of Object.keys(SUMMARIES) as LifecycleVerb[]) {
     app.post<LifecycleRoute>(
       `/v1/vms/:name/${verb}`,
       {
         schema: {
-          summary: VERBS[verb].summary,
+          summary: SUMMARIES[verb],
           params: NameParams,
           querystring: LifecycleQuery,
           response: { 200: VmSchema, 202: VmSchema },

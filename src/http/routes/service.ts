@@ -1,6 +1,6 @@
 // The daemon itself: health, version, paths, openapi.json.
 import type { FastifyInstance } from 'fastify';
-import type { Folders } from '../../config.js';
+import type { Folders } from '../../default-folders.js';
 
 /** Where the daemon looks; `vmsecretctl doctor` looks there, too. */
 export interface DaemonPaths extends Folders {

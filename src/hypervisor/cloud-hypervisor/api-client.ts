@@ -15,6 +15,13 @@ export type VmmVerb =
   | 'vm.power-button'
   | 'vmm.shutdown';
 
+/** Where a VMM listens, and how long an answer may take. */
+export interface VmmApi {
+  vm: string;
+  socketPath: string;
+  timeoutMs: number;
+}
+
 /** Versions and a few sentences of error. */
 const ANSWER_LIMIT_BYTES = 64 * 1024;
 
@@ -23,52 +30,28 @@ const ANSWER_LIMIT_BYTES = 64 * 1024;
  * @param explain the same config without secrets: sent only after a refusal, because its answer can be shown
  * @throws VmsecretdError vmm_refused, vmm_timeout
  */
-export async function createVm(
-  vm: string,
-  socketPath: string,
-  body: Buffer,
-  timeoutMs: number,
-  explain?: Buffer,
-): Promise<void> {
-  const { status } = await put(vm, socketPath, 'vm.create', timeoutMs, body);
+export async function createVm(api: VmmApi, body: Buffer, explain?: Buffer): Promise<void> {
+  const { status } = await put(api, 'vm.create', { body });
   if (status === 204) return;
-  const again =
-    explain === undefined ? undefined : await put(vm, socketPath, 'vm.create', timeoutMs, explain);
+  const again = explain === undefined ? undefined : await put(api, 'vm.create', { body: explain });
   const why = again === undefined || again.status === 204 ? '' : `: ${readMessages(again.body)}`;
-  throw refused(vm, 'vm.create', status, why);
+  throw refused(api.vm, 'vm.create', status, why);
 }
 
 /** @throws VmsecretdError vmm_refused, vmm_timeout */
-export async function callVmm(
-  vm: string,
-  socketPath: string,
-  verb: VmmVerb,
-  timeoutMs: number,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { status, body } = await put(vm, socketPath, verb, timeoutMs, undefined, signal);
-  if (status < 200 || status > 299) throw refused(vm, verb, status, `: ${readMessages(body)}`);
+export async function callVmm(api: VmmApi, verb: VmmVerb, signal?: AbortSignal): Promise<void> {
+  const { status, body } = await put(api, verb, { signal });
+  if (status < 200 || status > 299) throw refused(api.vm, verb, status, `: ${readMessages(body)}`);
 }
 
 /** Waits until the API answers. @returns the VMM's version, such as "53.0.0" @throws VmsecretdError vmm_timeout */
-export async function waitForApi(
-  vm: string,
-  socketPath: string,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<string> {
+export async function waitForApi(api: VmmApi, signal: AbortSignal): Promise<string> {
+  const { vm, timeoutMs } = api;
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     signal.throwIfAborted();
     try {
-      const { body } = await requestUnix({
-        socketPath,
-        method: 'GET',
-        path: '/api/v1/vmm.ping',
-        timeoutMs,
-        signal,
-        limitBytes: ANSWER_LIMIT_BYTES,
-      });
+      const { body } = await request(api, 'GET', 'vmm.ping', { signal });
       const answer = JSON.parse(body.toString('utf8')) as { version?: unknown };
       const version = typeof answer.version === 'string' ? answer.version : 'unknown';
       return version.replaceAll(/[^\x20-\x7e]+/g, '').slice(0, 40);
@@ -87,40 +70,47 @@ export async function waitForApi(
  * Whether the guest runs. Only a running VM can be paused, so that is tried and taken back: vm.info tells, too, but shows
  * the secrets, and vm.counters answers after a failed boot as well.
  */
-export async function isBooted(vm: string, socketPath: string, timeoutMs: number): Promise<boolean> {
+export async function isBooted(api: VmmApi): Promise<boolean> {
   try {
-    await callVmm(vm, socketPath, 'vm.pause', timeoutMs);
+    await callVmm(api, 'vm.pause');
   } catch (error) {
     if (error instanceof VmsecretdError) return false;
     throw error;
   }
-  await callVmm(vm, socketPath, 'vm.resume', timeoutMs);
+  await callVmm(api, 'vm.resume');
   return true;
 }
 
-async function put(
-  vm: string,
-  socketPath: string,
-  verb: string,
-  timeoutMs: number,
-  body?: Buffer,
-  signal?: AbortSignal,
-): Promise<UnixResponse> {
+interface Sent {
+  body?: Buffer;
+  signal?: AbortSignal | undefined;
+}
+
+async function put(api: VmmApi, verb: string, sent: Sent): Promise<UnixResponse> {
   try {
-    return await requestUnix({
-      socketPath,
-      method: 'PUT',
-      path: `/api/v1/${verb}`,
-      body,
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-      timeoutMs,
-      signal,
-      limitBytes: ANSWER_LIMIT_BYTES,
-    });
+    return await request(api, 'PUT', verb, sent);
   } catch (error) {
-    signal?.throwIfAborted();
-    throw notAnswered(vm, verb, error);
+    sent.signal?.throwIfAborted();
+    throw notAnswered(api.vm, verb, error);
   }
+}
+
+function request(
+  { socketPath, timeoutMs }: VmmApi,
+  method: 'GET' | 'PUT',
+  verb: string,
+  { body, signal }: Sent,
+): Promise<UnixResponse> {
+  return requestUnix({
+    socketPath,
+    method,
+    path: `/api/v1/${verb}`,
+    body,
+    headers: body === undefined ? {} : { 'content-type': 'application/json' },
+    timeoutMs,
+    signal,
+    limitBytes: ANSWER_LIMIT_BYTES,
+  });
 }
 
 function notListening(vm: string, timeoutMs: number): VmsecretdError {

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BringUp, Hypervisor, VmmControl } from '../hypervisor.js';
-import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
+import { callVmm, isBooted, type VmmApi, type VmmVerb, waitForApi } from './api-client.js';
 import { planVm } from './plan-vm.js';
 
 const CALL_TIMEOUT_MS = 10_000;
@@ -14,9 +14,13 @@ export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor
     kind: 'cloud-hypervisor',
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
-    isBooted: (vm, apiSocket) => isBooted(vm, apiSocket, CALL_TIMEOUT_MS),
+    isBooted: (vm, apiSocket) => isBooted(apiOf(vm, apiSocket)),
     connect,
   };
+}
+
+function apiOf(vm: string, socketPath: string, timeoutMs = CALL_TIMEOUT_MS): VmmApi {
+  return { vm, socketPath, timeoutMs };
 }
 
 async function bringUp(options: BringUp): Promise<VmmControl> {
@@ -27,12 +31,13 @@ async function bringUp(options: BringUp): Promise<VmmControl> {
     await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs }, signal);
     return connect(vm, apiSocket, signal);
   }
-  const version = await waitForApi(vm, apiSocket, timeoutMs, signal);
+  const startingApi = apiOf(vm, apiSocket, timeoutMs);
+  const version = await waitForApi(startingApi, signal);
   await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS }, signal);
   if (plan.inheritedNets.length > 0) await untilFileIsThere(options.paths.netsAdded, signal);
   await connectConsole();
-  await callVmm(vm, apiSocket, 'vm.boot', timeoutMs, signal);
-  return control(vm, apiSocket, version);
+  await callVmm(startingApi, 'vm.boot', signal);
+  return control(apiOf(vm, apiSocket), version);
 }
 
 /** The launcher's child makes it. */
@@ -46,11 +51,12 @@ async function untilFileIsThere(path: string, signal: AbortSignal): Promise<void
 }
 
 async function connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl> {
-  return control(vm, apiSocket, await waitForApi(vm, apiSocket, CALL_TIMEOUT_MS, signal));
+  const api = apiOf(vm, apiSocket);
+  return control(api, await waitForApi(api, signal));
 }
 
-function control(vm: string, apiSocket: string, version: string): VmmControl {
-  const call = (verb: VmmVerb) => callVmm(vm, apiSocket, verb, CALL_TIMEOUT_MS);
+function control(api: VmmApi, version: string): VmmControl {
+  const call = (verb: VmmVerb) => callVmm(api, verb);
   return {
     version,
     powerButton: () => call('vm.power-button'),

@@ -2,6 +2,7 @@
 import { checkOemStrings } from '../../credentials/limits.js';
 import type { Definition } from '../../definition/definition.js';
 import { VmsecretdError } from '../../errors.js';
+import { fifoPaths } from '../fifos.js';
 import type {
   BringUp,
   GuestChannelPlans,
@@ -10,7 +11,6 @@ import type {
   VmmControl,
   VmPlan,
 } from '../hypervisor.js';
-import { fifoPaths } from './fifo-delivery.js';
 import { qemuNeeds } from './host-needs.js';
 import { qemuArguments, staticOemStrings } from './qemu-arguments.js';
 import { connectQmp, type QmpClient } from './qmp-client.js';

@@ -44,8 +44,26 @@ t.test('finds a VM that failed, one that would not start, and one that cannot be
     { level: 'ok' },
   ]);
   t.match(await checkVms(daemonThatAnswers({}), [view({})]), [{ level: 'wrong', detail: 'refused' }]);
-  const checks = [{ name: 'host', ok: false, code: 'resource_conflict', detail: 'its disk is taken' }];
+  const checks = [
+    { name: 'host', ok: false, code: 'resource_conflict', detail: 'VM web: its disk is taken' },
+    {
+      name: 'credential KEY',
+      ok: false,
+      code: 'secret_missing',
+      detail: 'VM web, credential KEY: /k does not exist',
+    },
+  ];
   const taken = daemonThatAnswers({ 'POST /v1/vms/web/check': { ok: false, checks } });
-  t.match(await checkVms(taken, [view({})]), [{ level: 'wrong', detail: 'its disk is taken' }]);
-  t.match(await checkVms(taken, [view({ pid: 42 })]), [{ level: 'ok' }], 'a running VM took it itself');
+  t.match(
+    await checkVms(taken, [view({})]),
+    [
+      { level: 'wrong', check: 'VM web', detail: /^its disk is taken$/ },
+      { level: 'wrong', check: 'VM web', detail: /^credential KEY: \/k does not exist$/ },
+    ],
+    'each names the VM once',
+  );
+  const onlyTaken = daemonThatAnswers({
+    'POST /v1/vms/web/check': { ok: false, checks: checks.slice(0, 1) },
+  });
+  t.match(await checkVms(onlyTaken, [view({ pid: 42 })]), [{ level: 'ok' }], 'a running VM took it itself');
 });

@@ -70,7 +70,7 @@ export function consoleUnit(
 }
 
 /** The unit, and the link that enables it (none for a template: a scenario links its own instances). */
-export function unitFiles(name: string, content: string): CpioEntry[] {
+function unitFiles(name: string, content: string): CpioEntry[] {
   const target = /^WantedBy=(.+)$/m.exec(content)?.[1];
   const unit = { path: `${UNITS}/${name}`, content };
   if (target === undefined || name.includes('@.')) return [unit];

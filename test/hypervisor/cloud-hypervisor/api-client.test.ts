@@ -10,6 +10,8 @@ const NEVER = new AbortController().signal;
 const BODY = Buffer.from('{"platform":{"oem_strings":["S3CR3T"]}}');
 const EXPLAIN = Buffer.from('{"platform":{"oem_strings":[]}}');
 
+const web = (socketPath: string, timeoutMs = 5000) => ({ vm: 'web', socketPath, timeoutMs });
+
 interface Reply {
   readonly status?: number;
   readonly body?: string;
@@ -44,7 +46,7 @@ async function listenRaw(t: Test, answer: string) {
 
 test('sends vm.create once and is content with 204', async t => {
   const { socketPath, requests } = await listen(t, () => ({}));
-  await createVm('web', socketPath, BODY, 5000, EXPLAIN);
+  await createVm(web(socketPath), BODY, EXPLAIN);
   t.strictSame(requests, ['PUT /api/v1/vm.create']);
 });
 
@@ -53,7 +55,7 @@ test('shows of a refused vm.create only what the VMM says of the config without 
     status: 400,
     body: JSON.stringify(['Failed', body.includes('S3CR3T') ? 'invalid: "S3CR3T"' : 'invalid: memory']),
   }));
-  await t.rejects(createVm('web', socketPath, BODY, 5000, EXPLAIN), {
+  await t.rejects(createVm(web(socketPath), BODY, EXPLAIN), {
     code: 'vmm_refused',
     message: 'VM web: cloud-hypervisor refused vm.create with status 400: Failed: invalid: memory',
   });
@@ -64,7 +66,7 @@ test('tells only the status where the config without secrets is taken, or there 
     body.includes('S3CR3T') ? { status: 400, body: '["S3CR3T"]' } : {},
   );
   for (const explain of [EXPLAIN, undefined]) {
-    await t.rejects(createVm('web', socketPath, BODY, 5000, explain), {
+    await t.rejects(createVm(web(socketPath), BODY, explain), {
       code: 'vmm_refused',
       message: /status 400$/,
     });
@@ -76,7 +78,7 @@ test('tells what the VMM says of another request, cut and without control charac
     status: 500,
     body: JSON.stringify(['Error', '\x1b[31mred', 7, null, 'x'.repeat(10_000)]),
   }));
-  await t.rejects(callVmm('web', socketPath, 'vm.boot', 5000), {
+  await t.rejects(callVmm(web(socketPath), 'vm.boot'), {
     code: 'vmm_refused',
     message: /^VM web: cloud-hypervisor refused vm\.boot with status 500: Error: {2}\[31mred: x{500,600}$/,
     details: { request: 'vm.boot', status: 500 },
@@ -87,7 +89,7 @@ test('tells what the VMM says of another request, cut and without control charac
 for (const body of ['', 'no JSON', '{"a":1}', 'null', '7', '[]', '[{"a":1}]', '[["a"]]']) {
   test(`says that no reason was given for an answer of ${JSON.stringify(body)}`, async t => {
     const { socketPath } = await listen(t, () => ({ status: 500, body }));
-    await t.rejects(callVmm('web', socketPath, 'vm.boot', 5000), { message: /status 500: no reason given$/ });
+    await t.rejects(callVmm(web(socketPath), 'vm.boot'), { message: /status 500: no reason given$/ });
   });
 }
 
@@ -96,20 +98,20 @@ test('gives up on a server that is no VMM: silent, cut off, no HTTP', async t =>
     request.socket.destroy();
     return {};
   });
-  await t.rejects(callVmm('web', socketPath, 'vm.boot', 5000), {
+  await t.rejects(callVmm(web(socketPath), 'vm.boot'), {
     code: 'vmm_refused',
     message: /ECONNRESET/,
   });
   const ssh = await listenRaw(t, 'SSH-2.0-x\r\n');
-  await t.rejects(callVmm('web', ssh, 'vm.boot', 5000), { code: 'vmm_refused', message: /HPE_/ });
+  await t.rejects(callVmm(web(ssh), 'vm.boot'), { code: 'vmm_refused', message: /HPE_/ });
   const slow = await listenRaw(t, '');
-  await t.rejects(callVmm('web', slow, 'vm.boot', 5000), { code: 'vmm_refused' });
+  await t.rejects(callVmm(web(slow), 'vm.boot'), { code: 'vmm_refused' });
   const silent = join(socketFolder(t), 'silent.sock');
   const server = createNetServer();
   await once(server.listen(silent), 'listening');
   t.teardown(() => server.close());
   server.on('connection', socket => t.teardown(() => socket.destroy()));
-  await t.rejects(callVmm('web', silent, 'vm.boot', 50), {
+  await t.rejects(callVmm(web(silent, 50), 'vm.boot'), {
     code: 'vmm_timeout',
     details: { request: 'vm.boot' },
   });
@@ -117,14 +119,14 @@ test('gives up on a server that is no VMM: silent, cut off, no HTTP', async t =>
 
 test('ends with the reason of an abort', async t => {
   const abort = new AbortController();
-  const waiting = waitForApi('web', join(socketFolder(t), 'none.sock'), 10_000, abort.signal);
+  const waiting = waitForApi(web(join(socketFolder(t), 'none.sock')), abort.signal);
   abort.abort(new Error('cancelled'));
   await t.rejects(waiting, { message: 'cancelled' });
 });
 
 test('waits for an API socket that is not there yet, and tells the version', async t => {
   const socketPath = join(socketFolder(t), 'late.sock');
-  const waiting = waitForApi('web', socketPath, 10_000, NEVER);
+  const waiting = waitForApi(web(socketPath), NEVER);
   const server = createServer((_, response) => response.end('{"version":"53.0.0"}'));
   t.teardown(() => server.close());
   server.listen(socketPath);
@@ -134,22 +136,22 @@ test('waits for an API socket that is not there yet, and tells the version', asy
 test('calls a version unknown that is no text', async t => {
   for (const body of ['{}', '{"version":53}', '[]', '7']) {
     const { socketPath } = await listen(t, () => ({ status: 200, body }));
-    t.equal(await waitForApi('web', socketPath, 5000, NEVER), 'unknown', body);
+    t.equal(await waitForApi(web(socketPath), NEVER), 'unknown', body);
   }
 });
 
 test('takes nothing else for an API that answers', async t => {
   for (const body of ['', 'no JSON', 'null']) {
     const { socketPath } = await listen(t, () => ({ status: 200, body }));
-    await t.rejects(waitForApi('web', socketPath, 5000, NEVER), { code: 'vmm_refused' }, body);
+    await t.rejects(waitForApi(web(socketPath), NEVER), { code: 'vmm_refused' }, body);
   }
 });
 
 test('says vmm_timeout when no socket appears in time', async t => {
-  await t.rejects(waitForApi('web', join(socketFolder(t), 'none'), 20, NEVER), { code: 'vmm_timeout' });
+  await t.rejects(waitForApi(web(join(socketFolder(t), 'none'), 20), NEVER), { code: 'vmm_timeout' });
 });
 
 test('keeps control characters out of the version', async t => {
   const { socketPath } = await listen(t, () => ({ status: 200, body: '{"version":"\\u001b[31m53"}' }));
-  t.match(await waitForApi('web', socketPath, 5000, NEVER), /^[\x20-\x7e]*$/);
+  t.match(await waitForApi(web(socketPath), NEVER), /^[\x20-\x7e]*$/);
 });

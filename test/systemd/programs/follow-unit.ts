@@ -1,9 +1,9 @@
 // Prints each state of a unit as a line of JSON, until it is in the state given, such as "failed failed".
 import { createSystemctl } from '../../../src/supervisor/systemctl.js';
-import { createUnitWatch } from '../../../src/supervisor/unit-watch.js';
+import { UnitWatch } from '../../../src/supervisor/unit-watch.js';
 
 const [unit = '', lastState = ''] = process.argv.slice(2);
-const watch = createUnitWatch({ systemctl: createSystemctl(), logger: console });
+const watch = new UnitWatch({ systemctl: createSystemctl(), logger: console });
 watch.watch(unit, facts => {
   console.log(JSON.stringify(facts));
   if (`${facts.activeState} ${facts.subState}` === lastState) void watch.close();

@@ -1,43 +1,16 @@
-// How OEM strings reach QEMU: through FIFOs that `-smbios type=11,path=` reads once, so that no string is on a command
-// line or in a file. Takes paths and bytes; refuses anything that is not a FIFO.
-
+// Hands bytes over through a FIFO of src/hypervisor/fifos.ts; refuses anything that is not a FIFO. Apart from what makes
+// them, since a deliverer runs no program and need not load what does.
 import { close, constants, fstat, open } from 'node:fs';
-import { lchown, rm, unlink } from 'node:fs/promises';
+import { rm, unlink } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { execa } from 'execa';
-import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { systemErrorCode, VmsecretdError } from '../errors.js';
 
-/** How long to wait before QEMU is looked for again at the other end: opening a FIFO for writing gives no event. */
+/** How long to wait before the VMM is looked for again at the other end: opening a FIFO for writing gives no event. */
 const READER_POLL_MS = 2;
 
 const OPEN_FLAGS = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
-
-export function fifoPaths(directory: string, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => join(directory, `oem-string-${index}`));
-}
-
-/**
- * Makes `count` FIFOs of mode 0600 in a private folder and gives their paths; those that a killed start left behind are
- * replaced. `owner` is who QEMU runs as, where that is not this process's user.
- */
-export async function makeFifos(
-  directory: string,
-  count: number,
-  owner?: { uid: number; gid: number },
-): Promise<string[]> {
-  const paths = fifoPaths(directory, count);
-  if (count === 0) return paths;
-  await Promise.all(paths.map(path => rm(path, { force: true })));
-  const { failed } = await execa('mkfifo', ['-m', '600', '--', ...paths], { reject: false, stdio: 'ignore' });
-  if (failed) {
-    throw new VmsecretdError('resource_conflict', `mkfifo (coreutils) cannot make FIFOs in ${directory}.`);
-  }
-  if (owner) await Promise.all(paths.map(path => lchown(path, owner.uid, owner.gid)));
-  return paths;
-}
 
 /**
  * Hands `bytes` to the process that opens the FIFO for reading, and unlinks it as soon as that has happened. The caller
@@ -59,7 +32,7 @@ export async function writeFifo(
     await rm(path, { force: true });
     options.signal?.throwIfAborted();
     throw deadline.aborted
-      ? new VmsecretdError('vmm_timeout', `QEMU did not read ${path} within ${options.timeoutMs} ms.`)
+      ? new VmsecretdError('vmm_timeout', `nobody read ${path} within ${options.timeoutMs} ms.`)
       : fifoError(path, error);
   }
 }
@@ -67,7 +40,7 @@ export async function writeFifo(
 function fifoError(path: string, error: unknown): unknown {
   const code = systemErrorCode(error);
   if (code === 'EPIPE') {
-    return new VmsecretdError('vmm_refused', `QEMU closed ${path} before it had read all of it.`);
+    return new VmsecretdError('vmm_refused', `the VMM closed ${path} before it had read all of it.`);
   }
   if (code === undefined) return error;
   return new VmsecretdError('resource_conflict', `The FIFO ${path} cannot be written to: ${code}.`, {

@@ -10,7 +10,8 @@ import {
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { test } from 'tap';
-import { makeFifos, writeFifo } from '../../../src/hypervisor/qemu/fifo-delivery.js';
+import { writeFifo } from '../../src/delivery/write-fifo.js';
+import { makeFifos } from '../../src/hypervisor/fifos.js';
 
 async function makeFifo(directory: string): Promise<string> {
   const [path] = await makeFifos(directory, 1);

@@ -1,0 +1,47 @@
+// Every check of doctor, in the order in which its findings are told.
+import { isSystemdHost } from '../../system/systemd-host.js';
+import { readVersion } from '../../version.js';
+import type { VmView } from '../../vm/vm.js';
+import type { Client } from '../client.js';
+import { checkDaemon } from './daemon.js';
+import { checkDefinitions } from './definitions.js';
+import type { Finding } from './finding.js';
+import { checkHypervisors, checkSwap } from './host.js';
+import { checkIdentities, readConfig } from './identities.js';
+import { readPaths } from './paths.js';
+import { checkSockets } from './sockets.js';
+import { checkUnits } from './units.js';
+import { checkVms } from './vms.js';
+
+/** What is looked at in place of the daemon's own. */
+export interface Elsewhere {
+  config?: string;
+  definitions?: string;
+}
+
+export async function examine(client: Client, elsewhere: Elsewhere): Promise<Finding[]> {
+  const daemon = await checkDaemon(client, readVersion());
+  const answers = daemon.level !== 'wrong';
+  const paths = await readPaths(client, answers);
+  const { config, findings: configuration } = await readConfig(elsewhere.config ?? paths.config);
+  const { definitions, findings } = await checkDefinitions(
+    elsewhere.definitions ?? paths.definitionsDirectory,
+  );
+  const { vms } = answers ? ((await client.call('GET', '/v1/vms')) as { vms: VmView[] }) : { vms: [] };
+  return [
+    daemon,
+    ...(answers ? await checkSockets(client.socketPath, config.operatorGroup) : []),
+    ...((await isSystemdHost()) ? await checkUnits('systemctl') : []),
+    ...configuration,
+    ...(await checkIdentities(config.identities ?? paths.identities, config.passphraseFiles ?? [])),
+    ...findings,
+    ...(await checkHypervisors({
+      config,
+      searchPath: process.env.PATH ?? '',
+      kvmPath: '/dev/kvm',
+      wanted: [...definitions, ...vms].map(({ hypervisor }) => hypervisor),
+    })),
+    await checkSwap('/proc/swaps'),
+    ...(await checkVms(client, vms)),
+  ];
+}
