@@ -1,6 +1,6 @@
 // The only file that constructs things and hands them to each other.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -24,6 +24,7 @@ import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { createUnitWatch } from './supervisor/unit-watch.js';
+import { takeOwnFolder } from './system/own-folder.js';
 import { resolveGroup, resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
@@ -68,9 +69,8 @@ export interface Daemon {
 export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, folders, environment, logger } = options;
   const path = environment.PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-  const madeDirectory = await mkdir(folders.runtimeDirectory, { recursive: true });
-  // Operators and VMMs pass through it, whatever our umask is; what is theirs has modes of its own.
-  if (madeDirectory !== undefined) await chmod(folders.runtimeDirectory, 0o755);
+  // Operators and VMMs pass through it; what is theirs has modes of its own.
+  await takeOwnFolder(folders.runtimeDirectory, 0o755);
   const events = new VmEvents(() => new Date());
   events.subscribe(({ type, ...details }) => logger.info(details, type));
   const definitions = new Definitions({
