@@ -1,5 +1,4 @@
 // The only file that constructs things and hands them to each other.
-import { chmod, mkdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -24,6 +23,7 @@ import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { UnitWatch } from './supervisor/unit-watch.js';
+import { takeOwnFolder } from './system/own-folder.js';
 import { resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
 import { HostClaims } from './vm/conflicts.js';
@@ -71,7 +71,8 @@ export interface Daemon {
 export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, folders, logger } = options;
   const { runtimeDirectory } = folders;
-  await makeRuntimeDirectory(runtimeDirectory);
+  // Operators and VMMs pass through it; what is theirs has modes of its own.
+  await takeOwnFolder(runtimeDirectory, 0o755);
   const parts = await wireVms(options);
   const { vms, events, definitions, deliverers, metrics, lifecycles, starts } = parts;
   const reload = async () => {
@@ -238,10 +239,4 @@ async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => P
       await stopMetrics?.();
     },
   };
-}
-
-/** Operators and VMMs pass through it, whatever our umask is; what is theirs has modes of its own. */
-async function makeRuntimeDirectory(path: string): Promise<void> {
-  const made = await mkdir(path, { recursive: true });
-  if (made !== undefined) await chmod(path, 0o755);
 }

@@ -1,5 +1,5 @@
 // Supervisor `daemon`: the VMM is a child of ours, in a session of its own, and lives on when we are gone.
-import { chmod, lchown, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, lchown, mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { execa } from 'execa';
 import { hideCredentials } from '../credentials/oem-string.js';
@@ -7,6 +7,7 @@ import { VmsecretdError } from '../errors.js';
 import { makeFifos } from '../hypervisor/fifos.js';
 import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
 import { becomeCommandFrom } from '../hypervisor/whole-command.js';
+import { makePrivateFolder, removeAnything } from '../system/own-folder.js';
 import { readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
 import { runAs } from '../system/run-as.js';
@@ -35,7 +36,8 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   const { plan, paths, path, signal } = options;
   const cwd = options.workingDirectory ?? paths.directory;
   const ids = options.owner;
-  await writeFile(paths.vmmLog, '', { mode: 0o600 });
+  await removeAnything(paths.vmmLog);
+  await writeFile(paths.vmmLog, '', { mode: 0o600, flag: 'wx' });
   for (const command of options.preStart)
     await runPreStart(command, { vm: plan.vm, cwd, owner: ids, path, signal, logPath: paths.vmmLog });
   signal.throwIfAborted();
@@ -98,10 +100,8 @@ export async function prepareDirectory(
     // Another user passes through to what is its own, and makes nothing there; whatever our umask is.
     if (ids !== undefined) await chmod(folder, 0o711);
   }
-  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
-  if (ids !== undefined) await lchown(paths.directory, ids.uid, ids.gid);
-  for (const path of [paths.apiSocket, paths.consoleSocket, paths.consoleLog])
-    await rm(path, { force: true });
+  await makePrivateFolder(paths.directory, ids);
+  for (const path of [paths.apiSocket, paths.consoleSocket, paths.consoleLog]) await removeAnything(path);
   if (plan.console?.kind === 'log') {
     await writeFile(plan.console.path, '', { mode: 0o600, flag: 'wx' });
     if (ids !== undefined) await lchown(plan.console.path, ids.uid, ids.gid);

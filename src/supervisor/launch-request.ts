@@ -28,10 +28,13 @@ export async function checkLaunchRequest(
   if (process === null) throw refuse(vm, `there is no process ${pid}`);
   const command = launcherCommand(vm, process.argv);
   if (command === null) throw refuse(vm, `process ${pid} is not ${LAUNCHER} ${vm}`);
+  const mismatch = (why: string) =>
+    refuse(vm, `process ${pid} ${why} ${unit}; start it with systemctl start ${unit}`);
+  // systemd is asked by a process of its own, which not everybody who knocks is worth.
+  if (!isNamedAfter(process.cgroup, unit)) throw mismatch(ELSEWHERE);
   const facts = await systemctl.show(unit);
   const why = findMismatch(process, facts);
-  if (why !== undefined)
-    throw refuse(vm, `process ${pid} ${why} ${unit}; start it with systemctl start ${unit}`);
+  if (why !== undefined) throw mismatch(why);
   // Between the reads the pid may have become another's.
   const again = await readProcess(pid);
   if (again?.startTimeTicks !== process.startTimeTicks || again.argv.join('\0') !== process.argv.join('\0')) {
@@ -48,8 +51,16 @@ function launcherCommand(vm: string, argv: readonly string[]): readonly string[]
   return separator === '--' ? command : null;
 }
 
+const ELSEWHERE = 'does not run in';
+
+/** systemd puts a `_` before a name that means something in a cgroup, such as cpu.service. */
+function isNamedAfter(cgroup: string | null, unit: string): boolean {
+  const name = basename(cgroup ?? '');
+  return name === unit || name === `_${unit}`;
+}
+
 function findMismatch({ pid, cgroup, uid }: ProcessFacts, unit: UnitFacts): string | undefined {
-  if (unit.controlGroup === null || cgroup !== unit.controlGroup) return 'does not run in';
+  if (unit.controlGroup === null || cgroup !== unit.controlGroup) return ELSEWHERE;
   // What a VMM starts beside itself has its cgroup and user, too.
   if (pid !== unit.mainPid) return 'is not the main process of';
   if (uid === null || uid !== unit.uid) return 'is not run by the user of';

@@ -83,9 +83,32 @@ export function createSystemctl({
     async kill(unit, signal) {
       await run('kill', unit, [`--signal=${signal}`, '--kill-who=main']);
     },
-    async show(unit) {
-      return parseUnitFacts(await run('show', unit, ['--property', PROPERTIES]));
-    },
+    show: shareReads(async unit => parseUnitFacts(await run('show', unit, ['--property', PROPERTIES]))),
+  };
+}
+
+/**
+ * One read of a unit at a time, however many ask: whoever asks while one runs shares the next, which begins after all of
+ * them have asked, so that nobody hears what was true before.
+ */
+export function shareReads<Facts>(read: (unit: string) => Promise<Facts>): (unit: string) => Promise<Facts> {
+  const running = new Map<string, Promise<Facts>>();
+  const next = new Map<string, Promise<Facts>>();
+  async function readAfter(before: Promise<Facts> | undefined, unit: string): Promise<Facts> {
+    await before?.catch(() => {});
+    next.delete(unit);
+    const reading = read(unit);
+    running.set(unit, reading);
+    try {
+      return await reading;
+    } finally {
+      if (running.get(unit) === reading) running.delete(unit);
+    }
+  }
+  return unit => {
+    const shared = next.get(unit) ?? readAfter(running.get(unit), unit);
+    next.set(unit, shared);
+    return shared;
   };
 }
 

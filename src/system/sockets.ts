@@ -1,8 +1,11 @@
 // Listens on UNIX sockets whose mode and group are right before anybody can connect, or takes activated ones.
-import { chmod, chown, rename, rm, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { chmod, chown, lstat, rename, rm, stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { connect } from 'node:net';
+import { dirname } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
+import { requireTrusted, UntrustedPathError } from './trusted-path.js';
 
 /** sun_path is 108 bytes with its NUL (unix(7)). */
 const MAXIMUM_PATH_BYTES = 107;
@@ -27,6 +30,10 @@ export async function listenOn(server: Server, options: ListenOptions): Promise<
     return async () => {};
   }
   checkSocketPath(path);
+  // Made under another name, in a folder that only we write, and renamed once mode and group are right.
+  const unfinished = `${path}.new`;
+  requireOwnPlace(path);
+  for (const place of [path, unfinished]) await refuseFolder(place);
   if (await isAlive(path)) {
     throw new VmsecretdError(
       'resource_conflict',
@@ -36,8 +43,6 @@ export async function listenOn(server: Server, options: ListenOptions): Promise<
       },
     );
   }
-  // Made under another name, in a folder that only we write, and renamed once mode and group are right.
-  const unfinished = `${path}.new`;
   await rm(unfinished, { force: true });
   await listening(server, () => server.listen(unfinished));
   if (gid !== undefined) await chown(unfinished, -1, gid);
@@ -72,7 +77,40 @@ function listening(server: Server, listen: () => void): Promise<void> {
   });
 }
 
-function isAlive(path: string): Promise<boolean> {
+/** Names that others could exchange would have us give their files a group and a mode. @throws VmsecretdError resource_conflict */
+function requireOwnPlace(path: string): void {
+  try {
+    requireTrusted(dirname(path), 'root');
+  } catch (error) {
+    if (!(error instanceof UntrustedPathError)) throw error;
+    throw new VmsecretdError(
+      'resource_conflict',
+      `${path} is refused as the path of a socket: ${error.message}`,
+      {
+        details: { path },
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Anything else is replaced. @throws VmsecretdError resource_conflict */
+async function refuseFolder(path: string): Promise<void> {
+  if ((await lookAt(path))?.isDirectory() !== true) return;
+  throw new VmsecretdError(
+    'resource_conflict',
+    `${path} is a folder, and a socket of vmsecretd belongs there; remove it`,
+    { details: { path } },
+  );
+}
+
+function lookAt(path: string): Promise<Stats | undefined> {
+  return lstat(path).catch(() => undefined);
+}
+
+/** Whoever listens elsewhere, where a link leads, is none of ours. */
+async function isAlive(path: string): Promise<boolean> {
+  if ((await lookAt(path))?.isSocket() !== true) return false;
   return new Promise((resolve, reject) => {
     const probe = connect(path);
     probe.once('connect', () => {
@@ -81,7 +119,7 @@ function isAlive(path: string): Promise<boolean> {
     });
     probe.once('error', error => {
       const code = systemErrorCode(error);
-      if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTSOCK') resolve(false);
+      if (code === 'ENOENT' || code === 'ECONNREFUSED') resolve(false);
       else reject(error);
     });
   });

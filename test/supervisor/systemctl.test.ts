@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { createSystemctl, parseUnitFacts, unitPhase } from '../../src/supervisor/systemctl.js';
+import { createSystemctl, parseUnitFacts, shareReads, unitPhase } from '../../src/supervisor/systemctl.js';
 import { unitObjectPath } from '../../src/supervisor/unit-watch.js';
 
 // The same with a real systemd: test/systemd/real-systemd.test.ts.
@@ -71,4 +72,35 @@ t.test("writes a unit's D-Bus path as systemd does", t => {
   );
   t.equal(unitObjectPath('1a.service'), '/org/freedesktop/systemd1/unit/_31a_2eservice');
   t.end();
+});
+
+t.test('runs once at a time for a unit, and after all who are answered by it have asked', async t => {
+  const runs = join(t.testdir(), 'runs');
+  process.env.SYSTEMCTL_RUNS = runs;
+  t.teardown(() => delete process.env.SYSTEMCTL_RUNS);
+  const systemctl = createSystemctl({
+    program: join(import.meta.dirname, '../../../test/fixtures/bin/systemctl'),
+  });
+  const asked = Array.from({ length: 1_000 }, () => systemctl.show('a.service'));
+  // Later than the first run has begun.
+  await new Promise(resolve => setImmediate(resolve));
+  asked.push(...Array.from({ length: 1_000 }, () => systemctl.show('a.service')));
+  await Promise.all(asked);
+  const ran = readFileSync(runs, 'utf8').trim().split('\n');
+  t.comment(`${asked.length} asked, systemctl ran ${ran.length} times`);
+  t.strictSame(ran, ['show', 'show']);
+});
+
+t.test('a read that fails does not keep the next from being tried', async t => {
+  let reads = 0;
+  const show = shareReads(async () => {
+    reads += 1;
+    if (reads === 1) throw new Error('refused');
+    return reads;
+  });
+  const first = show('a.service').catch(error => error.message);
+  await Promise.resolve();
+  const second = show('a.service');
+  t.equal(await first, 'refused');
+  t.equal(await second, 2);
 });
