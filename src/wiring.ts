@@ -19,6 +19,7 @@ import { Metrics } from './metrics.js';
 import { prepareDirectory, spawnVmm } from './supervisor/daemon-child.js';
 import { writeLaunchAnswer } from './supervisor/launch-answer.js';
 import { checkLaunchRequest } from './supervisor/launch-request.js';
+import { boundLogs } from './supervisor/log-bound.js';
 import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
@@ -73,6 +74,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { runtimeDirectory } = folders;
   // Operators and VMMs pass through it; what is theirs has modes of its own.
   await takeOwnFolder(runtimeDirectory, 0o755);
+  const stopBoundingLogs = await boundLogs(join(runtimeDirectory, 'logs'), logger);
   const parts = await wireVms(options);
   const { vms, events, definitions, deliverers, metrics, lifecycles, starts } = parts;
   const reload = async () => {
@@ -102,6 +104,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     probe: () => http.sockets.probe(),
     close: async () => {
       stopWatching();
+      stopBoundingLogs();
       vms.close();
       await http.close();
       metrics.close();

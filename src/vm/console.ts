@@ -6,6 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConsolePlan } from '../hypervisor/hypervisor.js';
+import { LOG_KEPT_BYTES } from '../supervisor/log-bound.js';
 
 const KEPT_BYTES = 256 * 1024;
 
@@ -157,6 +158,8 @@ class LogReader {
 
   async #readToEnd(): Promise<void> {
     for (;;) {
+      // What is further behind may have been cut off by now.
+      this.#position = Math.max(this.#position, (await this.#file.stat()).size - LOG_KEPT_BYTES);
       const { bytesRead, buffer } = await this.#file.read(Buffer.alloc(65_536), 0, 65_536, this.#position);
       if (bytesRead === 0) return;
       this.#position += bytesRead;

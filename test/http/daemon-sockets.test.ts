@@ -9,7 +9,7 @@ import { requestUnix } from '../../src/system/unix-http.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
 const FILES = ['launch.sock', 'vmsecretd.sock', 'admin.sock'];
-const CLIENTS = 400;
+const CLIENTS = 1_000;
 
 async function serve(t: Test) {
   const runtimeDirectory = socketFolder(t);
@@ -89,6 +89,16 @@ for (const [what, words] of Object.entries({
     t.ok(openDescriptors() <= before, 'no descriptor is left');
   });
 }
+
+test(`${CLIENTS} operators that say nothing keep no other out`, async t => {
+  const { sockets, path } = await serve(t);
+  const clients = [];
+  for (let count = 0; count < CLIENTS; count += 1)
+    clients.push(await connectClient(path('vmsecretd.sock'), ''));
+  await sockets.probe();
+  t.equal(clients.filter(({ client }) => !client.destroyed).length, CLIENTS, 'all are there');
+  for (const { client } of clients) client.destroy();
+});
 
 test('a client that closes its side without a word is let go', async t => {
   const { path } = await serve(t);
