@@ -7,7 +7,7 @@ import { resolveUser } from '../../src/system/users.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { whyNotRoot } from '../setup/programs.js';
 import { daemonTest } from './daemon-test.js';
-import { defineVm, QEMU, STAND_IN } from './vmm.js';
+import { apiSocketOf, CLOUD_HYPERVISOR, defineVm, QEMU, STAND_IN } from './vmm.js';
 
 const USER = 'nobody';
 const options = { skip: whyNotRoot() || QEMU.skip };
@@ -39,6 +39,51 @@ daemonTest('runs a VMM as its user, whose links lead the daemon nowhere', option
   t.equal(readFileSync(rootOnly, 'utf8'), 'for root alone');
   t.match(statSync(rootOnly), { uid: 0 });
 });
+
+/** What becomes of a connection: `connected`, or the code of its error. */
+const CONNECT = `require('net').connect(process.argv[1])
+  .on('connect', () => { console.log('connected'); process.exit(); })
+  .on('error', ({ code }) => console.log(code));`;
+
+for (const [vmm, names] of [
+  [STAND_IN, ['of-root', 'of-user']],
+  // Often root alone may open /dev/kvm.
+  [CLOUD_HYPERVISOR, ['of-root']],
+] as const) {
+  const ofVmm = { skip: whyNotRoot() || vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(
+    `nobody else reaches a VMM that would show or write its secrets: ${vmm.name}`,
+    ofVmm,
+    async (t, rig) => {
+      const { daemon } = rig;
+      chmodSync(daemon.folder, 0o755);
+      const connectAs = (user: string, vm: string) => {
+        const command = [
+          `--reuid=${user}`,
+          '--clear-groups',
+          process.execPath,
+          '-e',
+          CONNECT,
+          apiSocketOf(rig, vm),
+        ];
+        return execFileSync('setpriv', command, { env: { PATH: process.env.PATH } })
+          .toString()
+          .trim();
+      };
+      for (const vm of names) {
+        await defineVm(vmm, rig, vm, { more: vm === 'of-user' ? { user: USER } : {} });
+        await daemon.act(vm, 'start');
+        t.equal(connectAs('daemon', vm), 'EACCES', `another user, ${vm}`);
+        t.equal(connectAs('root', vm), 'connected');
+        t.equal(connectAs(USER, vm), vm === 'of-user' ? 'connected' : 'EACCES', `${USER}, ${vm}`);
+        for (const verb of ['snapshot', 'coredump', 'info']) {
+          const { status } = await daemon.call('POST', `/v1/vms/${vm}/${verb}`);
+          t.equal(status, 404, `the daemon has no way to ask for ${verb}`);
+        }
+      }
+    },
+  );
+}
 
 daemonTest('runs no preStart program that the VM’s user wrote', ofStandIn, async (t, rig) => {
   const { daemon } = rig;
