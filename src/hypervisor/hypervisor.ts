@@ -89,6 +89,8 @@ export interface BringUp {
   paths: VmPaths;
   delivery: Delivery;
   timeoutMs: number;
+  /** Told once the VMM waits for its VM, where it does. */
+  onListening(): void;
   /** Called once the VM exists and before it runs, so that the console misses nothing. */
   connectConsole(): Promise<void>;
   signal: AbortSignal;

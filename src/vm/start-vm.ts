@@ -19,7 +19,7 @@ import type { ProcessFacts } from '../system/procfs.js';
 import type { Console } from './console.js';
 
 /** What a start is made of, as its duration is told. */
-export type StartPhase = 'secrets' | 'spawn' | 'create' | 'boot';
+export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';
 
 export interface StartTools {
   hypervisor: Hypervisor;
@@ -83,11 +83,12 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
   const { definition } = options;
   const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
   const signal = AbortSignal.any([options.signal, deadline]);
+  const timer = startTimer(tools);
   const definitionDigest = digestDefinition(definition);
   try {
     const plan = await planVm(tools, options);
     const claims = await tools.claimHost(plan, options.launcher);
-    const timer = startTimer(tools);
+    timer.end('plan');
     options.onPlanned?.(plan, signal);
     const delivery = await prepareCredentials(tools, definition, plan, signal);
     timer.end('secrets');
@@ -101,7 +102,7 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
         delivery,
         vmm,
         signal,
-        onCreated: () => timer.end('create'),
+        onPhase: phase => timer.end(phase),
       });
       timer.end('boot');
       const { apiSocket, console, channels } = plan;
@@ -156,14 +157,14 @@ interface SpawnedVm {
   delivery: Delivery;
   vmm: VmmProcess;
   signal: AbortSignal;
-  onCreated(): void;
+  onPhase(phase: 'listen' | 'create'): void;
 }
 
 /** Step 6. A VMM that cannot be brought up is killed: SIGTERM would look like success to systemd. */
 async function bringUp(
   tools: StartTools,
   { definition, paths, console }: StartOptions,
-  { plan, delivery, vmm, signal, onCreated }: SpawnedVm,
+  { plan, delivery, vmm, signal, onPhase }: SpawnedVm,
 ): Promise<VmmControl> {
   const gone = new AbortController();
   void vmm.exited.then(exit => {
@@ -178,8 +179,9 @@ async function bringUp(
       paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
+      onListening: () => onPhase('listen'),
       connectConsole: () => {
-        onCreated();
+        onPhase('create');
         return console.connect(plan.console);
       },
       signal: either,

@@ -24,7 +24,7 @@ function apiOf(vm: string, socketPath: string, timeoutMs = CALL_TIMEOUT_MS): Vmm
 }
 
 async function bringUp(options: BringUp): Promise<VmmControl> {
-  const { plan, delivery, timeoutMs, connectConsole, signal } = options;
+  const { plan, delivery, timeoutMs, onListening, connectConsole, signal } = options;
   const { vm, apiSocket } = plan;
   if (plan.packing.kind === 'cmdline') {
     await connectConsole();
@@ -33,6 +33,7 @@ async function bringUp(options: BringUp): Promise<VmmControl> {
   }
   const startingApi = apiOf(vm, apiSocket, timeoutMs);
   const version = await waitForApi(startingApi, signal);
+  onListening();
   await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS }, signal);
   if (plan.inheritedNets.length > 0) await untilFileIsThere(options.paths.netsAdded, signal);
   await connectConsole();
