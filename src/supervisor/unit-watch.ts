@@ -4,7 +4,7 @@
 //
 // INVARIANTS
 // - After the monitor says it listens, every watched unit is read once: nothing that happened before is missed.
-// - For one unit at most one read runs; a signal during it causes exactly one more.
+// - For one unit one read runs at a time, and a signal during it causes exactly one more: Systemctl.show sees to it.
 // - A listener hears of facts that differ from the last it heard, in order, and nothing after it left.
 
 import { createInterface } from 'node:readline';
@@ -25,8 +25,6 @@ interface WatchedUnit {
   unit: string;
   listener: UnitListener;
   lastFacts: string | undefined;
-  isReading: boolean;
-  isStale: boolean;
 }
 
 const MATCH =
@@ -46,7 +44,7 @@ export class UnitWatch {
 
   /** The listener hears the present facts first, then each change. Returns what ends it. */
   watch(unit: string, listener: UnitListener): () => void {
-    const watched: WatchedUnit = { unit, listener, lastFacts: undefined, isReading: false, isStale: false };
+    const watched: WatchedUnit = { unit, listener, lastFacts: undefined };
     const path = unitObjectPath(unit);
     const sameUnit = this.#watchedByPath.get(path) ?? new Set();
     this.#watchedByPath.set(path, sameUnit.add(watched));
@@ -95,22 +93,14 @@ export class UnitWatch {
 
   async #read(watched: WatchedUnit): Promise<void> {
     const { systemctl, logger } = this.#options;
-    watched.isStale = true;
-    if (watched.isReading) return;
-    watched.isReading = true;
     try {
-      while (watched.isStale && this.#isWatched(watched)) {
-        watched.isStale = false;
-        const facts = await systemctl.show(watched.unit);
-        const text = JSON.stringify(facts);
-        if (text === watched.lastFacts || !this.#isWatched(watched)) continue;
-        watched.lastFacts = text;
-        watched.listener(facts);
-      }
+      const facts = await systemctl.show(watched.unit);
+      const text = JSON.stringify(facts);
+      if (text === watched.lastFacts || !this.#isWatched(watched)) return;
+      watched.lastFacts = text;
+      watched.listener(facts);
     } catch (error) {
       logger?.warn({ err: error, unit: watched.unit }, 'the state of a unit could not be read');
-    } finally {
-      watched.isReading = false;
     }
   }
 
