@@ -6,7 +6,7 @@ import type { VmPlan } from '../hypervisor/hypervisor.js';
 import type { VmmProcess } from '../supervisor/vmm-process.js';
 import type { UserIds } from '../system/users.js';
 import { keepRecord } from './record.js';
-import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
+import { type RunningVm, type StartTools, startVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
 export interface StartChildTools {
@@ -28,9 +28,7 @@ export async function startChild(vm: Vm, tools: StartChildTools, signal: AbortSi
   const owner = await tools.resolveOwner();
   const prepareDirectory = (plan: VmPlan) => tools.prepareDirectory(plan, owner);
   const spawn = (plan: VmPlan, both: AbortSignal) => tools.spawnVmm(definition, plan, owner, both);
-  const openReports = ({ plan, credentials }: PreparedVm) =>
-    vm.reports.open(plan.channels, credentials, owner);
-  let early: Promise<VmmProcess> | undefined;
+  let spawned: Promise<VmmProcess> | undefined;
   try {
     return await startVm(tools.startTools(), {
       definition,
@@ -39,21 +37,27 @@ export async function startChild(vm: Vm, tools: StartChildTools, signal: AbortSi
       ownsConsole: true,
       onPlanned: (plan, both) => {
         if (!waitsForItsVm(definition, plan)) return;
-        early = prepareDirectory(plan).then(() => spawn(plan, both));
+        spawned = prepareDirectory(plan).then(() => spawn(plan, both));
         // Told by who waits for it, unless a secret fails first.
-        early.catch(() => {});
+        spawned.catch(() => {});
       },
       onPrepared: ({ credentials }, notes) => vm.credentialsPrepared(credentials, notes),
-      obtainVmm: async (prepared, both) => {
-        if (early === undefined) await prepareDirectory(prepared.plan);
-        const vmm = await early;
-        await openReports(prepared);
-        return keepSpawned(vm, prepared, vmm ?? (await spawn(prepared.plan, both)));
+      obtainVmm: async ({ plan, ...prepared }, both) => {
+        await (spawned ?? prepareDirectory(plan));
+        // QEMU connects to them as it is spawned.
+        await vm.reports.open(plan.channels, prepared.credentials, owner);
+        spawned ??= spawn(plan, both);
+        const vmm = await spawned;
+        // Nobody would find it again without.
+        await keepRecord(vm, { ...plan, ...prepared, vmm }, 'starting');
+        return vmm;
       },
       signal,
     });
   } catch (error) {
-    await end(await early?.catch(() => undefined));
+    const vmm = await spawned?.catch(() => undefined);
+    vmm?.kill('SIGKILL');
+    await vmm?.exited;
     throw error;
   }
 }
@@ -64,20 +68,4 @@ export async function startChild(vm: Vm, tools: StartChildTools, signal: AbortSi
  */
 function waitsForItsVm({ preStart }: Definition, { packing }: VmPlan): boolean {
   return packing.kind === 'api' && preStart.length === 0;
-}
-
-async function keepSpawned(vm: Vm, { plan, ...prepared }: PreparedVm, vmm: VmmProcess): Promise<VmmProcess> {
-  try {
-    await keepRecord(vm, { ...plan, ...prepared, vmm }, 'starting');
-    return vmm;
-  } catch (error) {
-    // Nobody would find it again.
-    await end(vmm);
-    throw error;
-  }
-}
-
-async function end(vmm: VmmProcess | undefined): Promise<void> {
-  vmm?.kill('SIGKILL');
-  await vmm?.exited;
 }
