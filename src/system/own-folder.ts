@@ -4,10 +4,8 @@ import { chmod, lchown, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
-import { requireTrusted, UntrustedPathError } from './trusted-path.js';
+import { requireTrusted, UntrustedPathError, WRITABLE_BY_OTHERS } from './trusted-path.js';
 import type { UserIds } from './users.js';
-
-const WRITABLE_BY_OTHERS = 0o022;
 
 /**
  * Makes the folder with this mode, or takes the one that is there with all that stands in it.

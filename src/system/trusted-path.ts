@@ -21,7 +21,8 @@ const O_PATH = 0o10000000;
 const STEP = O_PATH | constants.O_NOFOLLOW;
 /** path_resolution(7). */
 const MAXIMUM_LINKS = 40;
-const WRITABLE_BY_OTHERS = 0o022;
+/** Mode bits of a group or of all. */
+export const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /**
