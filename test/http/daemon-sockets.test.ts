@@ -1,18 +1,16 @@
 // Clients that connect and ask nothing, or not to the end, keep nobody out. Who may connect is found by name.
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import Fastify from 'fastify';
 import { type Test, test } from 'tap';
-import { DaemonSockets, resolveOperatorGroup } from '../../src/http/daemon-sockets.js';
+import { resolveOperatorGroup } from '../../src/http/daemon-sockets.js';
 import { requestUnix } from '../../src/system/unix-http.js';
-import { socketFolder } from '../setup/socket-folder.js';
+import { listen } from './listening.js';
 
 const FILES = ['launch.sock', 'vmsecretd.sock', 'admin.sock'];
 const CLIENTS = 1_000;
 
 async function serve(t: Test) {
-  const runtimeDirectory = socketFolder(t);
   const app = Fastify();
   app.get('/v1/health', async () => 'well');
   app.post('/v1/echo', async request => request.body);
@@ -31,18 +29,7 @@ async function serve(t: Test) {
       },
     });
   });
-  await app.ready();
-  const sockets = new DaemonSockets({
-    runtimeDirectory,
-    operatorGid: undefined,
-    activatedSockets: new Map(),
-  });
-  await sockets.listen(app);
-  t.teardown(async () => {
-    await sockets.close();
-    await app.close();
-  });
-  return { sockets, answerLater, path: (file: string) => join(runtimeDirectory, file) };
+  return { ...(await listen(t, app)), answerLater };
 }
 
 /** Connects, says so much, and waits for the end. */

@@ -1,17 +1,14 @@
 // Who names a launcher that is being launched waits for its answer: so do a few, and the others do not stand in the way.
-import { join } from 'node:path';
 import Fastify from 'fastify';
 import { test } from 'tap';
-import { DaemonSockets } from '../../src/http/daemon-sockets.js';
 import { addLaunchRoute } from '../../src/http/routes/launch.js';
 import { requestUnix } from '../../src/system/unix-http.js';
 import type { Vms } from '../../src/vm/vms.js';
-import { socketFolder } from '../setup/socket-folder.js';
+import { listen } from './listening.js';
 
 const ASKERS = 1_100;
 
 test(`${ASKERS} askers for one launcher keep no other launcher out`, { timeout: 60_000 }, async t => {
-  const runtimeDirectory = socketFolder(t);
   let answer = (_text: string) => {};
   const inProgress = new Promise<string>(resolve => {
     answer = resolve;
@@ -21,20 +18,10 @@ test(`${ASKERS} askers for one launcher keep no other launcher out`, { timeout: 
   addLaunchRoute(app, {
     vms: { get: (name: string) => ({ lifecycle: { launch: () => launch(name) } }) } as unknown as Vms,
   });
-  await app.ready();
-  const sockets = new DaemonSockets({
-    runtimeDirectory,
-    operatorGid: undefined,
-    activatedSockets: new Map(),
-  });
-  await sockets.listen(app);
-  t.teardown(async () => {
-    await sockets.close();
-    await app.close();
-  });
+  const { path } = await listen(t, app);
   const ask = async (name: string) => {
     const { body } = await requestUnix({
-      socketPath: join(runtimeDirectory, 'launch.sock'),
+      socketPath: path('launch.sock'),
       method: 'POST',
       path: `/v1/vms/${name}/launch`,
       headers: { 'content-type': 'application/json' },

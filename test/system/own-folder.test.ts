@@ -8,21 +8,19 @@ import {
   lchownSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createListener } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { makePrivateFolder, removeAnything, takeOwnFolder } from '../../src/system/own-folder.js';
 import { listenOn } from '../../src/system/sockets.js';
 import { whyNotRoot } from '../setup/programs.js';
+import { socketFolder } from '../setup/socket-folder.js';
 
 const NOBODY = 65_534;
 const VMM_USER = 4_711;
@@ -30,8 +28,7 @@ const skip = whyNotRoot();
 
 /** With `precious`, a folder of root's to where links lead. */
 function rootsFolder(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'own-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = socketFolder(t);
   mkdirSync(join(folder, 'precious'), { mode: 0o750 });
   writeFileSync(join(folder, 'precious', 'file'), 'kept', { mode: 0o640 });
   return folder;

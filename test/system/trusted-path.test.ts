@@ -4,26 +4,18 @@ import {
   closeSync,
   lchownSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Test, test } from 'tap';
+import { test } from 'tap';
 import { openTrustedPlace, type Trust } from '../../src/system/trusted-path.js';
 import { whyNotRoot } from '../setup/programs.js';
+import { socketFolder } from '../setup/socket-folder.js';
 
 const NOBODY = 65_534;
 const skip = whyNotRoot();
-
-function rootsFolder(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'trust-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 function makeFolder(path: string, mode: number, owner = 0): void {
   mkdirSync(path);
@@ -41,7 +33,7 @@ function read(path: string, trust: Trust): string {
 }
 
 test('follows the links of root, absolute, relative and upwards', { skip }, async t => {
-  const folder = rootsFolder(t);
+  const folder = socketFolder(t);
   makeFolder(join(folder, 'generation-1'), 0o751);
   writeFileSync(join(folder, 'generation-1', 'key'), 'value', { mode: 0o600 });
   symlinkSync('generation-1', join(folder, 'current'));
@@ -52,7 +44,7 @@ test('follows the links of root, absolute, relative and upwards', { skip }, asyn
 });
 
 test('a file that others than root can write is no file of root', { skip }, async t => {
-  const folder = rootsFolder(t);
+  const folder = socketFolder(t);
   const files: [name: string, owner: number, mode: number][] = [
     ['owned', NOBODY, 0o400],
     ['group-writable', 0, 0o620],
@@ -71,7 +63,7 @@ test('a file that others than root can write is no file of root', { skip }, asyn
 });
 
 test('refuses what others than root can exchange', { skip }, async t => {
-  const folder = rootsFolder(t);
+  const folder = socketFolder(t);
   writeFileSync(join(folder, 'shadow'), 'value', { mode: 0o600 });
   const folders: [name: string, owner: number, mode: number, linkOwner: number, isTrusted: boolean][] = [
     ['theirs', NOBODY, 0o755, 0, false],
@@ -100,7 +92,7 @@ test('refuses what others than root can exchange', { skip }, async t => {
 });
 
 test('a loop, a dead link and a file as a folder are the errors of the system', { skip }, async t => {
-  const folder = rootsFolder(t);
+  const folder = socketFolder(t);
   symlinkSync('loop', join(folder, 'loop'));
   symlinkSync('absent', join(folder, 'dead'));
   writeFileSync(join(folder, 'file'), '');

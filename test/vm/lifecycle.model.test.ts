@@ -47,16 +47,7 @@ function makeSubject(t: Test, delays: readonly number[]) {
   });
   const host = new MemoryHost(delays);
   const lifecycle = new DaemonLifecycle(vm, {
-    startTools: () => ({
-      hypervisor: host.hypervisor(),
-      deliverers: { prepare: (_preparation, signal) => host.prepare(signal) },
-      identities: [],
-      passphraseFiles: [],
-      digestKey: '',
-      claimHost: async () => [],
-      checkHost: async () => {},
-      onPhase: () => {},
-    }),
+    startTools: () => host.startTools(),
     startLimit: pLimit(1),
     resolveOwner: async () => undefined,
     prepareDirectory: () => host.pass(),

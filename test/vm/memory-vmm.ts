@@ -3,6 +3,7 @@ import type { Delivery } from '../../src/delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../../src/errors.js';
 import type { Hypervisor, VmmControl, VmPlan } from '../../src/hypervisor/hypervisor.js';
 import type { VmmExit, VmmProcess } from '../../src/supervisor/vmm-process.js';
+import type { StartTools } from '../../src/vm/start-vm.js';
 
 export type StartFault = 'secrets' | 'spawn' | 'create' | 'crash';
 
@@ -75,6 +76,20 @@ export class MemoryHost {
     this.live.add(vmm);
     this.hadTwo ||= this.live.size > 1;
     return vmm;
+  }
+
+  /** Of a start on this host, with nothing else in its way. */
+  startTools(): StartTools {
+    return {
+      hypervisor: this.hypervisor(),
+      deliverers: { prepare: (_preparation, signal) => this.prepare(signal) },
+      identities: [],
+      passphraseFiles: [],
+      digestKey: '',
+      claimHost: async () => [],
+      checkHost: async () => {},
+      onPhase: () => {},
+    };
   }
 
   hypervisor(): Hypervisor {

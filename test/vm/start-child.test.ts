@@ -19,13 +19,14 @@ function makeStart(t: Test, { definition = {}, packing, fails = {} }: Subject = 
   const secrets = makeGate(fails.secrets);
   const vmm = makeGate(fails.spawn);
   const abort = new AbortController();
-  const hypervisor = host.hypervisor();
+  const shared = host.startTools();
   const tools: StartChildTools = {
     startTools: () => ({
+      ...shared,
       hypervisor: {
-        ...hypervisor,
+        ...shared.hypervisor,
         plan: async (...given) => {
-          const plan = await hypervisor.plan(...given);
+          const plan = await shared.hypervisor.plan(...given);
           return packing === undefined ? plan : { ...plan, packing };
         },
       },
@@ -35,12 +36,6 @@ function makeStart(t: Test, { definition = {}, packing, fails = {} }: Subject = 
           return host.prepare(signal);
         },
       },
-      identities: [],
-      passphraseFiles: [],
-      digestKey: '',
-      claimHost: async () => [],
-      checkHost: async () => {},
-      onPhase: () => {},
     }),
     resolveOwner: async () => undefined,
     prepareDirectory: async () => {},
