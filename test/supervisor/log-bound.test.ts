@@ -73,7 +73,7 @@ t.test('what grew while nobody looked is cut at once, and a small log is left al
   t.equal(readFileSync(join(folder, 'small.vmm.log'), 'utf8'), 'a few words');
 });
 
-t.test('says once that a log cannot be cut', async t => {
+t.test('says once that a log cannot be cut, and goes on trying', async t => {
   const { path, warnings } = await bound(t);
   const search = process.env.PATH;
   process.env.PATH = '/nowhere';
@@ -86,4 +86,32 @@ t.test('says once that a log cannot be cut', async t => {
     await delay(100);
   }
   t.strictSame(warnings, [{ path: log }]);
+  process.env.PATH = search;
+  appendFileSync(log, 'more');
+  t.ok((await untilWithin(log)) <= LOG_LIMIT_BYTES);
+  t.strictSame(warnings, [{ path: log }]);
 });
+
+/** A user namespace in which nobody may watch anything (user_namespaces(7)), and the program that runs there. */
+const WITHOUT_INOTIFY = ['--user', '--map-root-user', 'sh', '-c'];
+const forbid = 'echo 0 > /proc/sys/user/max_inotify_instances';
+const { failed: noNamespace } = await execa('unshare', [...WITHOUT_INOTIFY, forbid], { reject: false });
+
+t.test(
+  'where nothing can be watched it says so, and cuts what is there',
+  {
+    skip: noNamespace && 'needs a user namespace of its own (unshare of util-linux)',
+  },
+  async t => {
+    const folder = t.testdir();
+    writeFileSync(join(folder, 'large.vmm.log'), Buffer.alloc(6 * MIB, 'e'));
+    const program = `
+    import { boundLogs } from ${JSON.stringify(new URL('../../src/supervisor/log-bound.js', import.meta.url).href)};
+    await boundLogs(${JSON.stringify(folder)}, { warn: (fields, message) => console.log(message, fields.code) });
+    setTimeout(() => {}, 1_000);`;
+    const run = `${forbid} && exec "$0" --input-type=module --eval "$1"`;
+    const { stdout } = await execa('unshare', [...WITHOUT_INOTIFY, run, process.execPath, program]);
+    t.match(stdout, /^logs cannot be watched .* EMFILE$/);
+    t.ok((await untilWithin(join(folder, 'large.vmm.log'))) <= LOG_LIMIT_BYTES);
+  },
+);
