@@ -55,7 +55,9 @@ t.test('on a real systemd', { skip, timeout: 700_000 }, async t => {
       systemctl stop --no-block microvm@a
       until [ "$(systemctl show -p SubState --value microvm@a)" = stop ]; do sleep 0.05; done
       systemctl kill --kill-who=main --signal=KILL vmsecretd
-      timeout 15 sh -c 'until systemctl is-active --quiet vmsecretd; do sleep 0.05; done' && echo back
+      # For a moment after the kill systemd has not seen it yet and still says active.
+      timeout 15 sh -c 'until [ "$(systemctl show -p NRestarts --value vmsecretd)" = 1 ] &&
+        systemctl is-active --quiet vmsecretd; do sleep 0.05; done' && echo back
       systemctl show -p SubState --value microvm@a
       systemctl show -p NRestarts --value vmsecretd
       systemctl kill --signal=KILL microvm@a
