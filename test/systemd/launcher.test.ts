@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { execa } from 'execa';
 import { type Test, test } from 'tap';
 import { whyNotOnPath } from '../setup/programs.js';
@@ -138,15 +138,32 @@ test('says what to do when no daemon is reached', { skip }, async t => {
   t.match(stderr, `not reached at ${runtime}/launch.sock: systemctl start vmsecretd.socket`);
 });
 
-test('asks again when the daemon ended in the middle of it', { skip }, async t => {
+/** A `sleep` that takes no time; a line in FOLDER/sleeps for each. */
+function withoutSleep(folder: string): Record<string, string> {
+  writeFileSync(join(folder, 'sleep'), `#!/bin/sh\necho "$1" >> ${folder}/sleeps\n`, { mode: 0o755 });
+  return { PATH: `${folder}${delimiter}${process.env.PATH}` };
+}
+
+test('asks until it is heard when the daemon ends in the middle of it, or others are in front', {
+  skip,
+}, async t => {
   let requests = 0;
-  const { launch } = await prepare(t, (request, response, body) => {
+  const { launch, cwd } = await prepare(t, (request, response, body) => {
     requests += 1;
-    if (requests === 1) request.socket.destroy();
+    if (requests <= 20) request.socket.destroy();
     else says(`exec ${SHOWS_ITSELF}\nend\n`)(request, response, body);
   });
-  const { exitCode } = await launch(['demo']);
-  t.strictSame({ exitCode, requests }, { exitCode: 0, requests: 2 });
+  const { exitCode } = await launch(['demo'], withoutSleep(cwd));
+  t.strictSame({ exitCode, requests }, { exitCode: 0, requests: 21 });
+});
+
+test('asks a few times where nobody listens on the socket, and then says so', { skip }, async t => {
+  const { launch, cwd, runtime } = await prepare(t);
+  await leaveSocket(join(runtime, 'launch.sock'));
+  const { exitCode, stderr } = await launch(['demo'], withoutSleep(cwd));
+  t.equal(exitCode, 1);
+  t.match(stderr, 'is not reached at');
+  t.equal(readFileSync(join(cwd, 'sleeps'), 'utf8'), '1\n'.repeat(4));
 });
 
 for (const args of [
@@ -194,16 +211,7 @@ test('replaces a stale socket by the link, and nothing else', { skip }, async t 
   const { launch, cwd, runtime } = await prepare(t, says(`exec ${SHOWS_ITSELF}\nlink demo.sock\nend\n`));
   const link = join(cwd, 'demo.sock');
 
-  // Only a process that is ended leaves its socket behind.
-  await execa(
-    process.execPath,
-    [
-      '-e',
-      `require('net').createServer().listen(${JSON.stringify(link)}, () => process.kill(process.pid, 'SIGKILL'))`,
-      '--',
-    ],
-    { reject: false },
-  );
+  await leaveSocket(link);
   t.ok(lstatSync(link).isSocket());
   t.equal((await launch(['demo'])).exitCode, 0);
   t.equal(readlinkSync(link), join(runtime, 'vms/demo/api.sock'));
@@ -224,6 +232,12 @@ test('replaces a stale socket by the link, and nothing else', { skip }, async t 
   mkdirSync(link);
   t.match((await launch(['demo'])).stderr, /a file that is no socket is there/);
 });
+
+/** Only a process that is ended leaves its socket behind. */
+function leaveSocket(path: string) {
+  const listen = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  return execa(process.execPath, ['-e', listen, '--'], { reject: false });
+}
 
 /** A process that stands for the VMM, and a socket that its launcher asks: its own, or the daemon's. */
 async function prepareVmm(t: Test, socket: string, answer: Answer) {
