@@ -12,7 +12,7 @@ import { Deliverers } from './delivery/deliverers.js';
 import { loadDigestKey } from './delivery/digest-key.js';
 import { buildApp } from './http/app.js';
 import { DaemonSockets, resolveOperatorGroup } from './http/daemon-sockets.js';
-import { listenForMetrics } from './http/metrics-listener.js';
+import { listenForMetrics, parseMetricsAddress } from './http/metrics-listener.js';
 import { createHypervisors } from './hypervisor/hypervisors.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
@@ -231,9 +231,7 @@ async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => P
     },
   });
   await sockets.listen(app);
-  const metricsListen = config.metrics?.listen;
-  const stopMetrics =
-    metricsListen === undefined ? undefined : await listenForMetrics(metricsListen, { metrics }, operatorGid);
+  const stopMetrics = await serveMetrics(options, metrics, operatorGid);
   return {
     app,
     sockets,
@@ -242,4 +240,20 @@ async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => P
       await stopMetrics?.();
     },
   };
+}
+
+/** Its place may be taken, or not be had: VMs do without metrics. @throws VmsecretdError definition_invalid */
+async function serveMetrics(
+  { config, logger }: DaemonOptions,
+  metrics: Metrics,
+  gid: number | undefined,
+): Promise<(() => Promise<void>) | undefined> {
+  if (config.metrics?.listen === undefined) return undefined;
+  const address = parseMetricsAddress(config.metrics.listen);
+  try {
+    return await listenForMetrics(address, { metrics }, gid);
+  } catch (error) {
+    logger.error({ err: error }, 'no metrics are served');
+    return undefined;
+  }
 }

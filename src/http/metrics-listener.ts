@@ -29,14 +29,13 @@ export function parseMetricsAddress(listen: string): MetricsAddress {
 
 /**
  * @param gid group that may read a socket
- * @returns what ends it @throws VmsecretdError definition_invalid, resource_conflict
+ * @returns what ends it @throws VmsecretdError resource_conflict
  */
 export async function listenForMetrics(
-  listen: string,
+  address: MetricsAddress,
   { metrics }: MetricsRouteTools,
   gid: number | undefined,
 ): Promise<() => Promise<void>> {
-  const address = parseMetricsAddress(listen);
   const server = createServer(async (request, response) => {
     const isKnown = request.method === 'GET' && request.url?.split('?')[0] === '/metrics';
     if (!isKnown) return response.writeHead(404).end();

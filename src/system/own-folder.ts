@@ -79,11 +79,16 @@ function trust(path: string, how: 'links' | 'root'): void {
 }
 
 async function requireOwn(shown: string, path = shown): Promise<void> {
-  const stats = await lstat(path);
-  if (stats.uid !== process.geteuid?.()) throw refuse(shown, `it belongs to the user ${stats.uid}`);
-  // Who may write to a link says nothing, and to a socket, who may connect.
-  const isWritable = stats.isFile() || stats.isDirectory();
-  if (isWritable && (stats.mode & WRITABLE_BY_OTHERS) !== 0) throw refuse(shown, 'others can write to it');
+  const stats = await lstat(path).catch(error => {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  });
+  // A socket is for who may connect to it, systemd's SocketUser= say; a name that went is nobody's.
+  if (stats === undefined || stats.isSocket()) return;
+  const isOurs = stats.uid === process.geteuid?.() || stats.uid === 0;
+  if (!isOurs) throw refuse(shown, `it belongs to the user ${stats.uid}`);
+  // Who may write to a link says nothing.
+  if (!stats.isSymbolicLink() && (stats.mode & WRITABLE_BY_OTHERS) !== 0)
+    throw refuse(shown, 'others can write to it');
 }
 
 function refuse(path: string, why: string): VmsecretdError {

@@ -52,7 +52,7 @@ t.test('refuses every other address, and names the key', t => {
 
 t.test('serves metrics and nothing else on a socket for its group', async t => {
   const path = join(makeRuntimeDirectory(t), 'metrics.sock');
-  const stop = await listenForMetrics(path, { metrics }, undefined);
+  const stop = await listenForMetrics({ path }, { metrics }, undefined);
   t.equal((await stat(path)).mode & 0o777, 0o660);
   t.same(await fetchFrom({ socketPath: path }, '/metrics'), { status: 200, body: 'a 1\n' });
   t.equal((await fetchFrom({ socketPath: path }, '/v1/vms')).status, 404);
@@ -64,11 +64,11 @@ t.test('serves on a loopback port, and refuses one that is taken', async t => {
   const probe = createServer();
   await new Promise<void>(resolve => probe.listen(0, '127.0.0.1', resolve));
   const { port } = probe.address() as AddressInfo;
-  await t.rejects(listenForMetrics(`127.0.0.1:${port}`, { metrics }, undefined), {
+  await t.rejects(listenForMetrics({ host: '127.0.0.1', port }, { metrics }, undefined), {
     code: 'resource_conflict',
   });
   await new Promise(resolve => probe.close(resolve));
-  const stop = await listenForMetrics(`127.0.0.1:${port}`, { metrics }, undefined);
+  const stop = await listenForMetrics({ host: '127.0.0.1', port }, { metrics }, undefined);
   t.same(await fetchFrom({ host: '127.0.0.1', port }, '/metrics'), { status: 200, body: 'a 1\n' });
   await stop();
 });

@@ -77,6 +77,18 @@ daemonTest('tells health, version and its interface', options, async (t, { daemo
   });
 });
 
+daemonTest(
+  'a place of metrics that cannot be had is told, and VMs do without',
+  { config: { ...options.config, metrics: { listen: '/proc/metrics.sock' } } },
+  async (t, { daemon }) => {
+    t.match(await daemon.call('GET', '/v1/health'), { status: 200 });
+    t.match(
+      daemon.log.find(({ msg }) => msg === 'no metrics are served'),
+      { level: 50 },
+    );
+  },
+);
+
 daemonTest('refuses with a problem document what it does not understand', options, async (t, { daemon }) => {
   await daemon.define('web', { supervisor: 'daemon', command: ['--kernel', '/nowhere'] });
   const cases: [method: string, path: string, body: unknown, status: number, code: string][] = [

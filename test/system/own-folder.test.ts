@@ -167,6 +167,24 @@ test('takes its own runtime folder again, by a link of root’s, too, and makes 
   await takeOwnFolder(join(folder, 'var-run'), 0o755);
 });
 
+test('takes what systemd has made in it: sockets of anybody, and what is root’s for a daemon that is not', {
+  skip,
+}, async t => {
+  const folder = rootsFolder(t);
+  chmodSync(folder, 0o755);
+  await takeOwnFolder(join(folder, 'run'), 0o755);
+  const socket = createListener().listen(join(folder, 'run', 'admin.sock'));
+  t.teardown(() => socket.close());
+  chmodSync(join(folder, 'run', 'admin.sock'), 0o660);
+  chownSync(join(folder, 'run', 'admin.sock'), NOBODY, NOBODY);
+  await takeOwnFolder(join(folder, 'run'), 0o755);
+  mkdirSync(join(folder, 'run', 'vms'));
+  chownSync(join(folder, 'run'), VMM_USER, VMM_USER);
+  process.seteuid?.(VMM_USER);
+  t.teardown(() => process.seteuid?.(0));
+  await takeOwnFolder(join(folder, 'run'), 0o755);
+});
+
 test('the folder of a VM is made anew where it is somebody else’s, or no folder', { skip }, async t => {
   for (const owner of [undefined, { uid: VMM_USER, gid: VMM_USER }]) {
     for (const [form, make] of Object.entries(FORMS)) {
