@@ -1,5 +1,5 @@
 // Supervisor `daemon`: the VMM is a child of ours, in a session of its own, and lives on when we are gone.
-import { chmod, lchown, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, lchown, lstat, mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { execa } from 'execa';
 import { hideCredentials } from '../credentials/oem-string.js';
@@ -8,7 +8,7 @@ import { makeFifos } from '../hypervisor/fifos.js';
 import type { VmPaths, VmPlan } from '../hypervisor/hypervisor.js';
 import { becomeCommandFrom } from '../hypervisor/whole-command.js';
 import { makePrivateFolder, removeAnything } from '../system/own-folder.js';
-import { readProcess } from '../system/procfs.js';
+import { type ProcessFacts, readProcess } from '../system/procfs.js';
 import { readTail } from '../system/read-tail.js';
 import { runAs } from '../system/run-as.js';
 import type { UserIds } from '../system/users.js';
@@ -36,7 +36,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   const { plan, paths, path, signal } = options;
   const cwd = options.workingDirectory ?? paths.directory;
   const ids = options.owner;
-  await removeAnything(paths.vmmLog);
+  await keepLastLog(paths.vmmLog);
   await writeFile(paths.vmmLog, '', { mode: 0o600, flag: 'wx' });
   for (const command of options.preStart)
     await runPreStart(command, { vm: plan.vm, cwd, owner: ids, path, signal, logPath: paths.vmmLog });
@@ -52,7 +52,12 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
       lastWords: hideCredentials(await readTail(paths.vmmLog, LAST_WORDS_BYTES)),
     }),
   );
-  const facts = child.pid === undefined ? null : await readProcess(child.pid);
+  const facts = await readChild(child.pid).catch(async error => {
+    // Without its start time nobody could find it again.
+    child.kill('SIGKILL');
+    await exited;
+    throw error;
+  });
   if (facts === null) throw endedAtOnce(plan, cwd, await exited);
   child.unref();
   return {
@@ -61,6 +66,17 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
     exited,
     kill: name => void child.kill(name),
   };
+}
+
+/** What the last VMM said stays until another one has said something: a start may fail before it comes to that. */
+async function keepLastLog(path: string): Promise<void> {
+  const stats = await lstat(path).catch(() => undefined);
+  if (stats?.isFile() && stats.size > 0) await rename(path, `${path}.old`);
+  else await removeAnything(path);
+}
+
+function readChild(pid: number | undefined): Promise<ProcessFacts | null> {
+  return pid === undefined ? Promise.resolve(null) : readProcess(pid);
 }
 
 function endedAtOnce(plan: VmPlan, cwd: string, exit: VmmExit): VmsecretdError {

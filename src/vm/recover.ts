@@ -1,4 +1,5 @@
 // What a daemon does first: finds what an earlier one started, takes over what runs, ends what nobody knows.
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config.js';
 import type { Logger } from '../log.js';
@@ -60,10 +61,18 @@ async function adoptAll({ vms, logger }: Recovery): Promise<void> {
 }
 
 /** Whose VMMs of this VM can be children of an earlier daemon; undefined where systemd runs them. */
-async function spawnedUids(name: string, { vms, user }: Recovery): Promise<Set<number> | undefined> {
+async function spawnedUids(
+  name: string,
+  { vms, user, runtimeDirectory }: Recovery,
+): Promise<Set<number> | undefined> {
   const definition = vms.find(name)?.vm.definition;
   if (definition?.supervisor === 'unit') return undefined;
-  const owner = await resolveUser(name, definition?.user ?? user, undefined).catch(() => undefined);
+  // Without a definition it may be a unit's folder.
+  const owner =
+    definition === undefined
+      ? await resolveUser(name, user, undefined).catch(() => undefined)
+      : // Whose VMM it was spawned as, whatever the definition says by now.
+        await lstat(vmPaths(runtimeDirectory, name).directory).catch(() => undefined);
   return new Set([process.getuid?.() ?? 0, ...(owner === undefined ? [] : [owner.uid])]);
 }
 
