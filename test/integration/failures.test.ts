@@ -247,3 +247,21 @@ daemonTest(
     t.match(await rig.daemon.act('web', 'stop'), { state: 'stopped', lastExit: { signal: 'SIGKILL' } });
   },
 );
+
+daemonTest(
+  'keeps the last words of a VMM over starts that come to none',
+  { config: { hypervisors: STAND_IN.hypervisors } },
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(STAND_IN, rig, 'web', { kernelName: 'exits-early' });
+    await refusesToStart(t, rig, 'vmm_refused', /exited with status 1/);
+    const log = join(daemon.runtime, 'logs', 'web.vmm.log');
+    const words = readFileSync(log, 'utf8');
+    t.match(words, /./);
+    rmSync(ageFile(rig));
+    for (let time = 0; time < 2; time += 1) {
+      await refusesToStart(t, rig, 'secret_missing', /canary\.age does not exist/);
+      t.equal(readFileSync(`${log}.old`, 'utf8'), words);
+    }
+  },
+);

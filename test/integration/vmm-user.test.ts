@@ -1,6 +1,15 @@
 // A VMM that runs as another user owns its folder, and nothing that the daemon reads or writes as root.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { readProcess } from '../../src/system/procfs.js';
 import { resolveUser } from '../../src/system/users.js';
@@ -70,6 +79,28 @@ for (const [vmm, names] of [
     },
   );
 }
+
+daemonTest(
+  'ends what nobody noted, of a user whom the definition no longer names',
+  ofStandIn,
+  async (t, rig) => {
+    const { daemon } = rig;
+    chmodSync(daemon.folder, 0o755);
+    await defineVm(STAND_IN, rig, 'web', { more: { user: USER } });
+    const { pid } = await daemon.act('web', 'start');
+    await daemon.kill9();
+    rmSync(join(daemon.runtime, 'records', 'web.json'));
+    const kept = join(daemon.state, 'vms', 'web.json');
+    const { user, ...definition } = JSON.parse(readFileSync(kept, 'utf8'));
+    t.equal(user, USER);
+    writeFileSync(kept, JSON.stringify(definition));
+    await daemon.restart();
+    const again = await daemon.untilVm('web', 'was started afresh', vm => vm.state === 'running');
+    t.strictSame(daemon.vmms(), [again.pid]);
+    t.not(again.pid, pid);
+    t.equal((await readProcess(again.pid ?? 0))?.uid, 0);
+  },
+);
 
 daemonTest('runs no preStart program that the VM’s user wrote', ofStandIn, async (t, rig) => {
   const { daemon } = rig;
