@@ -2,7 +2,7 @@
 // and the form, never the secret.
 
 import { randomBytes } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../src/errors.js';
 
@@ -69,12 +69,32 @@ function base64Within(secret: string, offset: 0 | 1 | 2): string {
   return bytes.subarray(0, bytes.length - (bytes.length % 3)).toString('base64');
 }
 
+/** More than execve(2) takes, which is 6 MiB; a process may show an endless command line of its own (PR_SET_MM_MAP). */
+const PROCESS_LIMIT_BYTES = 8 * 1024 * 1024;
+
 /** Processes end while they are read, and others' environments are theirs. */
 function readIfAllowed(path: string): Uint8Array {
   try {
-    return readFileSync(path);
+    return readStart(path);
   } catch (error) {
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(systemErrorCode(error) ?? '')) return Buffer.alloc(0);
     throw error;
+  }
+}
+
+function readStart(path: string): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    const chunks: Buffer[] = [];
+    for (let left = PROCESS_LIMIT_BYTES; left > 0; ) {
+      const chunk = Buffer.alloc(Math.min(left, 64 * 1024));
+      const length = readSync(file, chunk);
+      if (length === 0) break;
+      chunks.push(chunk.subarray(0, length));
+      left -= length;
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    closeSync(file);
   }
 }
