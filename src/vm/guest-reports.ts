@@ -1,4 +1,5 @@
 // What the guest of one VM reports: that it is ready, how it is, and which credentials it received.
+import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import type { GuestChannelPlans } from '../hypervisor/hypervisor.js';
 import type { UserIds } from '../system/users.js';
@@ -12,17 +13,24 @@ import {
   ReceiptInvalidError,
   verifyReceipt,
 } from './receipt.js';
-import type { Vm } from './vm.js';
 
 /** A guest sends one, or a few where it tries again; each becomes an event, so that there must be an end to them. */
 const MAXIMUM_RECEIPTS = 64;
 
+/** Who is told: the VM. */
+export interface ReportedVm {
+  readonly definition: Pick<Definition, 'ready'>;
+  guestStatus: string | null;
+  becomeReady(): void;
+  receiptCame(problems: readonly string[]): void;
+}
+
 export class GuestReports {
-  readonly #vm: Vm;
+  readonly #vm: ReportedVm;
   #channels: GuestChannel[] = [];
   #receipts = 0;
 
-  constructor(vm: Vm) {
+  constructor(vm: ReportedVm) {
     this.#vm = vm;
   }
 

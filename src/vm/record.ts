@@ -7,10 +7,10 @@ import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { systemErrorCode } from '../errors.js';
 import type { HostClaim } from '../hypervisor/host-needs.js';
-import type { ConsolePlan, GuestChannelPlans } from '../hypervisor/hypervisor.js';
+import type { ConsolePlan, GuestChannelPlans, VmPaths } from '../hypervisor/hypervisor.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { RunningVm } from './start-vm.js';
-import type { Vm } from './vm.js';
+import type { VmState } from './state.js';
 
 export interface VmmRecord {
   /** `starting` until vm.boot was answered: such a VMM may have no VM. */
@@ -34,7 +34,7 @@ export interface VmmRecord {
 }
 
 export async function keepRecord(
-  vm: Pick<Vm, 'definition' | 'paths' | 'startedAt' | 'state' | 'ready' | 'receipt'>,
+  vm: Pick<VmmRecord, 'definition' | 'startedAt' | 'ready' | 'receipt'> & { paths: VmPaths; state: VmState },
   {
     apiSocket,
     console,
