@@ -7,6 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
+import type { Destination } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
 import { runAs } from '../system/run-as.js';
 import type {
@@ -14,7 +15,6 @@ import type {
   DelivererReady,
   DelivererRequest,
   DelivererResult,
-  Destination,
   Preparation,
   PreparationResult,
 } from './protocol.js';

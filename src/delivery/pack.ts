@@ -5,8 +5,8 @@ import { createVm } from '../hypervisor/cloud-hypervisor/api-client.js';
 import { buildCreateBody, type EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
 import { buildCommandLine } from '../hypervisor/cloud-hypervisor/to-command.js';
+import type { Destination, Packing } from '../hypervisor/hypervisor.js';
 import { WHOLE_COMMAND } from '../hypervisor/whole-command.js';
-import type { Destination, Packing } from './protocol.js';
 import { writeFifo } from './write-fifo.js';
 
 export interface Packed {

@@ -2,6 +2,7 @@
 import type { SourceKind } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
+import type { Destination, Packing } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
 
 /** Everything needed to read, decrypt, check and encode the credentials of one VM. */
@@ -18,18 +19,6 @@ export interface Preparation {
   /** Hex key of the digests that tell a changed secret without telling the secret. */
   digestKey: string;
 }
-
-/** What the OEM strings are packed into, checked against its limit before a VMM exists. */
-export type Packing =
-  | { kind: 'api'; vmConfigText: string; limitBytes: number }
-  | { kind: 'fifo'; limitBytes: number }
-  /** The VMM's program and complete arguments, its static OEM strings among them but for the definition's. */
-  | { kind: 'cmdline'; program: string; argv: string[]; oemStrings: string[] };
-
-/** Where the packed OEM strings go. */
-export type Destination =
-  | { kind: 'api'; socketPath: string; timeoutMs: number }
-  | { kind: 'fifo'; paths: string[]; timeoutMs: number };
 
 /** One credential as everybody may know it. */
 export interface PreparedCredential {

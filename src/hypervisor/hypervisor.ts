@@ -1,7 +1,5 @@
 // The one interface of a hypervisor: plan a start from a definition (pure), bring the VM up, control it.
 import type { Definition, HypervisorKind } from '../definition/definition.js';
-import type { Delivery } from '../delivery/deliverers.js';
-import type { Packing } from '../delivery/protocol.js';
 import type { HostNeeds } from './host-needs.js';
 
 /**
@@ -21,6 +19,18 @@ export interface VmPaths {
   vmmLog: string;
   record: string;
 }
+
+/** What the OEM strings are packed into, checked against its limit before a VMM exists. */
+export type Packing =
+  | { kind: 'api'; vmConfigText: string; limitBytes: number }
+  | { kind: 'fifo'; limitBytes: number }
+  /** The VMM's program and complete arguments, its static OEM strings among them but for the definition's. */
+  | { kind: 'cmdline'; program: string; argv: string[]; oemStrings: string[] };
+
+/** Where the packed OEM strings go. */
+export type Destination =
+  | { kind: 'api'; socketPath: string; timeoutMs: number }
+  | { kind: 'fifo'; paths: string[]; timeoutMs: number };
 
 /** What a start will do, without a secret in it. */
 export interface VmPlan {
@@ -87,7 +97,8 @@ export interface VmmControl {
 export interface BringUp {
   plan: VmPlan;
   paths: VmPaths;
-  delivery: Delivery;
+  /** The credentials of this start. @param signal ends the wait for a VMM that does not take them */
+  delivery: { deliver(destination: Destination, signal: AbortSignal): Promise<void> };
   timeoutMs: number;
   /** Told once the VMM waits for its VM, where it does. */
   onListening(): void;

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
 
-/** The way of the data. A folder runs code of itself and of what stands before it; types may be named across. */
+/** The way of the data. A folder names what is in itself and in what stands before it, be it code or types. */
 const ORDER = [
   'system',
   'definition',
@@ -26,11 +26,16 @@ const sourcesOf = (folder: string) =>
 const importsOf = (path: string) =>
   ts.preProcessFile(readFileSync(path, 'utf8'), true, true).importedFiles.map(file => file.fileName);
 
-/** What a module runs: its compiled form, in which types are gone. */
-const runtimeImports = (source: string) =>
-  importsOf(join('dist', source.replace(/\.ts$/, '.js')))
+const ownImports = (imported: string, source: string) =>
+  importsOf(imported)
     .filter(name => name.startsWith('.'))
     .map(name => join(dirname(source), name).replace(/\.js$/, '.ts'));
+
+/** What a module names, types too. */
+const namedImports = (source: string) => ownImports(source, source);
+
+/** What a module runs: its compiled form, in which types are gone. */
+const runtimeImports = (source: string) => ownImports(join('dist', source.replace(/\.ts$/, '.js')), source);
 
 function reachableFrom(source: string, seen = new Set<string>()): Set<string> {
   if (seen.has(source)) return seen;
@@ -51,11 +56,24 @@ t.test('imports go one way', async t => {
   const backwards = sourcesOf('src').flatMap(source => {
     const from = folderOf(source);
     if (from === undefined) return [];
-    return runtimeImports(source)
+    return namedImports(source)
       .filter(to => ORDER.indexOf(folderOf(to) ?? from) > ORDER.indexOf(from))
       .map(to => `${source} imports ${to}`);
   });
   t.strictSame(backwards, []);
+});
+
+t.test('no file imports itself by way of others', async t => {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const follow = (source: string, way: readonly string[]): void => {
+    if (way.includes(source)) circles.push([...way.slice(way.indexOf(source)), source].join(' → '));
+    if (done.has(source)) return;
+    done.add(source);
+    for (const next of namedImports(source)) follow(next, [...way, source]);
+  };
+  for (const source of sourcesOf('src')) follow(source, []);
+  t.strictSame(circles, []);
 });
 
 t.test('only wiring.ts knows all: no folder imports it, and only the programs above do', async t => {

@@ -1,10 +1,9 @@
 // What a start of a cloud-hypervisor VM will do: its VM config, its console, its limits; without a secret, and nothing is touched.
 import { checkOemStrings } from '../../credentials/limits.js';
 import type { Definition } from '../../definition/definition.js';
-import type { Packing } from '../../delivery/protocol.js';
 import { VmsecretdError } from '../../errors.js';
 import { fifoPaths } from '../fifos.js';
-import type { ConsolePlan, PlanContext, VmPlan } from '../hypervisor.js';
+import type { ConsolePlan, Packing, PlanContext, VmPlan } from '../hypervisor.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
 import { notifyStrings, planGuestChannels } from './guest-channels.js';
