@@ -1,6 +1,6 @@
 // The real vmsecretd process on sockets in a temporary folder, and everything a test asks of it.
 // Whoever starts one closes it: nothing that it started outlives `close`.
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Encrypter, generateIdentity, identityToRecipient } from 'age-encryption';
 import type { VmView } from '../../src/vm/vm.js';
+import { spawnNode } from '../setup/spawn-node.js';
 import { type Answer, callUnix, openUnix } from './unix-api.js';
 
 export const TIMEOUT_MS = 30_000;
@@ -90,18 +91,12 @@ export class TestDaemon {
 
   /** Starts the daemon (again), on the folders it had. */
   async restart(): Promise<void> {
-    const child = spawn(
-      process.execPath,
-      [
-        DAEMON,
-        ...['--config', join(this.folder, 'config.json'), '--definitions', this.definitions],
-        ...['--runtime-directory', this.runtime, '--state-directory', this.state],
-      ],
-      {
-        stdio: ['ignore', 'pipe', 'pipe'],
-        env: { PATH: process.env.PATH, HOME: this.folder, ...this.#options.environment },
-      },
-    );
+    const args = [
+      ...['--config', join(this.folder, 'config.json'), '--definitions', this.definitions],
+      ...['--runtime-directory', this.runtime, '--state-directory', this.state],
+    ];
+    const env = { PATH: process.env.PATH, HOME: this.folder, ...this.#options.environment };
+    const child = spawnNode([DAEMON, ...args], { env });
     this.#child = child;
     const firstRecord = this.log.length;
     let errors = '';
@@ -167,8 +162,7 @@ export class TestDaemon {
   }
 
   async ctl(...args: string[]): Promise<CtlResult> {
-    const child = spawn(process.execPath, [CTL, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+    const child = spawnNode([CTL, ...args], {
       env: { PATH: process.env.PATH, VMSECRETD_SOCKET: this.socket('admin') },
       timeout: this.#timeoutMs,
     });

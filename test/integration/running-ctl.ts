@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import { whyNotOnPath } from '../setup/programs.js';
+import { AS_USERS_DO } from '../setup/spawn-node.js';
 import { CTL, type SocketName, type TestDaemon, TIMEOUT_MS } from './daemon.js';
 
 /** Why there is no terminal to be had here. */
@@ -22,7 +23,7 @@ export class RunningCtl {
   /** @param words its arguments, none of which needs quoting */
   constructor(daemon: TestDaemon, words: readonly string[], options: RunningCtlOptions) {
     const { terminal, socket = 'admin' } = options;
-    const command = [process.execPath, CTL, ...words];
+    const command = [...AS_USERS_DO, process.execPath, CTL, ...words];
     // script gives its child a terminal, and passes on what it prints, what is typed and its exit status.
     const [program = '', ...args] = terminal
       ? ['script', '--quiet', '--return', '--command', command.join(' '), '/dev/null']

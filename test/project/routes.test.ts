@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
@@ -8,6 +7,7 @@ import { json } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { buildProgram } from '../../src/cli/program.js';
 import { socketFolder } from '../setup/socket-folder.js';
+import { spawnNode } from '../setup/spawn-node.js';
 
 interface OpenApi {
   paths: Record<string, Record<string, { parameters?: Parameter[] }>>;
@@ -26,12 +26,7 @@ async function readOpenApi(t: Test): Promise<OpenApi> {
     flag,
     folder,
   ]);
-  const daemon = spawn(process.execPath, [
-    'dist/src/daemon.js',
-    '--config',
-    join(folder, 'config.json'),
-    ...places,
-  ]);
+  const daemon = spawnNode(['dist/src/daemon.js', '--config', join(folder, 'config.json'), ...places]);
   t.teardown(async () => {
     daemon.kill();
     await once(daemon, 'exit');
