@@ -22,9 +22,13 @@ export async function resumeGuest(vm: Vm): Promise<void> {
   await keepRecord(vm, running, 'running');
 }
 
-/** The guest keeps the VM config that it was created with, secrets included. */
+/** The guest keeps the VM config that it was created with, secrets included, and has yet to report. */
 export async function rebootGuest(vm: Vm): Promise<void> {
-  await requireState(vm, 'reboot', 'running').control.reboot();
+  const running = requireState(vm, 'reboot', 'running');
+  // Before it: the next guest may report before the VMM has answered.
+  vm.guestStartsAnew();
+  await running.control.reboot();
+  await keepRecord(vm, running, 'running');
 }
 
 export function stateConflict(vm: Vm, verb: LifecycleVerb, what: string): VmsecretdError {

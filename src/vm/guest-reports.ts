@@ -41,7 +41,7 @@ export class GuestReports {
     owner?: UserIds,
   ): Promise<void> {
     await this.close();
-    this.#receipts = 0;
+    this.startAnew();
     const { notify, receipt } = plans;
     if (notify !== undefined) {
       this.#channels.push(
@@ -66,6 +66,11 @@ export class GuestReports {
         }),
       );
     }
+  }
+
+  /** What comes now is of another guest. */
+  startAnew(): void {
+    this.#receipts = 0;
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@
 // INVARIANTS
 // - The state changes only through nextState, and each change is an event.
 // - `running` is set exactly while a VMM with a booted guest belongs to this VM.
-// - What a guest reported counts for that guest alone: each start begins without it, each end forgets it.
+// - What a guest reported counts for that guest alone: each start and each reset begins without it, each end forgets it.
 import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
@@ -94,7 +94,7 @@ export class Vm {
 
   booted(running: RunningVm): void {
     this.running = running;
-    this.receipt ??= running.channels.receipt === undefined ? null : 'pending';
+    this.receipt ??= receiptBefore(running);
     this.startedAt = this.#now().toISOString();
     this.problem = null;
     this.lastExit = null;
@@ -110,9 +110,17 @@ export class Vm {
     this.running = running;
     this.startedAt = startedAt;
     this.transition('adopted');
-    this.receipt = receipt ?? (running.channels.receipt === undefined ? null : 'pending');
+    this.receipt = receipt ?? receiptBefore(running);
     if (isPaused) this.transition('pause');
     if (ready || this.definition.ready === 'boot') this.becomeReady();
+  }
+
+  /** A guest that is reset has its credentials still. */
+  guestStartsAnew(): void {
+    this.#forgetGuest();
+    this.reports.startAnew();
+    this.receipt = this.running === undefined ? null : receiptBefore(this.running);
+    if (this.definition.ready === 'boot') this.becomeReady();
   }
 
   /** The guest's receipt: what is wrong with it, or nothing. */
@@ -206,6 +214,11 @@ export class Vm {
 /** Told wherever an operator looks. */
 export const EXPOSED =
   'delivery "cmdline" puts the secrets on a command line that every user of this host can read; "api" keeps them out of it';
+
+/** As long as none came. */
+function receiptBefore({ channels }: RunningVm): string | null {
+  return channels.receipt === undefined ? null : 'pending';
+}
 
 function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : typeof error;

@@ -57,6 +57,24 @@ rule('a start that waits for ready ends when the guest has acknowledged its cred
   );
 });
 
+rule(
+  'a guest that is reset has yet to acknowledge its credentials, over a daemon’s end, too',
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineWeb(rig);
+    const start = daemon.call('POST', '/v1/vms/web/start?wait=ready');
+    await acknowledge(rig);
+    t.match(await start, { json: { ready: true, receipt: 'verified' } });
+    t.match(await daemon.act('web', 'reboot'), { state: 'running', ready: false, receipt: 'pending' });
+    await daemon.kill9();
+    await daemon.restart();
+    t.match(await daemon.show('web'), { state: 'running', ready: false, receipt: 'pending' });
+    const again = daemon.call('POST', '/v1/vms/web/start?wait=ready');
+    await acknowledge(rig);
+    t.match(await again, { status: 200, json: { ready: true, receipt: 'verified' } });
+  },
+);
+
 rule('a start that waits for ready fails when a credential did not arrive, and names it', async (t, rig) => {
   const { daemon } = rig;
   await defineWeb(rig);
