@@ -3,15 +3,17 @@ import { once } from 'node:events';
 import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { PassThrough, type Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ConsolePlan } from '../hypervisor/hypervisor.js';
 import { LOG_KEPT_BYTES } from '../supervisor/log-bound.js';
+import { Backlog } from './backlog.js';
+import { ConsoleFollower } from './console-follower.js';
 
 const KEPT_BYTES = 256 * 1024;
 
-/** A follower that is this far behind is dropped rather than buffered without end. */
-const FOLLOWER_BACKLOG_BYTES = 1024 * 1024;
+/** Of a log at once. */
+const READ_BYTES = 64 * 1024;
 
 /** What a VMM has said is here long before; another process may hold its socket open for ever. */
 const REST_MS = 500;
@@ -20,9 +22,8 @@ const REST_MS = 500;
 const RECONNECT_MS = 50;
 
 export class Console {
-  #kept: Buffer[] = [];
-  #keptBytes = 0;
-  readonly #followers = new Set<PassThrough>();
+  readonly #kept = new Backlog(KEPT_BYTES);
+  readonly #followers = new Set<ConsoleFollower>();
   #input: Promise<Socket | undefined> | undefined;
   /** Connects for input, at the first write. */
   #connectInput: (() => Promise<Socket | undefined>) | undefined;
@@ -31,8 +32,7 @@ export class Console {
   /** Forgets what the last VMM printed and listens to a new one. */
   async connect(plan: ConsolePlan | undefined): Promise<void> {
     await this.disconnect();
-    this.#kept = [];
-    this.#keptBytes = 0;
+    this.#kept.clear();
     if (plan?.kind === 'socket') await this.#connectSocket(plan.path);
     if (plan?.kind === 'log') await this.#followLog(plan);
   }
@@ -60,28 +60,21 @@ export class Console {
   }
 
   recent(): Buffer {
-    return Buffer.concat(this.#kept);
+    return this.#kept.read();
   }
 
   /** What is kept, then everything that comes; ends when the reader goes. */
   follow(): Readable {
-    const follower = new PassThrough({ highWaterMark: FOLLOWER_BACKLOG_BYTES });
-    follower.write(this.recent());
+    const follower = new ConsoleFollower();
+    follower.add(this.recent());
     this.#followers.add(follower);
     follower.once('close', () => this.#followers.delete(follower));
     return follower;
   }
 
   #append(bytes: Buffer): void {
-    this.#kept.push(bytes);
-    this.#keptBytes += bytes.length;
-    while (this.#keptBytes > KEPT_BYTES) {
-      const oldest = this.#kept.shift() ?? Buffer.alloc(0);
-      const excess = this.#keptBytes - KEPT_BYTES;
-      if (excess < oldest.length) this.#kept.unshift(oldest.subarray(excess));
-      this.#keptBytes -= Math.min(excess, oldest.length);
-    }
-    for (const follower of this.#followers) if (!follower.write(bytes)) follower.destroy();
+    this.#kept.append(bytes);
+    for (const follower of this.#followers) follower.add(bytes);
   }
 
   /** A guest's reboot closes the socket and makes a new one; the VMM keeps what is printed meanwhile. */
@@ -142,7 +135,9 @@ async function connectTo(path: string): Promise<Socket> {
 /** Reads a growing file to its end, one read at a time. */
 class LogReader {
   readonly #file: FileHandle;
+  /** What it is given is valid until it returns. */
   readonly #onBytes: (bytes: Buffer) => void;
+  readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #position = 0;
   #reading: Promise<void> = Promise.resolve();
 
@@ -160,10 +155,10 @@ class LogReader {
     for (;;) {
       // What is further behind may have been cut off by now.
       this.#position = Math.max(this.#position, (await this.#file.stat()).size - LOG_KEPT_BYTES);
-      const { bytesRead, buffer } = await this.#file.read(Buffer.alloc(65_536), 0, 65_536, this.#position);
+      const { bytesRead } = await this.#file.read(this.#buffer, 0, READ_BYTES, this.#position);
       if (bytesRead === 0) return;
       this.#position += bytesRead;
-      this.#onBytes(buffer.subarray(0, bytesRead));
+      this.#onBytes(this.#buffer.subarray(0, bytesRead));
     }
   }
 }

@@ -7,6 +7,8 @@ import { type Test, test } from 'tap';
 import { Console } from '../../src/vm/console.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
+const BYTES_ONE_BY_ONE = 1_000;
+
 /** A console socket as a VMM has it. */
 async function listen(t: Test) {
   const path = join(socketFolder(t), 'console.sock');
@@ -93,6 +95,24 @@ test('follows a log from its first byte on, and reads the rest at the end', asyn
   await console.disconnect();
   t.equal(console.recent().toString(), 'onetwothree');
   t.equal(await console.write(Buffer.from('x')), false);
+});
+
+test('a log that grows byte by byte is kept as its bytes, and so it is for who does not read', async t => {
+  const path = join(t.testdir(), 'console.log');
+  writeFileSync(path, '');
+  const console = new Console();
+  t.teardown(() => console.disconnect());
+  await console.connect({ kind: 'log', path });
+  const reader = console.follow();
+  console.follow();
+  const before = process.memoryUsage().arrayBuffers;
+  for (let count = 0; count < BYTES_ONE_BY_ONE; count += 1) {
+    appendFileSync(path, '.');
+    await once(reader, 'data');
+  }
+  const held = process.memoryUsage().arrayBuffers - before;
+  t.equal(console.recent().length, BYTES_ONE_BY_ONE);
+  t.ok(held < BYTES_ONE_BY_ONE * 4_096, `${held} bytes held`);
 });
 
 test('forgets what the last VMM printed when it listens to another', async t => {
