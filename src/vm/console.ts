@@ -140,15 +140,21 @@ class LogReader {
   readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   #position = 0;
   #reading: Promise<void> = Promise.resolve();
+  #next: Promise<void> | undefined;
 
   constructor(file: FileHandle, onBytes: (bytes: Buffer) => void) {
     this.#file = file;
     this.#onBytes = onBytes;
   }
 
+  /** Of those that have not begun one is enough: a guest that prints byte by byte asks faster than files are read. */
   read(): Promise<void> {
-    this.#reading = this.#reading.then(() => this.#readToEnd());
-    return this.#reading;
+    this.#next ??= this.#reading.then(() => {
+      this.#next = undefined;
+      return this.#readToEnd();
+    });
+    this.#reading = this.#next;
+    return this.#next;
   }
 
   async #readToEnd(): Promise<void> {

@@ -4,6 +4,8 @@
 import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 
+const FLOOD = ['x', 'x'.repeat(64 * 1024), 'x'];
+
 export interface SerialConfig {
   readonly mode?: string;
   readonly socket?: string | null;
@@ -35,6 +37,14 @@ export class StandInSerial {
     if (this.#config.mode === 'Tty') process.stdout.write(text);
     else if (this.#client) this.#client.write(text);
     else if (this.#server) this.#unread += text;
+  }
+
+  /** As fast as it is read, in pieces of one byte and of many. */
+  flood(): void {
+    const client = this.#client;
+    for (const piece of FLOOD) client?.write(piece);
+    if (client?.writableNeedDrain === true) client.once('drain', () => this.flood());
+    else if (this.#server) setTimeout(() => this.flood(), 10);
   }
 
   /** The client reads what is left and then the end. */

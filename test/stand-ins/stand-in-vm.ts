@@ -26,7 +26,13 @@ export class StandInRefusal extends Error {
 }
 
 const REBOOT_MS = 20;
-const AFTER_PRINTING: readonly AfterPrinting[] = ['power-off', 'stay', 'reboot', 'await-power-button'];
+const AFTER_PRINTING: readonly AfterPrinting[] = [
+  'power-off',
+  'stay',
+  'reboot',
+  'await-power-button',
+  'flood',
+];
 
 export class StandInVm {
   readonly #powerOff: () => void;
@@ -160,6 +166,7 @@ export class StandInVm {
     const strings = this.#config?.platform?.oem_strings ?? [];
     this.#serial?.print([...strings, END_OF_OEM_STRINGS, ''].join('\n'));
     if (this.#after === 'power-off') this.#powerOff();
+    if (this.#after === 'flood') this.#serial?.flood();
     if (this.#after === 'reboot') {
       this.#rebooting = setTimeout(() => void this.reboot().then(run => run()), REBOOT_MS);
     }

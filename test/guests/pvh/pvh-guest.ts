@@ -18,9 +18,9 @@ export const END_OF_OEM_STRINGS = 'END OF OEM STRINGS';
 /**
  * What the guest does after printing: `power-off` (ACPI S5), `stay` (halts with interrupts off), `reboot` (keyboard
  * controller reset: it prints again and again), `await-power-button` (halts until the power button is pressed, then
- * powers off).
+ * powers off), `flood` (prints without an end).
  */
-export type AfterPrinting = 'power-off' | 'stay' | 'reboot' | 'await-power-button';
+export type AfterPrinting = 'power-off' | 'stay' | 'reboot' | 'await-power-button' | 'flood';
 
 // At 2 MiB: OEM strings that overflow the SMBIOS area run over the first bytes above 1 MiB, not over this program.
 const LOAD_ADDRESS = 0x20_0000;
@@ -242,4 +242,10 @@ const AFTER_PRINTING: Record<AfterPrinting, readonly Piece[]> = {
     ...HALT,
   ],
   'await-power-button': AWAIT_POWER_BUTTON,
+  flood: [
+    label('flood'),
+    instruction('mov al, "x"', 0xb0, ...Buffer.from('x', 'latin1')),
+    call('put'),
+    jump('jmp', 'flood'),
+  ],
 };
