@@ -37,9 +37,11 @@ const WORDS: readonly (string | Buffer)[] = [
   'VMSECRETD_RECEIPT=1\n',
   `VMSECRETD_RECEIPT=1\nCREDENTIAL_1=${'0'.repeat(64)} 1 CANARY\nVMSECRETD_RECEIPT_END=1\n`,
   'VMSECRETD_RECEIPT=1\nVMSECRETD_RECEIPT_END=1\n',
-  Buffer.alloc(64 * 1024, 'STATUS=flood\n'),
-  Buffer.alloc(256 * 1024, 'CREDENTIAL_1='),
+  Buffer.alloc(16 * 1024, 'STATUS=flood\n'),
 ];
+/** More than any message may have, now and then. */
+const LARGE = Buffer.alloc(256 * 1024, 'CREDENTIAL_1=');
+const LARGE_EVERY = 50;
 
 function guestOf({ daemon }: Rig, channel: Channel): Socket {
   const socket = connect(join(daemon.runtime, 'vms', channel, CHANNELS[channel]));
@@ -58,9 +60,8 @@ async function floodChannel(rig: Rig, channel: Channel): Promise<void> {
       connections += 1;
       const guest = guestOf(rig, channel);
       const closed = untilClosed(guest);
-      const words = WORDS[connections % WORDS.length] ?? '';
-      if (words === '') guest.end();
-      else guest.write(words);
+      const words = connections % LARGE_EVERY === 0 ? LARGE : (WORDS[connections % WORDS.length] ?? '');
+      guest.end(words);
       await closed;
     }
   };
