@@ -1,6 +1,4 @@
 // Soon after a start no process but the VMM has the secret or the key in its memory: the deliverer that had them is gone.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,6 +6,7 @@ import { test } from 'tap';
 import { Canary } from '../canary.js';
 import { whyNotRoot } from '../setup/programs.js';
 import { isInMemory } from '../setup/search-memory.js';
+import { startSecretHolder } from '../setup/secret-holder.js';
 import { daemonTest } from './daemon-test.js';
 import { defineVm, STAND_IN } from './vmm.js';
 
@@ -16,13 +15,10 @@ const GRACE_MS = 1_000;
 
 test('the search finds what is planted in a process', { skip: whyNotRoot() }, async t => {
   const canary = new Canary();
-  const script = "process.stdin.once('data', bytes => { globalThis.kept = bytes; console.log('kept'); })";
-  const holder = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const holder = await startSecretHolder(canary);
   try {
-    holder.stdin.write(canary.text);
-    await once(holder.stdout, 'data');
-    t.ok(isInMemory(holder.pid ?? 0, canary.forms));
-    t.notOk(isInMemory(holder.pid ?? 0, new Canary().forms));
+    t.ok(isInMemory(holder.pid, canary.forms));
+    t.notOk(isInMemory(holder.pid, new Canary().forms));
   } finally {
     holder.kill('SIGKILL');
   }
