@@ -177,7 +177,7 @@ async function readConsole({ daemon }: Rig, name: string, sizeBytes: number): Pr
 
 for (const vmm of [STAND_IN, QEMU, CLOUD_HYPERVISOR] as Vmm[]) {
   daemonTest(
-    `${vmm.name}: a guest that prints without an end leaves the daemon as it was`,
+    `a guest that prints without an end leaves the daemon as it was: ${vmm.name}`,
     { skip: vmm.skip, config: { hypervisors: { ...STAND_IN.hypervisors, ...vmm.hypervisors } } },
     async (t, rig) => {
       const { daemon } = rig;
@@ -198,7 +198,7 @@ for (const vmm of [STAND_IN, QEMU, CLOUD_HYPERVISOR] as Vmm[]) {
 }
 
 daemonTest(
-  `${QEMU.name}: a guest that prints ${BYTES_ONE_BY_ONE} bytes one by one is kept as so many bytes`,
+  `a guest that prints ${BYTES_ONE_BY_ONE} bytes one by one is kept as so many bytes`,
   { skip: QEMU.skip, config: { hypervisors: STAND_IN.hypervisors } },
   async (t, rig) => {
     const { daemon } = rig;
