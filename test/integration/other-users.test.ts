@@ -32,11 +32,13 @@ function treeOf(folder: string): string[] {
 /** @returns which of the paths the user can read, list or make something in */
 async function openTo(user: string, paths: readonly string[]): Promise<string[]> {
   const script = `for path; do
-    if [ -d "$path" ]; then ls "$path" || touch "$path/made"; else head -c 1 "$path" || : >> "$path"; fi \\
+    if [ -d "$path" ]; then ls "$path" || touch "$path/made"; else head -c 1 "$path" || true >> "$path"; fi \\
       > /dev/null 2>&1 && printf '%s\\n' "$path"
   done; true`;
-  const { stdout } = await asUser(user, 'sh', '-c', script, 'sh', ...paths);
-  return stdout === '' ? [] : stdout.split('\n');
+  const { stdout, failed } = await asUser(user, 'sh', '-c', `${script}\necho all`, 'sh', ...paths);
+  const lines = stdout.split('\n');
+  if (failed || lines.pop() !== 'all') throw new Error('not every path was tried');
+  return lines;
 }
 
 async function startVm(vmm: Vmm, rig: Rig, user: string): Promise<void> {
