@@ -99,6 +99,8 @@ export class DaemonSockets {
     const silent = new Set<Socket>();
     // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
     const server = createServer(limits, (request, response) => {
+      // Else Node waits some seconds for another request, which maxRequestsPerSocket would refuse.
+      response.shouldKeepAlive = false;
       const wasAsked = () => silent.delete(request.socket);
       request.once('end', wasAsked);
       // One without a body may have no `end`.
