@@ -29,11 +29,14 @@ export class Console {
   #connectInput: (() => Promise<Socket | undefined>) | undefined;
   #disconnect: (() => Promise<void>) | undefined;
 
-  /** Forgets what the last VMM printed and listens to a new one. */
-  async connect(plan: ConsolePlan | undefined): Promise<void> {
+  /**
+   * Forgets what the last VMM printed and listens to a new one. Throws where that has no socket, unless its guest runs
+   * already: in the middle of a reboot it has none, and soon another.
+   */
+  async connect(plan: ConsolePlan | undefined, { isRunning = false } = {}): Promise<void> {
     await this.disconnect();
     this.#kept.clear();
-    if (plan?.kind === 'socket') await this.#connectSocket(plan.path);
+    if (plan?.kind === 'socket') await this.#connectSocket(plan.path, isRunning);
     if (plan?.kind === 'log') await this.#followLog(plan);
   }
 
@@ -78,29 +81,35 @@ export class Console {
   }
 
   /** A guest's reboot closes the socket and makes a new one; the VMM keeps what is printed meanwhile. */
-  async #connectSocket(path: string): Promise<void> {
+  async #connectSocket(path: string, isRunning: boolean): Promise<void> {
     const ended = new AbortController();
     let closed = Promise.resolve();
-    let current: Socket;
+    let current: Socket | undefined;
     const follow = (socket: Socket) => {
       current = socket;
       this.#input = Promise.resolve(socket);
       socket.on('data', bytes => this.#append(bytes));
       // Not events.once: it rejects where a VMM that is killed resets the connection.
-      closed = new Promise<void>(resolve => socket.once('close', () => resolve())).then(async () => {
-        while (!ended.signal.aborted) {
-          // First the pause: a VMM that takes connections only to close them would keep us busy.
-          await delay(RECONNECT_MS, undefined, { signal: ended.signal }).catch(() => {});
-          const again = ended.signal.aborted ? undefined : await connectTo(path).catch(() => undefined);
-          if (again !== undefined) return follow(again);
-        }
-      });
+      closed = new Promise<void>(resolve => socket.once('close', () => resolve())).then(connectAgain);
     };
-    follow(await connectTo(path));
+    const connectAgain = async () => {
+      while (!ended.signal.aborted) {
+        // First the pause: a VMM that takes connections only to close them would keep us busy.
+        await delay(RECONNECT_MS, undefined, { signal: ended.signal }).catch(() => {});
+        const again = ended.signal.aborted ? undefined : await connectTo(path).catch(() => undefined);
+        if (again !== undefined) return follow(again);
+      }
+    };
+    try {
+      follow(await connectTo(path));
+    } catch (error) {
+      if (!isRunning) throw error;
+      closed = connectAgain();
+    }
     this.#disconnect = async () => {
       ended.abort();
       const isClosed = await Promise.race([closed.then(() => true), delay(REST_MS, false, { ref: false })]);
-      if (!isClosed) current.destroy();
+      if (!isClosed) current?.destroy();
     };
   }
 

@@ -95,7 +95,7 @@ export class DaemonLifecycle implements Lifecycle {
         return;
       }
       const running = await adoptVmm(vm.name, record, hypervisor, kill);
-      await vm.console.connect(running.console);
+      await vm.console.connect(running.console, { isRunning: true });
       await vm.reports.open(running.channels, running.credentials);
       vm.adopted(running, record);
       this.#watch(running);

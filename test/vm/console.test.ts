@@ -138,6 +138,18 @@ test('connects again after a pause, however often a VMM closes', async t => {
   await console.disconnect();
 });
 
+test('a guest that runs may have no socket for a moment: one that starts must have it', async t => {
+  const path = join(socketFolder(t), 'console.sock');
+  const console = new Console();
+  await t.rejects(console.connect({ kind: 'socket', path }), { code: 'ENOENT' });
+  await console.connect({ kind: 'socket', path }, { isRunning: true });
+  const server = createServer(socket => socket.end('after its reboot'));
+  t.teardown(() => server.close());
+  await once(server.listen(path), 'listening');
+  t.match(await until(console.follow(), 'after its reboot'), 'after its reboot');
+  await console.disconnect();
+});
+
 test('waits for the rest no longer than a moment: somebody else may hold the socket', async t => {
   const { path, client } = await listen(t);
   const console = new Console();
