@@ -1,13 +1,14 @@
 // Who knocks at launch.sock: nothing that a caller says is believed but which process it is, and that is looked up.
 import { basename } from 'node:path';
 import { VmsecretdError } from '../errors.js';
-import { type ProcessFacts, readProcess } from '../system/procfs.js';
+import { COMMAND_LINE_LIMIT_BYTES, type ProcessFacts, readProcess } from '../system/procfs.js';
 import type { Systemctl, UnitFacts } from './systemctl.js';
 
 const LAUNCHER = 'vmsecretd-launch';
 
 export interface LaunchRequest {
   process: ProcessFacts;
+  workingDirectory: string;
   /** What follows `--`; undefined where the definition's command counts. */
   command: readonly string[] | undefined;
   /** Which run of the unit it is. */
@@ -25,22 +26,35 @@ export async function checkLaunchRequest(
   systemctl: Pick<Systemctl, 'show'>,
 ): Promise<LaunchRequest> {
   const process = await readProcess(pid);
-  if (process === null) throw refuse(vm, `there is no process ${pid}`);
+  if (process === null) throw refuseLaunch(vm, `there is no process ${pid}`);
+  if (!process.isArgvWhole) {
+    throw refuseLaunch(
+      vm,
+      `the command line of process ${pid} is longer than ${COMMAND_LINE_LIMIT_BYTES} bytes`,
+    );
+  }
   const command = launcherCommand(vm, process.argv);
-  if (command === null) throw refuse(vm, `process ${pid} is not ${LAUNCHER} ${vm}`);
+  if (command === null) throw refuseLaunch(vm, `process ${pid} is not ${LAUNCHER} ${vm}`);
   const mismatch = (why: string) =>
-    refuse(vm, `process ${pid} ${why} ${unit}; start it with systemctl start ${unit}`);
+    refuseLaunch(vm, `process ${pid} ${why} ${unit}; start it with systemctl start ${unit}`);
   // systemd is asked by a process of its own, which not everybody who knocks is worth.
   if (!isNamedAfter(process.cgroup, unit)) throw mismatch(ELSEWHERE);
   const facts = await systemctl.show(unit);
   const why = findMismatch(process, facts);
   if (why !== undefined) throw mismatch(why);
+  const { workingDirectory } = process;
+  if (workingDirectory === null) {
+    throw refuseLaunch(
+      vm,
+      `the path of the working directory of process ${pid} is longer than the kernel tells`,
+    );
+  }
   // Between the reads the pid may have become another's.
   const again = await readProcess(pid);
   if (again?.startTimeTicks !== process.startTimeTicks || again.argv.join('\0') !== process.argv.join('\0')) {
-    throw refuse(vm, `process ${pid} changed while it was looked at`);
+    throw refuseLaunch(vm, `process ${pid} changed while it was looked at`);
   }
-  return { process, command, invocationId: facts.invocationId };
+  return { process, workingDirectory, command, invocationId: facts.invocationId };
 }
 
 /** @returns null where the command line is not the launcher's, run by its shell, for this VM */
@@ -67,6 +81,7 @@ function findMismatch({ pid, cgroup, uid }: ProcessFacts, unit: UnitFacts): stri
   return undefined;
 }
 
-function refuse(vm: string, why: string): VmsecretdError {
+/** @param why which process, and what of it did not fit */
+export function refuseLaunch(vm: string, why: string): VmsecretdError {
   return new VmsecretdError('forbidden', `VM ${vm}: this launch is refused: ${why}`, { details: { vm } });
 }

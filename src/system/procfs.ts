@@ -1,6 +1,7 @@
 // Facts about a process, read from /proc. Gives null for a process that is gone, was replaced while it was read,
 // or is a zombie; throws only for what /proc itself refuses.
 
+import { createReadStream } from 'node:fs';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { systemErrorCode } from '../errors.js';
 
@@ -13,9 +14,15 @@ export interface ProcessFacts {
   gid: number | null;
   /** As systemd counts it: the `name=systemd` line (cgroup v1 and hybrid), else the `0::` line; null without either. */
   cgroup: string | null;
-  workingDirectory: string;
+  /** Null where its path is longer than the kernel tells. */
+  workingDirectory: string | null;
   argv: readonly string[];
+  /** False where the command line is longer than COMMAND_LINE_LIMIT_BYTES: argv has its beginning. */
+  isArgvWhole: boolean;
 }
+
+/** A process says itself where its command line begins and ends (PR_SET_MM_MAP): it need not be one that was executed. */
+export const COMMAND_LINE_LIMIT_BYTES = 1024 * 1024;
 
 /** The process as it is now, or null when there is none. Others' processes need CAP_SYS_PTRACE. */
 export async function readProcess(pid: number): Promise<ProcessFacts | null> {
@@ -25,8 +32,8 @@ export async function readProcess(pid: number): Promise<ProcessFacts | null> {
     const [status, cgroup, workingDirectory, commandLine] = await Promise.all([
       readFile(`/proc/${pid}/status`, 'utf8'),
       readFile(`/proc/${pid}/cgroup`, 'utf8'),
-      readlink(`/proc/${pid}/cwd`),
-      readFile(`/proc/${pid}/cmdline`, 'utf8'),
+      readlink(`/proc/${pid}/cwd`).catch(nullWhereTooLong),
+      readCommandLine(pid),
     ]);
     // The files are read one after another: a pid that was given away in between must not mix two processes.
     if ((await readStartTime(pid)) !== startTimeTicks) return null;
@@ -37,12 +44,26 @@ export async function readProcess(pid: number): Promise<ProcessFacts | null> {
       gid: parseOneId(status, 'Gid'),
       cgroup: parseCgroup(cgroup),
       workingDirectory,
-      argv: commandLine === '' ? [] : commandLine.replace(/\0$/, '').split('\0'),
+      ...commandLine,
     };
   } catch (error) {
     if (isGone(error)) return null;
     throw error;
   }
+}
+
+/** What the process shows as its command line, up to the limit. @throws ENOENT, ESRCH once it is gone */
+export async function readCommandLine(pid: number): Promise<Pick<ProcessFacts, 'argv' | 'isArgvWhole'>> {
+  const chunks: Buffer[] = [];
+  // `end` is the last byte: one more than the limit tells that it is passed.
+  const stream = createReadStream(`/proc/${pid}/cmdline`, { end: COMMAND_LINE_LIMIT_BYTES });
+  for await (const chunk of stream) chunks.push(chunk);
+  const bytes = Buffer.concat(chunks);
+  const text = bytes.toString();
+  return {
+    argv: text === '' ? [] : text.replace(/\0$/, '').split('\0'),
+    isArgvWhole: bytes.length <= COMMAND_LINE_LIMIT_BYTES,
+  };
 }
 
 /** Whether the process that had this pid and start time still runs; a zombie does not. */
@@ -51,7 +72,18 @@ export async function isSameProcess(pid: number, startTimeTicks: number): Promis
 }
 
 /**
- * Whether this very process holds a listening UNIX socket bound to this path. Compared by inode, in the process's own
+ * Whether this very process, by pid and start time, holds a listening UNIX socket bound to this path. Its start time is
+ * asked last: until then the pid may have become another's, which listens there.
+ */
+export async function sameProcessListensOn(
+  { pid, startTimeTicks }: Pick<ProcessFacts, 'pid' | 'startTimeTicks'>,
+  socketPath: string,
+): Promise<boolean> {
+  return (await processListensOn(pid, socketPath)) && (await isSameProcess(pid, startTimeTicks));
+}
+
+/**
+ * Whether whoever has this pid holds a listening UNIX socket bound to this path. Compared by inode, in the process's own
  * network namespace, because a file at the path says nothing about who made it. Needs CAP_SYS_PTRACE for others.
  */
 export async function processListensOn(pid: number, socketPath: string): Promise<boolean> {
@@ -103,15 +135,21 @@ async function readStartTime(pid: number): Promise<number | null> {
   return stat === undefined ? null : parseStartTime(stat);
 }
 
-function parseOneId(status: string, field: 'Uid' | 'Gid'): number | null {
-  const [, real, effective, saved] =
-    new RegExp(`^${field}:\\t(\\d+)\\t(\\d+)\\t(\\d+)\\t`, 'm').exec(status) ?? [];
+/** The kernel escapes `\n` alone in the name of a process, and a line begins after nothing else, such as `\r`. */
+export function parseOneId(status: string, field: 'Uid' | 'Gid'): number | null {
+  const line = status.split('\n').find(text => text.startsWith(`${field}:`));
+  const [, real, effective, saved] = /^\w+:\t(\d+)\t(\d+)\t(\d+)\t/.exec(line ?? '') ?? [];
   return real !== undefined && real === effective && real === saved ? Number(real) : null;
 }
 
 function isGone(error: unknown): boolean {
   const code = systemErrorCode(error);
   return code === 'ENOENT' || code === 'ESRCH';
+}
+
+function nullWhereTooLong(error: unknown): null {
+  if (systemErrorCode(error) !== 'ENAMETOOLONG') throw error;
+  return null;
 }
 
 function ignoreGone(error: unknown): undefined {

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { VmsecretdError } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
 import type { VmmExit, VmmProcess } from '../supervisor/vmm-process.js';
-import { isSameProcess, processListensOn, readProcess } from '../system/procfs.js';
+import { isSameProcess, readProcess, sameProcessListensOn } from '../system/procfs.js';
 import { readRecord, removeRecord, type VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
@@ -15,9 +15,11 @@ import type { Vm } from './vm.js';
  * is ever touched, and one that was being started may have no VM.
  */
 export async function canAdopt(vm: string, record: VmmRecord, hypervisor: Hypervisor): Promise<boolean> {
-  const { phase, pid, startTimeTicks, apiSocket } = record;
-  const isThere = (await isSameProcess(pid, startTimeTicks)) && (await processListensOn(pid, apiSocket));
-  return isThere && (phase === 'running' || hypervisor.isBooted(vm, apiSocket));
+  const { phase, apiSocket } = record;
+  return (
+    (await sameProcessListensOn(record, apiSocket)) &&
+    (phase === 'running' || hypervisor.isBooted(vm, apiSocket))
+  );
 }
 
 /**

@@ -4,7 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fifoPaths } from '../hypervisor/fifos.js';
-import { isSameProcess, type ProcessFacts, readProcess } from '../system/procfs.js';
+import { isSameProcess, type ProcessFacts, readCommandLine, readProcess } from '../system/procfs.js';
 import { killSame } from './adoption.js';
 import { readRecords } from './record.js';
 
@@ -31,7 +31,7 @@ export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
   const ended: Orphan[] = [];
   for (const pid of await listPids()) {
     // Most processes are others': a look at their arguments is all they cost.
-    if (!(await readArguments(pid)).includes(join(runtimeDirectory, 'vms'))) continue;
+    if (!(await readArguments(pid)).some(text => text.includes(join(runtimeDirectory, 'vms')))) continue;
     const process = await readProcess(pid).catch(() => null);
     if (process === null || recorded.has(keyOf(process))) continue;
     const vm = findVmName(process.argv, runtimeDirectory);
@@ -82,6 +82,7 @@ async function listPids(): Promise<number[]> {
   return (await readdir('/proc')).map(Number).filter(pid => Number.isInteger(pid) && pid > 1);
 }
 
-async function readArguments(pid: number): Promise<string> {
-  return readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+async function readArguments(pid: number): Promise<readonly string[]> {
+  const { argv } = await readCommandLine(pid).catch(() => ({ argv: [] }));
+  return argv;
 }

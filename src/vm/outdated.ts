@@ -235,7 +235,7 @@ async function findDirectory(
   { vmm }: Pick<RunningVm, 'vmm'>,
 ): Promise<string | undefined> {
   if (definition.supervisor === 'daemon') return definition.workingDirectory;
-  return (await readProcess(vmm.pid))?.workingDirectory;
+  return (await readProcess(vmm.pid))?.workingDirectory ?? undefined;
 }
 
 async function readLinks(directory: string | undefined): Promise<MicrovmLinks> {

@@ -6,9 +6,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
-import type { LaunchRequest } from '../supervisor/launch-request.js';
+import { type LaunchRequest, refuseLaunch } from '../supervisor/launch-request.js';
 import type { VmmProcess } from '../supervisor/vmm-process.js';
-import { isSameProcess, processListensOn } from '../system/procfs.js';
+import { isSameProcess, sameProcessListensOn } from '../system/procfs.js';
 import { attachToVmm } from './adoption.js';
 import type { FollowedUnit } from './followed-unit.js';
 import { startInterrupted } from './guest-controls.js';
@@ -60,7 +60,12 @@ export class UnitLaunches {
   /** @returns what the launcher is to execute @throws VmsecretdError forbidden, or why the VM cannot start */
   async launch(pid: number): Promise<string> {
     const request = await this.#options.tools.checkLaunch(pid);
-    const process = `${pid} ${request.process.startTimeTicks}`;
+    const process = keyOf(request.process);
+    const { vm } = this.#options;
+    // It is the unit's main process still, and may show any command line, or execute the launcher anew.
+    if (vm.running !== undefined && keyOf(vm.running.vmm) === process) {
+      throw refuseLaunch(vm.name, `process ${pid} is its VMM already`);
+    }
     // Anybody may have named this launcher before it asked by itself.
     if (this.#last?.process !== process) this.#last = this.#begin(process, request, this.#last);
     return this.#last.answer;
@@ -103,11 +108,11 @@ export class UnitLaunches {
           console: vm.console,
           ...(request.command === undefined ? {} : { command: request.command }),
           launcher: request.process,
-          workingDirectory: request.process.workingDirectory,
+          workingDirectory: request.workingDirectory,
           ownsConsole: false,
           obtainVmm: async (prepared, both) => {
             const { plan } = prepared;
-            const text = tools.writeAnswer(plan, request.process.workingDirectory);
+            const text = tools.writeAnswer(plan, request.workingDirectory);
             await vm.reports.open(plan.channels, prepared.credentials);
             await this.#keepStarting(prepared, request);
             answered = true;
@@ -154,7 +159,7 @@ export class UnitLaunches {
   async #untilListening(plan: VmPlan, { process }: LaunchRequest, signal: AbortSignal): Promise<VmmProcess> {
     const { unit } = this.#options;
     const { pid, startTimeTicks } = process;
-    while (!(await processListensOn(pid, plan.apiSocket))) {
+    while (!(await sameProcessListensOn(process, plan.apiSocket))) {
       if (!(await isSameProcess(pid, startTimeTicks))) {
         throw new VmsecretdError(
           'vmm_refused',
@@ -174,4 +179,8 @@ export class UnitLaunches {
       kill: name => void unit.kill(name),
     });
   }
+}
+
+function keyOf({ pid, startTimeTicks }: Pick<VmmProcess, 'pid' | 'startTimeTicks'>): string {
+  return `${pid} ${startTimeTicks}`;
 }

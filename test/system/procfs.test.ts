@@ -4,13 +4,18 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import t from 'tap';
 import {
+  COMMAND_LINE_LIMIT_BYTES,
   isSameProcess,
   parseCgroup,
   parseListeningInodes,
+  parseOneId,
   parseStartTime,
   processListensOn,
   readProcess,
+  sameProcessListensOn,
 } from '../../src/system/procfs.js';
+import { spawnImposter } from '../setup/imposter.js';
+import { whyNotOnPath } from '../setup/programs.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
 t.test('reads this process as it is', async t => {
@@ -92,4 +97,66 @@ t.test('does not take a connected or a datagram socket for a listening one', t =
   t.equal(parseListeningInodes(line('00010000', '0002'), '/run/a b.sock').size, 0);
   t.equal(parseListeningInodes(line('00010000', '0001'), '/run/a').size, 0);
   t.end();
+});
+
+const skip = whyNotOnPath('perl');
+
+t.test('reads no more than the limit of a command line without an end', { skip }, async t => {
+  const lie = { ARGV: '/bin/sh|/opt/vmsecretd-launch|demo', ENDLESS: String(2 ** 40) };
+  const facts = await readProcess(await spawnImposter(t, lie));
+  t.strictSame(facts?.argv.slice(0, 3), lie.ARGV.split('|'));
+  t.equal(facts?.argv.join('\0').length, COMMAND_LINE_LIMIT_BYTES);
+  t.equal(facts?.isArgvWhole, false);
+  t.equal((await readProcess(process.pid))?.isArgvWhole, true);
+});
+
+t.test('has no working directory of which the kernel does not tell the path', { skip }, async t => {
+  const facts = await readProcess(await spawnImposter(t, { DEEP: socketFolder(t) }));
+  t.equal(facts?.workingDirectory, null);
+});
+
+t.test('takes no line from the name of a process', { skip }, async t => {
+  const name = 'x\\rUid:\\t0\\t0\\t0\\t';
+  const isRoot = process.getuid?.() === 0;
+  const facts = await readProcess(await spawnImposter(t, { NAME: name, ...(isRoot ? { AS: '65534' } : {}) }));
+  t.equal(facts?.uid, isRoot ? 65534 : process.getuid?.());
+  for (const end of [0x0b, 0x0c, 0x0d, 0x85, 0x2028, 0x2029]) {
+    const status = `Name:\tx${String.fromCodePoint(end)}Uid:\t0\t0\t0\t\nUid:\t7\t7\t7\t7\n`;
+    t.equal(parseOneId(status, 'Uid'), 7, `U+${end.toString(16)} ends no line`);
+  }
+  t.equal(parseOneId('Uid:\t7\t0\t7\t7\n', 'Uid'), null, 'who is not one user is nobody');
+});
+
+t.test('asks for the start time once it is known who listens', async t => {
+  const socket = join(socketFolder(t), 'api.sock');
+  const server = createServer().listen(socket);
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const before = execa('cat', { reject: false });
+  t.after(() => before.kill());
+  const { startTimeTicks = -1 } = (await readProcess(before.pid ?? 0)) ?? {};
+
+  // The pid that is asked for is that of `before`, until somebody looks who listens: then it is ours.
+  const pid = 4_000_001;
+  let owner = before.pid;
+  const real = await import('node:fs/promises');
+  const redirect = (path: string) => {
+    if (path === `/proc/${pid}/net/unix`) owner = process.pid;
+    return path.replace(`/proc/${pid}/`, `/proc/${owner}/`);
+  };
+  const procfs = await t.mockImport<typeof import('../../src/system/procfs.js')>(
+    '../../src/system/procfs.js',
+    {
+      'node:fs/promises': {
+        ...real,
+        readFile: (path: string, encoding: 'utf8') => real.readFile(redirect(path), encoding),
+        readdir: (path: string) => real.readdir(redirect(path)),
+        readlink: (path: string) => real.readlink(redirect(path)),
+      },
+    },
+  );
+  t.ok(await procfs.isSameProcess(pid, startTimeTicks), 'it was that process');
+  t.notOk(await procfs.sameProcessListensOn({ pid, startTimeTicks }, socket), 'and is another now');
+  const now = await readProcess(process.pid);
+  t.ok(await sameProcessListensOn({ pid: process.pid, startTimeTicks: now?.startTimeTicks ?? -1 }, socket));
 });
