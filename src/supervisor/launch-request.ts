@@ -1,7 +1,7 @@
 // Who knocks at launch.sock: nothing that a caller says is believed but which process it is, and that is looked up.
 import { basename } from 'node:path';
 import { VmsecretdError } from '../errors.js';
-import { COMMAND_LINE_LIMIT_BYTES, type ProcessFacts, readProcess } from '../system/procfs.js';
+import { COMMAND_LINE_LIMIT, type ProcessFacts, readProcess } from '../system/procfs.js';
 import type { Systemctl, UnitFacts } from './systemctl.js';
 
 const LAUNCHER = 'vmsecretd-launch';
@@ -28,10 +28,9 @@ export async function checkLaunchRequest(
   const process = await readProcess(pid);
   if (process === null) throw refuseLaunch(vm, `there is no process ${pid}`);
   if (!process.isArgvWhole) {
-    throw refuseLaunch(
-      vm,
-      `the command line of process ${pid} is longer than ${COMMAND_LINE_LIMIT_BYTES} bytes`,
-    );
+    const { bytes, arguments: count } = COMMAND_LINE_LIMIT;
+    const why = `the command line of process ${pid} is longer than ${bytes} bytes or ${count} arguments`;
+    throw refuseLaunch(vm, why);
   }
   const command = launcherCommand(vm, process.argv);
   if (command === null) throw refuseLaunch(vm, `process ${pid} is not ${LAUNCHER} ${vm}`);

@@ -17,12 +17,12 @@ export interface ProcessFacts {
   /** Null where its path is longer than the kernel tells. */
   workingDirectory: string | null;
   argv: readonly string[];
-  /** False where the command line is longer than COMMAND_LINE_LIMIT_BYTES: argv has its beginning. */
+  /** False where the command line is longer than COMMAND_LINE_LIMIT: argv has its beginning. */
   isArgvWhole: boolean;
 }
 
 /** A process says itself where its command line begins and ends (PR_SET_MM_MAP): it need not be one that was executed. */
-export const COMMAND_LINE_LIMIT_BYTES = 1024 * 1024;
+export const COMMAND_LINE_LIMIT = { bytes: 1024 * 1024, arguments: 10_000 };
 
 /** The process as it is now, or null when there is none. Others' processes need CAP_SYS_PTRACE. */
 export async function readProcess(pid: number): Promise<ProcessFacts | null> {
@@ -54,16 +54,15 @@ export async function readProcess(pid: number): Promise<ProcessFacts | null> {
 
 /** What the process shows as its command line, up to the limit. @throws ENOENT, ESRCH once it is gone */
 export async function readCommandLine(pid: number): Promise<Pick<ProcessFacts, 'argv' | 'isArgvWhole'>> {
+  const { bytes: limitBytes, arguments: limit } = COMMAND_LINE_LIMIT;
   const chunks: Buffer[] = [];
   // `end` is the last byte: one more than the limit tells that it is passed.
-  const stream = createReadStream(`/proc/${pid}/cmdline`, { end: COMMAND_LINE_LIMIT_BYTES });
-  for await (const chunk of stream) chunks.push(chunk);
+  for await (const chunk of createReadStream(`/proc/${pid}/cmdline`, { end: limitBytes })) chunks.push(chunk);
   const bytes = Buffer.concat(chunks);
-  const text = bytes.toString();
-  return {
-    argv: text === '' ? [] : text.replace(/\0$/, '').split('\0'),
-    isArgvWhole: bytes.length <= COMMAND_LINE_LIMIT_BYTES,
-  };
+  const text = bytes.toString().replace(/\0$/, '');
+  // An array of a million empty arguments has eight times their size.
+  const argv = bytes.length === 0 ? [] : text.split('\0', limit + 1);
+  return { argv, isArgvWhole: bytes.length <= limitBytes && argv.length <= limit };
 }
 
 /** Whether the process that had this pid and start time still runs; a zombie does not. */

@@ -5,6 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
+import { spawnImposter } from '../setup/imposter.js';
+import { peakBytes } from '../setup/peak-memory.js';
+import { whyNotOnPath } from '../setup/programs.js';
+import { socketFolder } from '../setup/socket-folder.js';
 import { daemonTest } from './daemon-test.js';
 import { STAND_IN, standIn } from './vmm.js';
 
@@ -46,6 +50,53 @@ daemonTest(
     const after = countRuns();
     t.comment(`${KNOCKS} knocks: ${after - before} runs of systemctl`);
     t.equal(after, before);
+    await daemon.call('DELETE', '/v1/vms/web');
+  },
+);
+
+const UNIT_VM = { supervisor: 'unit', command: ['--kernel', '/vmlinux'], credentials: {} };
+const imposterOptions = {
+  environment,
+  config: { hypervisors: STAND_IN.hypervisors },
+  skip: whyNotOnPath('perl'),
+};
+// Not without an end: other tests read the command lines of all processes.
+const HUGE = String(64 * 1024 * 1024);
+/** Each knock reads 1 MiB; what was read is given back by the garbage collector's own time. */
+const ROOM_BYTES = 256 * 1024 * 1024;
+
+daemonTest(
+  'a command line that a process makes huge is refused, and makes the daemon neither grow nor wait',
+  imposterOptions,
+  async (t, { daemon }) => {
+    await daemon.define('web', UNIT_VM);
+    const lie = { ARGV: '/bin/sh|/opt/vmsecretd-launch|web', ENDLESS: HUGE };
+    const pid = await spawnImposter(t, lie);
+    const knock = () => daemon.call('POST', '/v1/vms/web/launch', { pid }, 'launch');
+    t.match((await knock()).json, { status: 403, code: 'forbidden', detail: /longer than 1048576 bytes or/ });
+    const before = peakBytes(daemon.pid);
+    for (let round = 0; round < 8; round += 1)
+      for (const { status } of await Promise.all(Array.from({ length: AT_ONCE }, knock)))
+        if (status !== 403) t.fail(`a knock is answered with ${status}`);
+    const grownBytes = peakBytes(daemon.pid) - before;
+    t.comment(`${8 * AT_ONCE} knocks: ${Math.round(grownBytes / 1024 / 1024)} MiB more at the most`);
+    t.ok(grownBytes < ROOM_BYTES);
+    // It looks at all processes when it starts.
+    await daemon.kill9();
+    await daemon.restart();
+    await daemon.call('DELETE', '/v1/vms/web');
+  },
+);
+
+daemonTest(
+  'a working directory whose path the kernel does not tell is no fault of the daemon',
+  imposterOptions,
+  async (t, { daemon }) => {
+    await daemon.define('web', UNIT_VM);
+    const lie = { ARGV: '/bin/sh|/opt/vmsecretd-launch|web', DEEP: socketFolder(t) };
+    const pid = await spawnImposter(t, lie);
+    const { json } = await daemon.call('POST', '/v1/vms/web/launch', { pid }, 'launch');
+    t.match(json, { status: 403, code: 'forbidden' });
     await daemon.call('DELETE', '/v1/vms/web');
   },
 );
