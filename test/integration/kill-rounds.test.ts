@@ -2,6 +2,7 @@
 // says is true, and the secret is nowhere else. VMSECRETD_KILL_ROUNDS and VMSECRETD_SEED choose how often and which.
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { randomFrom } from '../setup/random.js';
 import { daemonTest, type Rig, searchEverywhere } from './daemon-test.js';
 import { CLOUD_HYPERVISOR, defineVm, QEMU } from './vmm.js';
 
@@ -76,15 +77,4 @@ function isVmm(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** Mulberry32: the same numbers for the same seed. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -70,7 +70,7 @@ daemonTest(
   imposterOptions,
   async (t, { daemon }) => {
     await daemon.define('web', UNIT_VM);
-    const lie = { ARGV: '/bin/sh|/opt/vmsecretd-launch|web', ENDLESS: HUGE };
+    const lie = { ARGV: '/bin/sh|/opt/vmsecretd-launch|web', HUGE };
     const pid = await spawnImposter(t, lie);
     const knock = () => daemon.call('POST', '/v1/vms/web/launch', { pid }, 'launch');
     t.match((await knock()).json, { status: 403, code: 'forbidden', detail: /longer than 1048576 bytes or/ });

@@ -104,7 +104,7 @@ const skip = whyNotOnPath('perl');
 const HUGE = String(64 * 1024 * 1024);
 
 t.test('reads no more than the limit of a command line that a process makes huge', { skip }, async t => {
-  const lie = { ARGV: '/bin/sh|/opt/vmsecretd-launch|demo', ENDLESS: HUGE };
+  const lie = { ARGV: '/bin/sh|/opt/vmsecretd-launch|demo', HUGE };
   const facts = await readProcess(await spawnImposter(t, lie));
   t.strictSame(facts?.argv.slice(0, 3), lie.ARGV.split('|'));
   t.equal(facts?.argv.length, COMMAND_LINE_LIMIT.arguments + 1);

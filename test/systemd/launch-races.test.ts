@@ -1,0 +1,205 @@
+// Lies at launch.sock on a real systemd, told all at once, while VMs run and in the middle of launches: each is refused
+// with its code, and the launch beside them gets its secrets. VMSECRETD_ROUNDS and VMSECRETD_SEED choose how often and
+// in which order.
+import { type Test, test } from 'tap';
+import { randomFrom } from '../setup/random.js';
+import { bootVmHost, PRINTED_SECRET, SECRET, type VmHost, whyNoVmHost } from './vm-host.js';
+
+const ROUNDS = Number(process.env.VMSECRETD_ROUNDS ?? 2);
+const SEED = Number(process.env.VMSECRETD_SEED ?? Date.now() % 2 ** 31);
+const PRINTED = PRINTED_SECRET.slice(PRINTED_SECRET.indexOf('=') + 1);
+
+const NO_LAUNCHER = /^403 .*"code":"forbidden".* is not vmsecretd-launch demo/;
+const NO_PROCESS = /^403 .*"code":"forbidden".* there is no process \d+/;
+const ELSEWHERE = /^403 .*"code":"forbidden".* does not run in microvm@demo\.service/;
+const NOT_MAIN = /^403 .*"code":"forbidden".* is not the main process of microvm@demo\.service/;
+const TOO_LONG = /^403 .*"code":"forbidden".* longer than 1048576 bytes or 10000 arguments/;
+const INVALID = /^400 .*"code":"request_invalid"/;
+
+/** The lies of programs/lies.sh, and what is answered while the VM runs. */
+const LIES: Readonly<Record<string, RegExp>> = {
+  curls_pid: NO_LAUNCHER,
+  vmms_pid: NO_LAUNCHER,
+  vmms_thread: NO_LAUNCHER,
+  other_vmms_pid: NO_LAUNCHER,
+  other_units_pid: NO_LAUNCHER,
+  no_such_pid: NO_PROCESS,
+  zombie: NO_PROCESS,
+  outside: ELSEWHERE,
+  rewritten_command: ELSEWHERE,
+  same_last_component: ELSEWHERE,
+  below_the_unit: ELSEWHERE,
+  beside_the_vmm: NOT_MAIN,
+  other_units_cgroup: ELSEWHERE,
+  launcher_of_other: NO_LAUNCHER,
+  no_separator: NO_LAUNCHER,
+  many_arguments: TOO_LONG,
+  huge_command: TOO_LONG,
+  deep_folder: NOT_MAIN,
+  renamed_folder: NOT_MAIN,
+  name_with_uid: NOT_MAIN,
+  exec_in_between: /^403 .*"code":"forbidden".* (is not|changed while)/,
+  reused_pid: ELSEWHERE,
+  reused_pid_in_the_unit: NOT_MAIN,
+  other_network: NOT_MAIN,
+  other_pids: /^403 .*"code":"forbidden".* (is not vmsecretd-launch|there is no process)/,
+  pid_of_root: INVALID,
+  fraction: INVALID,
+  text: INVALID,
+  two_pids: INVALID,
+  too_large: INVALID,
+  unknown_vm: /^404 .*"code":"vm_unknown"/,
+};
+/** In the middle of a restart: the unit and its processes come and go, and so may the liar in its cgroup. */
+const REFUSED = /^(403 .*"code":"forbidden"|400 .*"code":"request_invalid"|404 .*"code":"vm_unknown")/;
+/** Who names the launcher itself hears its answer, or that there is no start any more. */
+const TRUE_OR_REFUSED = /^(200 exec .* end |403 .*"code":"forbidden"|409 .*"code":"state_conflict"|none )/;
+/** Pids that the launcher may get. */
+const MAY_BE_TRUE = new Set(['storm', 'vmms_pid', 'vmms_thread']);
+
+/** The lies of main processes of units: what is answered to each of their knocks. */
+const MAIN_LIES: Readonly<Record<string, readonly RegExp[]>> = {
+  main_deep: [/^403 .*"code":"forbidden".* working directory .* is longer than the kernel tells/],
+  main_huge: [TOO_LONG],
+  main_forged: [/^403 .*"code":"forbidden".* is not run by the user of liar-forged\.service/],
+  main_again: [/^200 exec /, /^403 .*"code":"forbidden".* is its VMM already/],
+  main_silent: [/^200 exec /],
+  main_netns: [/^200 exec /],
+};
+
+const skip = whyNoVmHost();
+const count = Object.keys(LIES).length;
+
+test(`${count} lies, each told ${2 * ROUNDS} times, are refused, and the launches beside them get their secrets`, {
+  skip,
+  timeout: 120_000 + ROUNDS * 60_000,
+}, async t => {
+  t.comment(`seed ${SEED}`);
+  const random = randomFrom(SEED);
+  const host = await bootLiars(t);
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    const names = shuffle(Object.keys(LIES), random);
+    await tellWhileItRuns(t, host, names);
+    await tellWhileItIsRestarted(t, host, { names, delaySeconds: random() * 0.5, launches: round + 2 });
+  }
+  const log = await host.sh('journalctl --unit vmsecretd --output cat --no-pager');
+  t.notMatch(log, /"code":"internal"|"level":"?(error|50|60)/, 'no lie is a fault of the daemon');
+  for (const text of [SECRET, PRINTED]) t.notOk(log.includes(text));
+});
+
+test('a main process that lies about itself, its pid or its socket gets nothing by it', {
+  skip,
+  timeout: 120_000,
+}, async t => {
+  const host = await bootLiars(t);
+  const liars = Object.keys(MAIN_LIES);
+  const script = `for liar in ${liars.map(name => name.replace('main_', '')).join(' ')}; do define_liar $liar; done
+    systemctl reload vmsecretd
+    tell_all ${liars.join(' ')}`;
+  for (let round = 1; round <= Math.ceil(ROUNDS / 2); round += 1) {
+    const told = answersOf(await host.sh(script));
+    for (const [name, expected] of Object.entries(MAIN_LIES)) {
+      const answers = told.get(name) ?? [];
+      t.equal(answers.length, expected.length, `${name}: ${answers.join('; ')}`);
+      for (const [index, pattern] of expected.entries()) t.match(answers[index], pattern, name);
+    }
+  }
+  t.equal(await host.sh('ls $lies/out | grep caught || true'), '', 'who listens in its place hears nothing');
+  t.match(
+    await host.sh('cat /run/log/none 2> /dev/null; journalctl --unit vmsecretd --output cat'),
+    /"vm":"silent".*vmm_timeout/,
+  );
+  t.equal(await host.sh('states demo; unit demo NRestarts'), 'active running\n0');
+});
+
+test('who has the pid of a VMM that ended while there was no daemon, and listens in its place, is left alone', {
+  skip,
+  timeout: 120_000,
+}, async t => {
+  const host = await bootLiars(t);
+  const answer = await host.sh(`
+    systemctl stop vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd
+    VMM=$(unit demo MainPID)
+    systemctl stop microvm@demo
+    grep -c ""pid":$VMM" /run/vmsecretd/records/demo.json
+    mkdir -p /run/vmsecretd/vms/demo
+    mkfifo /run/stay
+    TAKE=$VMM LISTEN=/run/vmsecretd/vms/demo/api.sock CAUGHT=$lies/out/caught.reused perl $lies/imposter.pl < /run/stay > /dev/null &
+    exec 3> /run/stay
+    eventually '[ -S /run/vmsecretd/vms/demo/api.sock ]'
+    systemctl start vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd
+    states demo
+    kill -0 "$VMM" && ls /run/vmsecretd/records $lies/out
+    kill -KILL "$VMM"; rm -r /run/vmsecretd/vms/demo
+    systemctl start microvm@demo; states demo`);
+  t.match(answer, /^1\ninactive stopped\n/);
+  t.notMatch(answer, /demo\.json|caught/, 'the record is dropped, and nobody connected');
+  t.match(answer, /active running$/);
+});
+
+/** Two VMs run; /run/vmm has the pid of demo's VMM, /run/gone that of the one before it. */
+async function bootLiars(t: Test): Promise<VmHost> {
+  const host = await bootVmHost(t);
+  const sh: VmHost['sh'] = (script, options) =>
+    host.sh(`. /project/test/systemd/programs/lies.sh\n${script}`, options);
+  await sh(`prepare_lies; define demo await-power-button; define other stay
+    systemctl start microvm@demo microvm@other
+    unit demo MainPID > /run/gone; systemctl restart microvm@demo; unit demo MainPID > /run/vmm`);
+  return { ...host, sh };
+}
+
+const FACTS = 'VMM=$(cat /run/vmm) GONE=$(cat /run/gone) OTHER=$(unit other MainPID)';
+
+async function tellWhileItRuns(t: Test, host: VmHost, names: readonly string[]): Promise<void> {
+  const told = answersOf(await host.sh(`${FACTS}; tell_all ${names.join(' ')}`));
+  for (const name of names) {
+    const answers = told.get(name) ?? [];
+    t.ok(answers.length > 0, `${name} is answered`);
+    for (const answer of answers) t.match(answer, LIES[name], name);
+  }
+  const [before, now, ...rest] = (
+    await host.sh('cat /run/vmm; unit demo MainPID; states demo; states other')
+  ).split('\n');
+  t.equal(now, before);
+  t.strictSame(rest, ['active running', 'active running']);
+}
+
+interface Restart {
+  names: readonly string[];
+  delaySeconds: number;
+  /** How often the guest has been given its secret by then. */
+  launches: number;
+}
+
+async function tellWhileItIsRestarted(t: Test, host: VmHost, { names, delaySeconds, launches }: Restart) {
+  const output = await host.sh(`${FACTS}; restart_in_a_storm ${delaySeconds.toFixed(3)} ${names.join(' ')}`);
+  for (const text of [SECRET, PRINTED]) t.notOk(output.includes(text), 'no answer has the secret');
+  const told = answersOf(output);
+  const statuses: Record<string, number> = {};
+  for (const [name, answers] of told) {
+    for (const answer of answers) {
+      statuses[answer.slice(0, 4)] = (statuses[answer.slice(0, 4)] ?? 0) + 1;
+      t.match(answer, MAY_BE_TRUE.has(name) ? TRUE_OR_REFUSED : REFUSED, `while it is restarted: ${name}`);
+    }
+  }
+  t.comment(`restarted after ${delaySeconds.toFixed(3)} s: ${JSON.stringify(statuses)}`);
+  await host.sh(`eventually '[ "$(states demo)" = "active running" ]'
+    eventually '[ "$(console demo | grep -cxF "${PRINTED_SECRET}")" = ${launches} ]'
+    mv /run/vmm /run/gone; unit demo MainPID > /run/vmm`);
+  t.equal(await host.sh('unit demo NRestarts; vmm_count'), '0\n2');
+}
+
+/** @returns by lie, what was printed for it: an answer a line, and what went wrong inside of the liar */
+function answersOf(output: string): Map<string, string[]> {
+  const sections = output.split(/^== (\w+)$/m).slice(1);
+  const told = new Map<string, string[]>();
+  for (let at = 0; at < sections.length; at += 2) {
+    told.set(sections[at] ?? '', (sections[at + 1] ?? '').split('\n').filter(Boolean));
+  }
+  return told;
+}
+
+function shuffle(items: readonly string[], random: () => number): string[] {
+  const order = items.map(item => ({ item, at: random() }));
+  return order.sort((a, b) => a.at - b.at).map(({ item }) => item);
+}
