@@ -49,7 +49,7 @@ lie_renamed_folder() { own_cgroup; launcher MOVED="$(mktemp -d)"; }
 lie_name_with_uid() { own_cgroup; launcher AS=65534 NAME='x\rUid:\t0\t0\t0\t'; }
 lie_exec_in_between() { own_cgroup; launcher FLIPS=20; }
 lie_reused_pid() { launcher TAKE="$GONE" AS="$microvm"; }
-lie_reused_pid_in_the_unit() { own_cgroup; launcher TAKE="$((GONE + 1))" AS="$microvm"; }
+lie_reused_pid_in_the_unit() { own_cgroup; launcher TAKE="$(sh -c 'echo $$')" AS="$microvm"; }
 lie_other_network() { own_cgroup; exec unshare --net env KNOCK=demo AS="$microvm" perl $lies/vmsecretd-launch demo < /dev/null; }
 lie_other_pids() { exec unshare --pid --fork sh -c "KNOCK=demo perl $lies/vmsecretd-launch demo < /dev/null; true"; }
 lie_pid_of_root() { launcher SAYS=1; }
@@ -65,7 +65,8 @@ tell_all() {
     eval "pid_$lie=$!"
   done
   for lie in "$@"; do
-    eval "wait \$pid_$lie"
+    # Which would tell here of one that was killed.
+    eval "wait \$pid_$lie" 2> /dev/null
     printf '\n== %s\n' "$lie"
     cat $lies/out/"$lie" $lies/out/"$lie.errors"
   done
@@ -93,6 +94,8 @@ lie_storm() {
     [ "$main" = 0 ] || (other_command SAYS="$main" AS=65534)
   done
 }
+
+daemon_log() { journalctl --unit vmsecretd --output cat --no-pager; }
 
 # A VM whose unit the test runs itself.
 define_liar() {
