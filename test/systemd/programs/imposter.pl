@@ -11,6 +11,7 @@
 # Then it asks for VM KNOCK, if there is one, with the pid SAYS or its own; prints the status and the answer, or its pid.
 #   LISTEN=PATH     after that it behaves as a VMM there, or BY=child does in its place: another process, in NETNS=1 another
 #                   network namespace, which writes to the file CAUGHT what it hears. Booted, it asks again.
+#   STORM=FILE      as long as that file is there it knocks for each process in the list PROCS, and prints each new answer
 # It stays until its standard input ends.
 use strict;
 use warnings;
@@ -97,6 +98,16 @@ sub listen_on {
   return $server;
 }
 
+sub storm {
+  my ($knocks, %seen) = (0);
+  while (-e $ENV{STORM}) {
+    open(my $file, '<', $ENV{PROCS}) or next;
+    chomp(my @pids = <$file>);
+    for my $pid (@pids) { $seen{knock($ENV{KNOCK}, $pid)} += 1; $knocks += 1 }
+  }
+  print "$knocks knocks\n", keys %seen;
+}
+
 if (defined $ENV{DEEP}) {
   chdir $ENV{DEEP} or die "$ENV{DEEP}: $!";
   for (1 .. $depth) { mkdir $part; chdir $part or die "chdir: $!" }
@@ -140,6 +151,7 @@ if (defined $ENV{FLIPPER}) {
   my $launcher = '/opt/lies/vmsecretd-launch';
   exec('perl', $0 eq $launcher ? '/opt/lies/imposter.pl' : $launcher, $ENV{KNOCK});
 }
+if (defined $ENV{STORM}) { storm(); exit 0 }
 print defined $ENV{KNOCK} ? knock($ENV{KNOCK}, $ENV{SAYS} // $$) : "$$\n";
 kill 'KILL', $mover if defined $mover;
 if (defined $ENV{LISTEN}) {

@@ -72,14 +72,14 @@ tell_all() {
   done
 }
 
-# restart_in_a_storm SECONDS LIE…: demo's unit is restarted so much later, while somebody names each of its main processes.
+# restart_in_a_storm SECONDS LIE…: demo's unit is restarted so much later, while somebody names each of its processes.
 restart_in_a_storm() {
   delay=$1
   shift
   touch /run/storm
   (sleep "$delay"; exec systemctl restart microvm@demo) &
   restart=$!
-  lie_storm > $lies/out/storm 2>&1 &
+  (lie_storm > $lies/out/storm 2>&1) &
   storm=$!
   tell_all "$@"
   wait $restart || diagnose
@@ -89,12 +89,12 @@ restart_in_a_storm() {
   cat $lies/out/storm
 }
 lie_storm() {
-  while [ -e /run/storm ]; do
-    main=$(unit demo MainPID)
-    [ "$main" = 0 ] || (other_command SAYS="$main" AS=65534)
+  for root in '' /systemd /unified; do
+    procs="/sys/fs/cgroup$root$(unit demo ControlGroup)/cgroup.procs"
+    [ ! -e "$procs" ] || break
   done
+  other_command STORM=/run/storm PROCS="$procs" AS=65534
 }
-
 daemon_log() { journalctl --unit vmsecretd --output cat --no-pager; }
 
 # A VM whose unit the test runs itself.
