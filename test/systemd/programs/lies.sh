@@ -77,7 +77,7 @@ restart_in_a_storm() {
   delay=$1
   shift
   touch /run/storm
-  (sleep "$delay"; exec systemctl restart microvm@demo) &
+  (sleep "$delay"; exec timeout 45 systemctl restart microvm@demo) &
   restart=$!
   (lie_storm > $lies/out/storm 2>&1) &
   storm=$!
