@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import fs from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -141,24 +143,24 @@ t.test('asks for the start time once it is known who listens', async t => {
   // The pid that is asked for is that of `before`, until somebody looks who listens: then it is ours.
   const pid = 4_000_001;
   let owner = before.pid;
-  const real = await import('node:fs/promises');
+  const real = { ...fs };
   const redirect = (path: string) => {
     if (path === `/proc/${pid}/net/unix`) owner = process.pid;
     return path.replace(`/proc/${pid}/`, `/proc/${owner}/`);
   };
-  const procfs = await t.mockImport<typeof import('../../src/system/procfs.js')>(
-    '../../src/system/procfs.js',
-    {
-      'node:fs/promises': {
-        ...real,
-        readFile: (path: string, encoding: 'utf8') => real.readFile(redirect(path), encoding),
-        readdir: (path: string) => real.readdir(redirect(path)),
-        readlink: (path: string) => real.readlink(redirect(path)),
-      },
-    },
-  );
-  t.ok(await procfs.isSameProcess(pid, startTimeTicks), 'it was that process');
-  t.notOk(await procfs.sameProcessListensOn({ pid, startTimeTicks }, socket), 'and is another now');
+  const replace = (functions: Partial<typeof fs>) => {
+    Object.assign(fs, functions);
+    syncBuiltinESMExports();
+  };
+  t.teardown(() => replace(real));
+  replace({
+    readFile: (async (path: string, encoding: 'utf8') =>
+      real.readFile(redirect(path), encoding)) as typeof fs.readFile,
+    readdir: (async (path: string) => real.readdir(redirect(path))) as typeof fs.readdir,
+    readlink: (async (path: string) => real.readlink(redirect(path))) as typeof fs.readlink,
+  });
+  t.ok(await isSameProcess(pid, startTimeTicks), 'it was that process');
+  t.notOk(await sameProcessListensOn({ pid, startTimeTicks }, socket), 'and is another now');
   const now = await readProcess(process.pid);
   t.ok(await sameProcessListensOn({ pid: process.pid, startTimeTicks: now?.startTimeTicks ?? -1 }, socket));
 });
