@@ -87,25 +87,7 @@ test('lies at launch.sock', { skip, timeout: 180_000 + ROUNDS * 60_000 }, async 
   );
 
   await t.test('a main process that lies about itself or its socket gets nothing by it', async t => {
-    const liars = Object.keys(MAIN_LIES);
-    await host.sh(`for liar in ${liars.map(name => name.replace('main_', '')).join(' ')}; do define_liar $liar; done
-      systemctl reload vmsecretd`);
-    for (let round = 1; round <= ROUNDS; round += 2) {
-      const told = answersOf(await host.sh(`tell_all ${liars.join(' ')}`));
-      for (const [name, expected] of Object.entries(MAIN_LIES)) {
-        const answers = told.get(name) ?? [];
-        t.equal(answers.length, expected.length, `${name}: ${answers.join('; ')}`);
-        for (const [index, pattern] of expected.entries()) t.match(answers[index], pattern, name);
-      }
-    }
-    await host.sh(`for liar in silent netns; do
-      eventually 'daemon_log | grep -q "\\"vm\\":\\"$liar\\".*vmm_timeout"'
-    done`);
-    t.equal(
-      await host.sh('ls $lies/out | grep caught || true'),
-      '',
-      'who listens in its place hears nothing',
-    );
+    await tellAsMainProcesses(t, host);
     t.equal(await host.sh('states demo; unit demo NRestarts'), 'active running\n0');
   });
 
@@ -121,7 +103,6 @@ test('lies at launch.sock', { skip, timeout: 180_000 + ROUNDS * 60_000 }, async 
 
   const log = await host.sh('daemon_log');
   t.notMatch(log, /"code":"internal"|"level":(50|60)/, 'no lie is a fault of the daemon');
-  for (const text of [SECRET, PRINTED]) t.notOk(log.includes(text));
 });
 
 const PID_OF_A_VMM = `
@@ -147,8 +128,11 @@ const PID_OF_A_VMM = `
 /** Two VMs run; /run/vmm has the pid of demo's VMM, /run/gone that of the one before it. */
 async function bootLiars(t: Test): Promise<VmHost> {
   const host = await bootVmHost(t);
-  const sh: VmHost['sh'] = (script, options) =>
-    host.sh(`. /project/test/systemd/programs/lies.sh\n${script}`, options);
+  const sh: VmHost['sh'] = async (script, options) => {
+    const output = await host.sh(`. /project/test/systemd/programs/lies.sh\n${script}`, options);
+    for (const text of [SECRET, PRINTED]) if (output.includes(text)) throw new Error('a secret was told');
+    return output;
+  };
   await sh(`prepare_lies; define demo await-power-button; define other stay
     systemctl start microvm@demo microvm@other
     unit demo MainPID > /run/gone; systemctl restart microvm@demo; unit demo MainPID > /run/vmm`);
@@ -180,7 +164,6 @@ interface Restart {
 
 async function tellWhileItIsRestarted(t: Test, host: VmHost, { names, delaySeconds, launches }: Restart) {
   const output = await host.sh(`${FACTS}; restart_in_a_storm ${delaySeconds.toFixed(3)} ${names.join(' ')}`);
-  for (const text of [SECRET, PRINTED]) t.notOk(output.includes(text), 'no answer has the secret');
   const told = answersOf(output);
   const knocks = told.get('storm')?.shift();
   t.match(knocks, /^\d+ knocks$/);
@@ -196,6 +179,24 @@ async function tellWhileItIsRestarted(t: Test, host: VmHost, { names, delaySecon
     eventually '[ "$(console demo | grep -cxF "${PRINTED_SECRET}")" = ${launches} ]'
     mv /run/vmm /run/gone; unit demo MainPID > /run/vmm`);
   t.equal(await host.sh('unit demo NRestarts; vmm_count'), '0\n2');
+}
+
+async function tellAsMainProcesses(t: Test, host: VmHost): Promise<void> {
+  const liars = Object.keys(MAIN_LIES);
+  await host.sh(`for liar in ${liars.map(name => name.replace('main_', '')).join(' ')}; do define_liar $liar; done
+    systemctl reload vmsecretd`);
+  for (let round = 1; round <= ROUNDS; round += 2) {
+    const told = answersOf(await host.sh(`tell_all ${liars.join(' ')}`));
+    for (const [name, expected] of Object.entries(MAIN_LIES)) {
+      const answers = told.get(name) ?? [];
+      t.equal(answers.length, expected.length, `${name}: ${answers.join('; ')}`);
+      for (const [index, pattern] of expected.entries()) t.match(answers[index], pattern, name);
+    }
+  }
+  await host.sh(`for liar in silent netns; do
+    eventually 'daemon_log | grep -q "\\"vm\\":\\"$liar\\".*vmm_timeout"'
+  done`);
+  t.equal(await host.sh('ls $lies/out | grep caught || true'), '', 'who listens in its place hears nothing');
 }
 
 /** @returns by lie, what was printed for it: an answer a line, and what went wrong inside of the liar */
