@@ -23,6 +23,8 @@ export interface ProcessFacts {
 
 /** A process says itself where its command line begins and ends (PR_SET_MM_MAP): it need not be one that was executed. */
 export const COMMAND_LINE_LIMIT = { bytes: 1024 * 1024, arguments: 10_000 };
+/** So much is kept of one that is longer: what a program of ours is told by its first arguments. */
+const BEGINNING_BYTES = 64 * 1024;
 
 /** The process as it is now, or null when there is none. Others' processes need CAP_SYS_PTRACE. */
 export async function readProcess(pid: number): Promise<ProcessFacts | null> {
@@ -59,10 +61,11 @@ export async function readCommandLine(pid: number): Promise<Pick<ProcessFacts, '
   // `end` is the last byte: one more than the limit tells that it is passed.
   for await (const chunk of createReadStream(`/proc/${pid}/cmdline`, { end: limitBytes })) chunks.push(chunk);
   const bytes = Buffer.concat(chunks);
-  const text = bytes.toString().replace(/\0$/, '');
+  const isShort = bytes.length <= limitBytes;
+  const text = bytes.toString('utf8', 0, isShort ? bytes.length : BEGINNING_BYTES).replace(/\0$/, '');
   // An array of a million empty arguments has eight times their size.
   const argv = bytes.length === 0 ? [] : text.split('\0', limit + 1);
-  return { argv, isArgvWhole: bytes.length <= limitBytes && argv.length <= limit };
+  return { argv, isArgvWhole: isShort && argv.length <= limit };
 }
 
 /** Whether the process that had this pid and start time still runs; a zombie does not. */
