@@ -3,7 +3,7 @@
 //
 // INVARIANT: each step starts at an open folder, so that nothing that was looked at can be exchanged before it is used.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, type Stats } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 
 /**
  * `links`: every link on the way stands where only root makes entries; the file may be anybody's.
@@ -78,15 +78,22 @@ function replace(old: number, next: number): number {
 /** In a folder with the sticky bit, as /tmp and the Nix store, only its owner changes an entry. */
 function requireRootsOwn(folder: Stats, entry: Stats, path: string): void {
   const isOthers = folder.uid !== 0 || (folder.mode & WRITABLE_BY_OTHERS) !== 0;
-  const isKept = folder.uid === 0 && (folder.mode & STICKY) !== 0 && entry.uid === 0;
-  if (!isOthers || isKept) return;
+  const isSticky = folder.uid === 0 && (folder.mode & STICKY) !== 0;
+  if (!isOthers || (isSticky && entry.uid === 0)) return;
   const kind = entry.isSymbolicLink() ? 'the link ' : '';
-  throw new UntrustedPathError(
-    `others than root can exchange ${kind}${path}; let root alone write its folder`,
-  );
+  // A folder as /tmp stays everybody's; what somebody else has put there is not to be given to root.
+  const mend = isSticky ? 'put it where root alone writes' : mendFor(folder, dirname(path));
+  throw new UntrustedPathError(`others than root can exchange ${kind}${path}: ${mend}`);
 }
 
-function requireRootsFile({ uid, mode }: Stats, path: string): void {
-  if (uid === 0 && (mode & WRITABLE_BY_OTHERS) === 0) return;
-  throw new UntrustedPathError(`others than root can write to it: chown root ${path} && chmod go-w ${path}`);
+function requireRootsFile(file: Stats, path: string): void {
+  if (file.uid === 0 && (file.mode & WRITABLE_BY_OTHERS) === 0) return;
+  throw new UntrustedPathError(`others than root can write to it: ${mendFor(file, path)}`);
+}
+
+/** Changes only what is wrong: a file of root's group asks for no chown. */
+function mendFor({ uid, mode }: Stats, path: string): string {
+  const who = `${mode & 0o020 ? 'g' : ''}${mode & 0o002 ? 'o' : ''}`;
+  const commands = [...(uid === 0 ? [] : [`chown root ${path}`]), ...(who && [`chmod ${who}-w ${path}`])];
+  return commands.join(' && ');
 }

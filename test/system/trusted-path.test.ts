@@ -45,48 +45,54 @@ test('follows the links of root, absolute, relative and upwards', { skip }, asyn
 
 test('a file that others than root can write is no file of root', { skip }, async t => {
   const folder = socketFolder(t);
-  const files: [name: string, owner: number, mode: number][] = [
-    ['owned', NOBODY, 0o400],
-    ['group-writable', 0, 0o620],
-    ['everybody-writable', 0, 0o602],
+  const files: [name: string, owner: number, mode: number, mend: (path: string) => string][] = [
+    ['owned', NOBODY, 0o400, path => `chown root ${path}`],
+    ['group-writable', 0, 0o775, path => `chmod g-w ${path}`],
+    ['everybody-writable', 0, 0o602, path => `chmod o-w ${path}`],
+    ['owned and writable', NOBODY, 0o666, path => `chown root ${path} && chmod go-w ${path}`],
   ];
-  for (const [name, owner, mode] of files) {
+  for (const [name, owner, mode, mend] of files) {
     const path = join(folder, name);
     writeFileSync(path, 'value');
     chmodSync(path, mode);
     chownSync(path, owner, owner);
     t.equal(read(path, 'links'), 'value', `${name}, as a source`);
-    t.throws(() => read(path, 'root'), {
-      message: `others than root can write to it: chown root ${path} && chmod go-w ${path}`,
-    });
+    t.throws(() => read(path, 'root'), { message: `others than root can write to it: ${mend(path)}` });
   }
 });
 
 test('refuses what others than root can exchange', { skip }, async t => {
   const folder = socketFolder(t);
   writeFileSync(join(folder, 'shadow'), 'value', { mode: 0o600 });
-  const folders: [name: string, owner: number, mode: number, linkOwner: number, isTrusted: boolean][] = [
-    ['theirs', NOBODY, 0o755, 0, false],
-    ['group-writable', 0, 0o775, 0, false],
-    ['everybody-writable', 0, 0o777, 0, false],
-    ['sticky, the link theirs', 0, 0o1777, NOBODY, false],
-    ['sticky, but theirs', NOBODY, 0o1777, 0, false],
-    ['sticky, the link of root', 0, 0o1777, 0, true],
+  const elsewhere = () => 'put it where root alone writes';
+  const folders: [
+    name: string,
+    owner: number,
+    mode: number,
+    linkOwner: number,
+    mend?: (path: string) => string,
+  ][] = [
+    ['theirs', NOBODY, 0o755, 0, path => `chown root ${path}`],
+    ['group-writable', 0, 0o775, 0, path => `chmod g-w ${path}`],
+    ['everybody-writable', 0, 0o777, 0, path => `chmod go-w ${path}`],
+    ['sticky, the link theirs', 0, 0o1777, NOBODY, elsewhere],
+    ['sticky, but theirs', NOBODY, 0o1777, 0, path => `chown root ${path} && chmod go-w ${path}`],
+    ['sticky, the link of root', 0, 0o1777, 0],
   ];
-  for (const [name, owner, mode, linkOwner, isTrusted] of folders) {
+  for (const [name, owner, mode, linkOwner, mend] of folders) {
     const place = join(folder, name);
     makeFolder(place, mode, owner);
     const link = join(place, 'link');
     symlinkSync('../shadow', link);
     lchownSync(link, linkOwner, linkOwner);
     writeFileSync(join(place, 'file'), 'plain', { mode: 0o600 });
-    const message = `others than root can exchange the link ${link}; let root alone write its folder`;
+    const message = `others than root can exchange the link ${link}: ${mend?.(place)}`;
     for (const trust of ['links', 'root'] as const) {
-      if (isTrusted) t.equal(read(link, trust), 'value', name);
+      if (mend === undefined) t.equal(read(link, trust), 'value', name);
       else t.throws(() => read(link, trust), { message }, `${name}, ${trust}`);
     }
     t.equal(read(join(place, 'file'), 'links'), 'plain', `${name}: no link, as a source`);
-    if (!isTrusted && linkOwner === 0)
+    if (mend !== undefined && linkOwner === 0)
       t.throws(() => read(join(place, 'file'), 'root'), /others than root can exchange/, name);
   }
 });
