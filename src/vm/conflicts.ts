@@ -14,6 +14,8 @@ import type { VmmSite } from './vmm-site.js';
 export interface HostClaimsTools {
   events: VmEvents;
   findVm(name: string): Vm | undefined;
+  /** /dev/kvm unless given. */
+  kvmPath?: string;
 }
 
 /** What to do about something that another VM has. */
@@ -28,8 +30,10 @@ const REMEDIES: Record<HostClaim['kind'], string> = {
 
 export class HostClaims {
   readonly #byVm = new Map<string, readonly HostClaim[]>();
+  readonly #kvm: string;
 
-  constructor({ events, findVm }: HostClaimsTools) {
+  constructor({ events, findVm, kvmPath = '/dev/kvm' }: HostClaimsTools) {
+    this.#kvm = kvmPath;
     events.subscribe(({ type, vm: name }) => {
       if (type !== 'state') return;
       const vm = findVm(name);
@@ -60,7 +64,7 @@ export class HostClaims {
     this.#refuseTaken(claims, site.vm);
     if (!site.isPrepared) await refuseMissing(needs, site);
     await refuseTakenPorts(claims, site, this.#byVm.get(site.vm) ?? []);
-    if (needs.needsKvm) await refuseWithoutKvm(site);
+    if (needs.needsKvm) await refuseWithoutKvm(this.#kvm, site);
     return claims;
   }
 
@@ -140,24 +144,24 @@ async function refuseTakenPorts(
   }
 }
 
-const KVM = '/dev/kvm';
-
-async function refuseWithoutKvm(site: VmmSite): Promise<void> {
-  const { vm, program, canOpen } = site;
-  const isMissing = (await find(KVM, site)) === 'missing';
-  if (!isMissing && (await canOpen(KVM))) return;
+async function refuseWithoutKvm(kvm: string, site: VmmSite): Promise<void> {
+  const { vm, program, isPrepared, canOpen } = site;
+  const isMissing = (await find(kvm, site)) === 'missing';
+  if (!isMissing && (await canOpen(kvm))) return;
+  // A preStart may load the module; a unit that is not there yet has devices that a hardened daemon does not see.
+  if (isMissing && isPrepared) return;
   // A script may run whatever it likes, as a user of its own.
   if (!(await isBinary(program))) return;
   if (!isMissing)
-    throw refused(vm, `${KVM} may not be opened by the user of the VMM; put that user into the group kvm`, {
-      path: KVM,
+    throw refused(vm, `${kvm} may not be opened by the user of the VMM; put that user into the group kvm`, {
+      path: kvm,
     });
   // The other hypervisor that the program knows.
   if ((await find('/dev/mshv', site)) !== 'missing') return;
   throw refused(
     vm,
-    `${KVM} does not exist; load the kernel module kvm_intel or kvm_amd, or let the VM be run by "hypervisor": "qemu"`,
-    { path: KVM },
+    `${kvm} does not exist; load the kernel module kvm_intel or kvm_amd, or let the VM be run by "hypervisor": "qemu"`,
+    { path: kvm },
   );
 }
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -184,6 +184,20 @@ t.test(
     await claims.claim(needs, { ...locked, program: at('wrapper') });
   },
 );
+
+t.test('a missing /dev/kvm is refused, unless something is still to bring it', async t => {
+  const { site, at } = makeHost(t);
+  const kvmPath = at('kvm');
+  const claims = new HostClaims({ events: makeEvents(), findVm: () => undefined, kvmPath });
+  const needs = { ...NOTHING, needsKvm: true };
+  const binary = site('a', { program: process.execPath });
+  if (!existsSync('/dev/mshv')) await refuses(t, claims.check(needs, binary), /kvm does not exist; load/);
+  await claims.check(needs, { ...binary, isPrepared: true });
+  writeFileSync(kvmPath, '');
+  await claims.check(needs, binary);
+  const locked = { ...binary, isPrepared: true, canOpen: async () => false };
+  await refuses(t, claims.check(needs, locked), /kvm may not be opened/);
+});
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
