@@ -107,8 +107,16 @@ export function bindHypervisor(folder: string): Record<string, string> {
   return { '/usr/bin/cloud-hypervisor': standIn, '/opt/cloud-hypervisor-stand-in': process.execPath };
 }
 
-/** Ends with the test. @param binds path inside to path on the host, read-only */
-export async function bootVmHost(t: Test, binds: Readonly<Record<string, string>> = {}): Promise<VmHost> {
+/**
+ * Ends with the test.
+ * @param binds path inside to path on the host, read-only
+ * @param install a script; vmsecretd and the secret unless given
+ */
+export async function bootVmHost(
+  t: Test,
+  binds: Readonly<Record<string, string>> = {},
+  install = INSTALL,
+): Promise<VmHost> {
   const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
   t.teardown(() => rmSync(guests, { recursive: true, force: true }));
   // The VMM's user reads them.
@@ -123,6 +131,6 @@ export async function bootVmHost(t: Test, binds: Readonly<Record<string, string>
     if (status !== 0) throw new Error(`exit status ${status} of\n${script}\nwhich printed\n${output}`);
     return output.trim();
   };
-  await sh(INSTALL);
+  await sh(install);
   return { ...system, sh, folder: guests };
 }
