@@ -1,8 +1,8 @@
 // What docs/install.md, docs/systemd.md, docs/operations.md and docs/secrets.md tell to type, word for word and in their order,
 // on a Debian that has nothing of vmsecretd yet.
-import { test } from 'tap';
+import { type Test, test } from 'tap';
 import { readBlock, readInline, readPage } from '../setup/pages.js';
-import { bootVmHost, SECRET, type VmHost, whyNoVmHost } from './vm-host.js';
+import { bootVmHost, PRINTED_SECRET, SECRET, type VmHost, whyNoVmHost } from './vm-host.js';
 
 const skip = whyNoVmHost();
 const INSTALL = 'docs/install.md';
@@ -25,28 +25,23 @@ function type(host: VmHost, commands: string): Promise<string> {
   return host.sh(`set -e\ncd /project\n${commands}`);
 }
 
-test('the commands of the pages for a host with systemd work as they stand', {
-  skip,
-  timeout: 300_000,
-}, async t => {
-  const host = await bootVmHost(t, {}, PREPARE);
-
-  await t.test('installing', async t => {
+const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> = {
+  installing: async (t, host) => {
     const block = readBlock(INSTALL, BUILD);
     const printed = await type(host, block.replace(BUILD, ''));
     t.match(printed, /^Installed vmsecretd in \/usr\/local\/lib\/vmsecretd\. Next: systemctl enable/m);
     t.match(printed, /^ok +daemon/m);
     t.notMatch(printed, /^WRONG/m, 'doctor finds nothing wrong on a host that was just installed');
     t.equal(await host.sh('systemctl is-enabled vmsecretd.service'), 'enabled');
-  });
+  },
 
-  await t.test('a secret for the key of the host', async t => {
+  'a secret for the key of the host': async (t, host) => {
     const encrypt = readInline('docs/nixos.md', 'age -R /etc/ssh/ssh_host_ed25519_key.pub -o api-key.age');
     t.match(readPage(INSTALL), `\`${encrypt.replace(' -o api-key.age', '')}\``);
     await host.sh(`cd /etc/secrets && printf %s '${SECRET}' | ${encrypt}`);
-  });
+  },
 
-  await t.test('a VM', async t => {
+  'a VM': async (t, host) => {
     await host.sh(`
       mkdir -p /etc/vmsecretd/vms /var/lib/microvms/demo
       cat > /etc/vmsecretd/vms/demo.json << 'PAGE'\n${readBlock(SYSTEMD, '{\n  "command"')}PAGE
@@ -56,5 +51,96 @@ test('the commands of the pages for a host with systemd work as they stand', {
     const printed = await type(host, readBlock(SYSTEMD, 'sudo install -d'));
     t.match(printed, /^ok +credential API_KEY/m);
     t.equal(await host.sh('states demo; systemctl is-enabled microvm@demo'), 'active running\nenabled');
-  });
+  },
+
+  watching: async (t, host) => {
+    t.equal(
+      await host.sh(`
+        ${readInline(SYSTEMD, 'journalctl -u microvm@demo -f')} > /tmp/followed & follower=$!
+        eventually 'grep -qF "${PRINTED_SECRET}" /tmp/followed'; kill $follower; echo seen`),
+      'seen',
+    );
+    t.match(await type(host, readInline(SYSTEMD, 'journalctl -u vmsecretd')), '"msg":"listening"');
+    t.match(await type(host, readInline(SYSTEMD, 'vmsecretctl list')), /^demo +running/m);
+    t.match(await type(host, readInline(SYSTEMD, 'systemctl status vmsecretd')), /Status: "1 VMs running"/);
+    const unit = readInline('docs/errors.md', 'journalctl -u UNIT').replace('UNIT', 'microvm@demo');
+    t.match(await type(host, unit), 'END OF OEM STRINGS');
+    const [answer = ''] = (await type(host, readBlock('docs/http-api.md', 'curl '))).split('\n').slice(-1);
+    t.match(JSON.parse(answer), { vms: [{ name: 'demo', state: 'running', supervisor: 'unit' }] });
+    for (const [page, command] of [
+      ['docs/operations.md', 'sudo vmsecretctl doctor'],
+      ['SECURITY.md', 'vmsecretd --version'],
+    ] as const)
+      t.match(
+        await type(host, readInline(page, command)),
+        /^((ok|warning) +VM demo|\d+\.\d+\.\d+$)/m,
+        command,
+      );
+  },
+
+  'upgrading: no guest notices': async (t, host) => {
+    const mainPid = await host.sh('unit demo MainPID');
+    await type(host, 'sudo systemd/install.sh');
+    t.equal(await host.sh('states demo; unit demo MainPID'), `active running\n${mainPid}`);
+  },
+
+  stopping: async (t, host) => {
+    // systemctl edit asks for a terminal, and an editor.
+    await host.sh(`
+      cat > /tmp/drop-in << 'PAGE'\n${readBlock(SYSTEMD, '[Service]\nTimeoutStopSec')}PAGE
+      printf '#!/bin/sh\\ncat /tmp/drop-in > "$1"\\n' > /tmp/editor; chmod 755 /tmp/editor
+      SYSTEMD_EDITOR=/tmp/editor script --quiet --return --command '${readInline(SYSTEMD, 'systemctl edit microvm@demo')}' /dev/null`);
+    t.equal(await host.sh('unit demo TimeoutStopUSec'), '5min 30s');
+    await type(host, readInline(SYSTEMD, 'systemctl stop microvm@demo'));
+    t.equal(await host.sh('states demo'), 'inactive stopped');
+    await type(host, readInline(SYSTEMD, 'systemctl stop vmsecretd'));
+    await type(host, readInline(SYSTEMD, 'vmsecretctl start demo'));
+    t.equal(await host.sh('states demo'), 'active running', 'the question has started the daemon');
+    await host.sh('systemctl stop vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd');
+    await type(host, readInline(SYSTEMD, 'systemctl start vmsecretd.socket vmsecretd-launch.socket'));
+    t.equal(await host.sh('systemctl restart microvm@demo; unit demo ActiveState'), 'active');
+    await host.sh('systemctl start vmsecretd-admin.socket');
+  },
+
+  'every drop-in of the table is one that systemd takes': async (t, host) => {
+    const rows = [...readPage(SYSTEMD).matchAll(/^\| [^|]* \| (vmsecretd|microvm@): (.*?) *\|$/gm)];
+    t.ok(rows.length >= 6, `${rows.length} rows`);
+    for (const [, unit, settings = ''] of rows) {
+      const lines = [...settings.matchAll(/`([A-Z]\w+=[^`]*)`/g)].map(([, line]) => line);
+      t.ok(lines.length > 0, settings);
+      const folder = `/run/systemd/system/${unit}.service.d`;
+      const printed = await host.sh(`
+        mkdir -p ${folder}; printf '%s\\n' '[Service]' ${lines.map(line => `'${line}'`).join(' ')} > ${folder}/table.conf
+        systemd-analyze verify --man=no ${unit?.replace('@', '@demo')}.service 2>&1; rm -r ${folder}`);
+      t.equal(printed, '', settings);
+    }
+  },
+
+  'a secret that is rotated, and the daemon that is restarted': async (t, host) => {
+    const page = 'docs/operations.md';
+    await host.sh('define web await-power-button; vmsecretctl reload; vmsecretctl start web');
+    await host.sh(`
+      cd /etc/secrets; printf %s new | age -R /etc/ssh/ssh_host_ed25519_key.pub > new && mv new api-key.age
+      eventually 'vmsecretctl list | grep -q "^web .* outdated$"'`);
+    await type(host, readBlock(page, 'vmsecretctl check web'));
+    t.notMatch(await type(host, readInline(page, 'vmsecretctl list')), 'outdated');
+    await host.sh(
+      `eventually '[ "$(console web | grep -cF "API_KEY=${Buffer.from('new').toString('base64')}")" = 1 ]'`,
+    );
+    await type(host, readInline(page, 'systemctl restart vmsecretd'));
+    await type(host, readInline(page, 'vmsecretctl restart NAME').replace('NAME', 'web'));
+    t.equal(await host.sh('states web; states demo'), 'active running\nactive running');
+    const check = readInline(page, 'vmsecretd --config /etc/vmsecretd/config.json check');
+    t.equal(await type(host, check), '', 'nothing is wrong');
+    await host.sh(`echo '{"identites": []}' > /etc/vmsecretd/config.json`);
+    t.match(await type(host, `! ${check} 2>&1`), /identites.*identities/s);
+  },
+};
+
+test('the commands of the pages for a host with systemd work as they stand', {
+  skip,
+  timeout: 300_000,
+}, async t => {
+  const host = await bootVmHost(t, {}, PREPARE);
+  for (const [title, step] of Object.entries(STEPS)) await t.test(title, t => step(t, host));
 });
