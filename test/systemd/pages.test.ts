@@ -135,6 +135,19 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
     await host.sh(`echo '{"identites": []}' > /etc/vmsecretd/config.json`);
     t.match(await type(host, `! ${check} 2>&1`), /identites.*identities/s);
   },
+
+  'without systemd, as a user': async (t, host) => {
+    const define = readInline(INSTALL, 'vmsecretctl define NAME FILE').replace('NAME FILE', 'own own.json');
+    const printed = await host.sh(`
+      install -d -o nobody -m 700 /tmp/own && cd /tmp/own
+      echo '{"command": ["--kernel", "/opt/guests/await-power-button", "--memory", "size=64M"]}' > own.json
+      as_user() { runuser -u nobody -- env HOME=/tmp/own XDG_RUNTIME_DIR=/tmp/own XDG_STATE_HOME=/tmp/own sh -c "$1"; }
+      as_user 'cd /project; exec ${readBlock(INSTALL, 'node ').trim()}' > /tmp/own.log 2>&1 & daemon=$!
+      eventually 'grep -q "listening" /tmp/own.log'
+      as_user '${define} && vmsecretctl start own && ${readInline(INSTALL, 'vmsecretctl stop --all')}'
+      kill $daemon; wait $daemon || true`);
+    t.match(printed, /^own +running +yes +daemon.*\n(.*\n)*own +stopped/m);
+  },
 };
 
 test('the commands of the pages for a host with systemd work as they stand', {
