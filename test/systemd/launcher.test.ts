@@ -14,6 +14,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { delimiter, join } from 'node:path';
 import { execa } from 'execa';
 import { type Test, test } from 'tap';
+import { readBlock } from '../setup/pages.js';
 import { whyNotOnPath } from '../setup/programs.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
@@ -194,6 +195,20 @@ test('leaves a link where the command line asked for another API socket', { skip
 
   t.equal((await launch(['demo'])).exitCode, 0, 'an old link is replaced');
   t.ok(lstatSync(link).isSymbolicLink());
+});
+
+test('does what the answer of docs/systemd.md says', { skip }, async t => {
+  let answer = '';
+  const { launch, cwd, runtime } = await prepare(t, (...args) => says(answer)(...args));
+  mkdirSync(join(runtime, 'vms/demo'), { recursive: true });
+  answer = readBlock('docs/systemd.md', 'exec ')
+    .replace('/usr/bin/cloud-hypervisor', SHOWS_ITSELF)
+    .replace('/var/lib/microvms/NAME', cwd);
+  const { exitCode, stdout } = await launch(['demo']);
+  t.equal(exitCode, 0);
+  t.match(stdout, 'argument <--api-socket>\nargument <path=/run/vmsecretd/vms/NAME/api.sock>');
+  t.equal(readlinkSync(join(cwd, 'demo.sock')), join(runtime, 'vms/demo/api.sock'));
+  t.equal(readFileSync(join(runtime, 'vms/demo/stop-timeout'), 'utf8'), '90\n');
 });
 
 test('keeps for --stop how long the guest has to power off', { skip }, async t => {

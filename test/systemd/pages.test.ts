@@ -148,6 +148,32 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
       kill $daemon; wait $daemon || true`);
     t.match(printed, /^own +running +yes +daemon.*\n(.*\n)*own +stopped/m);
   },
+
+  'the guest parts': async (t, host) => {
+    const page = 'docs/guest.md';
+    const enable = readInline(page, 'systemctl enable vmsecretd-kubernetes-secret@NAME').replace(
+      'NAME',
+      'keys',
+    );
+    // kubectl is one that keeps what it is told.
+    const printed = await type(
+      host,
+      `
+      useradd --system headscale
+      mkdir -p /run/credentials/@system /etc/vmsecretd-guest/kubernetes
+      for name in HEADSCALE_PRIVATE DERP_KEY; do printf %s "of $name" > /run/credentials/@system/$name; done
+      printf '#!/bin/sh\\ncat >> /run/applied\\n' > /usr/local/bin/kubectl; chmod 755 /usr/local/bin/kubectl
+      cat > /etc/vmsecretd-guest/secrets << 'PAGE'\n${readBlock(page, '# credential')}PAGE
+      cat > /etc/vmsecretd-guest/kubernetes/keys << 'PAGE'\n${readBlock(page, 'namespace:')}PAGE
+      ${readInline(page, 'guest/install.sh [ROOT]').replace(' [ROOT]', '')}
+      ${readInline(page, 'systemctl restart vmsecretd-place')}
+      ${enable}; systemctl start vmsecretd-kubernetes-secret@keys
+      for name in private derp; do stat -c '%U %G %a' /run/agenix/headscale-$name; cat /run/agenix/headscale-$name; echo; done
+      cat /run/applied`,
+    );
+    t.match(printed, 'headscale headscale 400\nof HEADSCALE_PRIVATE\nroot root 400\nof DERP_KEY\n');
+    t.match(printed, `"private.key": "${Buffer.from('of HEADSCALE_PRIVATE').toString('base64')}"`);
+  },
 };
 
 test('the commands of the pages for a host with systemd work as they stand', {

@@ -10,6 +10,7 @@ import {
   ReceiptInvalidError,
   verifyReceipt,
 } from '../../src/vm/receipt.js';
+import { readBlock } from '../setup/pages.js';
 
 const numRuns = Number(process.env.VMSECRETD_ROUNDS ?? 200);
 const DIGEST = 'ab'.repeat(32);
@@ -33,6 +34,13 @@ const anyReceipt = fc.uniqueArray(
 function refuses(t: Test, text: string | Buffer, message: RegExp): void {
   t.throws(() => parseReceipt(Buffer.from(text as Buffer)), { name: 'ReceiptInvalidError', message });
 }
+
+t.test('reads the message of docs/receipt.md', async t => {
+  t.match(parseReceipt(Buffer.from(readBlock('docs/receipt.md', 'VMSECRETD_RECEIPT=1\n'))), [
+    { name: 'API_KEY', sizeBytes: 64 },
+    { name: 'DB_PASSWORD', sizeBytes: 18 },
+  ]);
+});
 
 t.test('reads back every receipt, with or without the last line ending', async () => {
   fc.assert(
