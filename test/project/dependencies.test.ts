@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { readInline } from '../setup/pages.js';
 
 interface Locked {
   dev?: boolean;
@@ -59,4 +60,14 @@ t.test('npm pack gives the same bytes twice', async t => {
       .digest('hex');
   };
   t.equal(pack(t.testdir()), pack(t.testdir()));
+});
+
+t.test('npm run sbom lists each production package, and no other', async t => {
+  const command = readInline('docs/dependencies.md', 'npm run sbom').replace('run', 'run --silent');
+  const { components } = JSON.parse(execFileSync('sh', ['-c', command], { encoding: 'utf8' })) as {
+    components: { group?: string; name: string }[];
+  };
+  const listed = components.map(({ group, name }) => (group === undefined ? name : `${group}/${name}`));
+  const locked = production.map(([path]) => path.replace(/.*node_modules\//, ''));
+  t.strictSame([...new Set(listed)].toSorted(), [...new Set(locked)].toSorted());
 });
