@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { splitCommand } from '../../src/definition/split-command.js';
 import { readBlock, readPage } from '../setup/pages.js';
 import { daemonTest, type Rig } from './daemon-test.js';
 import { defineVm, STAND_IN } from './vmm.js';
@@ -127,8 +128,18 @@ const checkFiles: Check = async (t, { daemon }) => {
   );
 };
 
+const checkCommandLine: Check = async (t, { daemon }) => {
+  const lines = readBlock('docs/command-line.md', 'vmsecretctl convert').trim().split('\n');
+  for (const line of lines) {
+    const [program, ...args] = splitCommand(line.replace(/ +#.*/, '').replace('my-app', 'other'));
+    t.equal(program, 'vmsecretctl');
+    t.match(await daemon.ctl(...args), { status: 0, stderr: '' }, line);
+  }
+};
+
 daemonTest('what the pages of the reference show is what the programs say', options, async (t, rig) => {
   await t.test('each call, with its status', t => checkCalls(t, rig));
+  await t.test('what a command line becomes', t => checkCommandLine(t, rig));
   await t.test('a VM, with its fields', t => checkVm(t, rig));
   await t.test('an error', t => checkError(t, rig));
   await t.test('every metric, with its labels', t => checkMetrics(t, rig));

@@ -39,6 +39,18 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
     const encrypt = readInline('docs/nixos.md', 'age -R /etc/ssh/ssh_host_ed25519_key.pub -o api-key.age');
     t.match(readPage(INSTALL), `\`${encrypt.replace(' -o api-key.age', '')}\``);
     await host.sh(`cd /etc/secrets && printf %s '${SECRET}' | ${encrypt}`);
+    // And to a second one that lies elsewhere.
+    const twice = readInline('docs/operations.md', 'age -r HOST -r OFFLINE');
+    const open = readInline('docs/secrets.md', 'age -d -i IDENTITY FILE').replace('FILE', 'both.age');
+    const printed = await type(
+      host,
+      `
+      cd /tmp; ${readInline(INSTALL, 'age-keygen -o key.txt')} 2> /dev/null
+      HOST=$(cat /etc/ssh/ssh_host_ed25519_key.pub) OFFLINE=$(age-keygen -y key.txt)
+      printf %s both | ${twice.replace('HOST', '"$HOST"').replace('OFFLINE', '$OFFLINE')} > both.age
+      for identity in key.txt /etc/ssh/ssh_host_ed25519_key; do ${open.replace('IDENTITY', '$identity')}; done`,
+    );
+    t.equal(printed, 'bothboth');
   },
 
   'a VM': async (t, host) => {
@@ -48,6 +60,10 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
       cp /opt/guests/await-power-button /var/lib/microvms/demo/vmlinux
       truncate -s 8M /var/lib/microvms/demo/disk.img
       chown microvm /var/lib/microvms/demo/*`);
+    // As a umask of 002 leaves it.
+    const mend = readInline('docs/secrets.md', 'chmod g-w /etc/vmsecretd/vms');
+    t.match(await host.sh('chmod g+w /etc/vmsecretd/vms; vmsecretctl reload; true'), `: ${mend}`);
+    await type(host, mend);
     const printed = await type(host, readBlock(SYSTEMD, 'sudo install -d'));
     t.match(printed, /^ok +credential API_KEY/m);
     t.equal(await host.sh('states demo; systemctl is-enabled microvm@demo'), 'active running\nenabled');
@@ -118,7 +134,8 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
 
   'a secret that is rotated, and the daemon that is restarted': async (t, host) => {
     const page = 'docs/operations.md';
-    await host.sh('define web await-power-button; vmsecretctl reload; vmsecretctl start web');
+    const start = readInline(INSTALL, 'systemctl start microvm@NAME').replace('NAME', 'web');
+    await host.sh(`define web await-power-button; vmsecretctl reload; ${start}`);
     await host.sh(`
       cd /etc/secrets; printf %s new | age -R /etc/ssh/ssh_host_ed25519_key.pub > new && mv new api-key.age
       eventually 'vmsecretctl list | grep -q "^web .* outdated$"'`);
