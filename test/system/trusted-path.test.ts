@@ -13,6 +13,7 @@ import { test } from 'tap';
 import { openTrustedPlace, type Trust } from '../../src/system/trusted-path.js';
 import { whyNotRoot } from '../setup/programs.js';
 import { socketFolder } from '../setup/socket-folder.js';
+import { automount, whyNoAutomount } from './automount.js';
 
 const NOBODY = 65_534;
 const skip = whyNotRoot();
@@ -94,6 +95,23 @@ test('refuses what others than root can exchange', { skip }, async t => {
     t.equal(read(join(place, 'file'), 'links'), 'plain', `${name}: no link, as a source`);
     if (mend !== undefined && linkOwner === 0)
       t.throws(() => read(join(place, 'file'), 'root'), /others than root can exchange/, name);
+  }
+});
+
+test('the folder of an automount is the one that gets mounted', { skip: whyNoAutomount() }, async t => {
+  const folder = socketFolder(t);
+  writeFileSync(join(folder, 'shadow'), 'value', { mode: 0o600 });
+  const fill = `ln -s ${folder}/shadow "$1/link"; echo plain > "$1/file"`;
+  for (const [name, mode] of [
+    ['of root', '0755'],
+    ['of all', '0777'],
+  ] as const) {
+    const place = join(folder, name);
+    await automount(t, place, `mount -t tmpfs -o mode=${mode} tmpfs "$1"; ${fill}`);
+    const link = join(place, 'link');
+    if (mode === '0755') t.equal(read(link, 'links'), 'value', 'going in mounts it');
+    else t.throws(() => read(link, 'links'), { message: /can exchange the link .*: chmod go-w / }, name);
+    t.equal(read(join(place, 'file'), 'links'), 'plain\n', name);
   }
 });
 
