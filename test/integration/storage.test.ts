@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { whyNotRoot } from '../setup/programs.js';
+import { socketFolder } from '../setup/socket-folder.js';
+import { automount, whyNoAutomount } from '../system/automount.js';
 import type { TestDaemon } from './daemon.js';
 import { daemonTest, type Rig } from './daemon-test.js';
 import { defineVm, STAND_IN } from './vmm.js';
@@ -134,3 +136,22 @@ daemonTest('a read-only runtime directory starts nothing and loses nothing', opt
   t.notOk(existsSync(join(daemon.runtime, 'records', 'ended.json')));
   t.match(await daemon.act('web', 'start'), { state: 'running' });
 });
+
+const hangs = { ...options, skip: options.skip || whyNoAutomount() };
+
+daemonTest(
+  'a secret on a file system that hangs ends its start in time, and no other',
+  hangs,
+  async (t, rig) => {
+    const { daemon } = rig;
+    const remote = join(socketFolder(t), 'remote');
+    await automount(t, remote, 'exec sleep 300');
+    const credentials = { KEY: { file: join(remote, 'key') } };
+    await defineVm(STAND_IN, rig, 'far', { more: { credentials, startTimeoutSeconds: 2 } });
+    await defineVm(STAND_IN, rig, 'near');
+    const far = daemon.call('POST', '/v1/vms/far/start');
+    t.match(await daemon.call('GET', '/v1/health'), { status: 200 }, 'the daemon answers meanwhile');
+    t.match(await far, { status: 504, json: { code: 'vmm_timeout', detail: /startTimeoutSeconds \(2 s\)/ } });
+    t.match(await daemon.act('near', 'start'), { state: 'running' });
+  },
+);

@@ -29,7 +29,7 @@ syswrite(STDOUT, "mounted\\n");
 sleep 60;
 `;
 
-/** @param prepare a shell script that mounts and fills the folder $1 once it is gone into; ends with the test */
+/** @param prepare a shell script that mounts and fills the folder $1 once it is gone into: until it has ended, who goes in waits */
 export async function automount(t: Test, folder: string, prepare: string): Promise<void> {
   mkdirSync(folder);
   // The kernel lets the process group of the one who answers go in.
@@ -39,7 +39,10 @@ export async function automount(t: Test, folder: string, prepare: string): Promi
   });
   t.teardown(async () => {
     const ended = once(child, 'exit');
-    if (child.exitCode === null && child.kill('SIGKILL')) await ended;
+    if (child.exitCode === null && child.pid !== undefined) {
+      process.kill(-child.pid, 'SIGKILL');
+      await ended;
+    }
     // What was mounted, and the automount below it.
     execFileSync('sh', ['-c', 'while umount --lazy "$1" 2> /dev/null; do :; done', 'sh', folder]);
   });
