@@ -64,7 +64,6 @@ const WHY_NOT: Readonly<Record<string, string>> = {
   'npm run demo -- --guest debian': 'minutes; test/guests/debian boots that guest',
   'npm run demo -- --systemd': 'half a minute; test/systemd does the same',
   'npm run bench -- --only start,api': 'bench.test.ts runs all sections',
-  'npm run bench -- --only decryption': 'bench.test.ts runs all sections',
   'npm run soak': 'an hour',
   'SCHEMATHESIS=/tmp/schemathesis/bin/schemathesis npm run soak': 'an hour',
   'python3 -m venv /tmp/schemathesis && /tmp/schemathesis/bin/pip install schemathesis':
