@@ -4,6 +4,8 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { Canary } from './canary.js';
+import { spawnImposter } from './setup/imposter.js';
+import { whyNotOnPath } from './setup/programs.js';
 
 /** A process that waits for its standard input to end. */
 async function startCat(t: Test, options: { argument?: string; variable?: string }) {
@@ -58,6 +60,15 @@ test('finds its secret in the command line and in the environment of a process',
     ]),
   );
   t.strictSame(canary.searchProcesses({ exceptPids: [argument, variable] }), []);
+});
+
+test('reads the front of a command line that does not end', { skip: whyNotOnPath('perl') }, async t => {
+  const canary = new Canary();
+  const pid = await spawnImposter(t, { ARGV: `sh|${canary.text}`, HUGE: String(64 * 1024 ** 3) });
+  t.match(canary.searchProcesses(), [
+    { where: `/proc/${pid}/cmdline`, form: 'plain' },
+    { where: `/proc/${pid}/environ` },
+  ]);
 });
 
 test('finds its secret in files at any depth, in names and in targets of links', async t => {
