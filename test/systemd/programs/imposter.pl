@@ -2,7 +2,7 @@
 # Lies about what it is, as the environment says:
 #   DEEP=FOLDER     its working directory is below FOLDER, with a path that the kernel does not tell
 #   MOVED=FOLDER    its working directory is renamed again and again
-#   TAKE=PID        its pid, which somebody else had (ns_last_pid)
+#   TAKE=PID,…      its pid, the first to be had that somebody else had (ns_last_pid)
 #   AS=UID          its user and group
 #   NAME=…          its own name (PR_SET_NAME), which /proc/PID/status shows
 #   ARGV=…          its command line: words with | between them, in a place of HUGE bytes if that is set (PR_SET_MM_MAP)
@@ -27,17 +27,19 @@ sub write_file {
   syswrite($file, $text) or die "$path: $!";
 }
 
-# The child that gets the pid goes on; this process waits for it, and ends as it does.
+# The child that gets a pid of these goes on; this process waits for it, and ends as it does. Another process that lives
+# on may have got the first.
 sub take_pid {
-  my ($pid) = @_;
-  for (1 .. 2000) {
-    write_file('/proc/sys/kernel/ns_last_pid', $pid - 1);
-    my $child = fork() // die "fork: $!";
-    if ($child == 0) { return if $$ == $pid; POSIX::_exit(0) }
-    waitpid($child, 0);
-    exit($? >> 8) if $child == $pid;
+  for my $pid (@_) {
+    for (1 .. 2000) {
+      write_file('/proc/sys/kernel/ns_last_pid', $pid - 1);
+      my $child = fork() // die "fork: $!";
+      if ($child == 0) { return if $$ == $pid; POSIX::_exit(0) }
+      waitpid($child, 0);
+      exit($? >> 8) if $child == $pid;
+    }
   }
-  die "pid $pid is not to be had\n";
+  die "pids @_ are not to be had\n";
 }
 
 sub show_command_line {
@@ -120,7 +122,7 @@ if (defined $ENV{MOVED}) {
   $mover = fork() // die "fork: $!";
   if ($mover == 0) { while (1) { rename $folder, "$folder.moved"; rename "$folder.moved", $folder } }
 }
-take_pid($ENV{TAKE}) if defined $ENV{TAKE};
+take_pid(split /,/, $ENV{TAKE}) if defined $ENV{TAKE};
 if (defined $ENV{AS}) {
   $) = "$ENV{AS} $ENV{AS}";
   POSIX::setgid($ENV{AS}) and POSIX::setuid($ENV{AS}) or die "setuid: $!";

@@ -48,8 +48,8 @@ lie_deep_folder() { own_cgroup; launcher DEEP="$(mktemp -d)"; }
 lie_renamed_folder() { own_cgroup; launcher MOVED="$(mktemp -d)"; }
 lie_name_with_uid() { own_cgroup; launcher AS=65534 NAME='x\rUid:\t0\t0\t0\t'; }
 lie_exec_in_between() { own_cgroup; launcher FLIPS=20; }
-lie_reused_pid() { launcher TAKE="$GONE" AS="$microvm"; }
-lie_reused_pid_in_the_unit() { own_cgroup; launcher TAKE="$(sh -c 'echo $$')" AS="$microvm"; }
+lie_reused_pid() { launcher TAKE="$GONE,$(sh -c 'echo $$')" AS="$microvm"; }
+lie_reused_pid_in_the_unit() { own_cgroup; launcher TAKE="$(sh -c 'echo $$'),$(sh -c 'echo $$')" AS="$microvm"; }
 lie_other_network() { own_cgroup; exec unshare --net env KNOCK=demo AS="$microvm" perl $lies/vmsecretd-launch demo < /dev/null; }
 lie_other_pids() { exec unshare --pid --fork sh -c "KNOCK=demo perl $lies/vmsecretd-launch demo < /dev/null; true"; }
 lie_pid_of_root() { launcher SAYS=1; }
