@@ -1,8 +1,10 @@
 // vmsecretctl console on a terminal: what is typed reaches the guest, Ctrl-] leaves, and operators only look.
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
+import { TIMEOUT_MS } from './daemon.js';
 import { daemonTest, type Rig } from './daemon-test.js';
 import { NO_TERMINAL, RunningCtl } from './running-ctl.js';
-import { defineVm, STAND_IN } from './vmm.js';
+import { callUnix } from './unix-api.js';
+import { apiSocketOf, CLOUD_HYPERVISOR, defineVm, STAND_IN } from './vmm.js';
 
 const options = { skip: NO_TERMINAL, config: { hypervisors: STAND_IN.hypervisors } };
 
@@ -47,3 +49,24 @@ daemonTest('console shows operators all and takes nothing of them', options, asy
   ctl.type('\x1d');
   t.equal(await ctl.ended, 0);
 });
+
+for (const vmm of [CLOUD_HYPERVISOR, STAND_IN]) {
+  const ofVmm = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(
+    `${vmm.name}: all that a guest prints while the daemon has no time, to its last byte`,
+    ofVmm,
+    async (t, rig) => {
+      const { daemon } = rig;
+      const TEXT = { text: 'x'.repeat(6_000) };
+      await defineVm(vmm, rig, 'web', { more: { credentials: { TEXT } } });
+      await daemon.act('web', 'start');
+      await daemon.untilConsole('web', END_OF_OEM_STRINGS);
+      daemon.signal('SIGSTOP');
+      const call = { socketPath: apiSocketOf(rig, 'web'), method: 'PUT', path: '/api/v1/vm.reboot' };
+      await callUnix({ ...call, timeoutMs: TIMEOUT_MS });
+      daemon.signal('SIGCONT');
+      const twice = new RegExp(`(${END_OF_OEM_STRINGS}[^]*){2}`);
+      t.match(await daemon.untilConsole('web', twice), twice);
+    },
+  );
+}

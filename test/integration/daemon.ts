@@ -204,7 +204,8 @@ export class TestDaemon {
   }
 
   /** Follows the console to a text. @returns all of it */
-  async untilConsole(name: string, text: string): Promise<string> {
+  async untilConsole(name: string, text: string | RegExp): Promise<string> {
+    const isThere = (seen: string) => (typeof text === 'string' ? seen.includes(text) : text.test(seen));
     const response = await openUnix({
       socketPath: this.socket('vmsecretd'),
       method: 'GET',
@@ -215,9 +216,9 @@ export class TestDaemon {
     try {
       for await (const chunk of response.setEncoding('latin1')) {
         seen += chunk;
-        if (seen.includes(text)) return seen;
+        if (isThere(seen)) return seen;
       }
-      throw new Error(`the console of ${name} ended without ${JSON.stringify(text)}: ${seen}`);
+      throw new Error(`the console of ${name} ended without ${text}: ${seen}`);
     } finally {
       response.destroy();
     }

@@ -150,6 +150,31 @@ test('a guest that runs may have no socket for a moment: one that starts must ha
   await console.disconnect();
 });
 
+test('gives way to itself for what a full socket kept back, and is typed into all the same', async t => {
+  const path = join(socketFolder(t), 'console.sock');
+  const server = createServer({ allowHalfOpen: true });
+  await once(server.listen(path), 'listening');
+  t.teardown(() => server.close());
+  const console = new Console();
+  t.teardown(() => console.disconnect());
+  const connected = once(server, 'connection') as Promise<[Socket]>;
+  await console.connect({ kind: 'socket', path });
+  const [first] = await connected;
+  const full = 'f'.repeat(277);
+  first.write(full);
+  await once(first.resume(), 'end');
+  const another = once(server, 'connection') as Promise<[Socket]>;
+  const typed = console.write(Buffer.from('typed'));
+  first.end('last');
+  const [second] = await another;
+  second.write('rest');
+  await until(console.follow(), 'rest');
+  t.equal(console.recent().toString(), `${full}lastrest`);
+  t.equal(await typed, true);
+  t.equal((await once(second, 'data')).toString(), 'typed');
+  second.end();
+});
+
 test('waits for the rest no longer than a moment: somebody else may hold the socket', async t => {
   const { path, client } = await listen(t);
   const console = new Console();

@@ -126,6 +126,8 @@ function parseAnswer(content: string): unknown {
 export interface ConsoleClient {
   /** Resolves once the text has come; rejects at the deadline or the end, telling what came. */
   until(text: string): Promise<void>;
+  /** Has nothing more to say, and reads on. */
+  end(): void;
   /** All that came, once the server has closed the connection. */
   readonly ended: Promise<string>;
 }
@@ -143,6 +145,7 @@ export async function connectConsole(t: Test, path: string): Promise<ConsoleClie
   ended.catch(() => {});
   return {
     ended,
+    end: () => void socket.end(),
     until: async text => {
       while (!content.includes(text)) {
         await Promise.race([once(socket, 'data', { signal: abort }), once(socket, 'close')]);

@@ -1,0 +1,103 @@
+// cloud-hypervisor's serial console: a UNIX socket that serves one client. A guest's reboot closes it and makes another;
+// what is printed meanwhile the VMM keeps, as it keeps what a client has no room for.
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How soon a console is connected to again. */
+const RECONNECT_MS = 50;
+
+/** What a VMM has said is here long before; another process may hold its socket open for ever. */
+const REST_MS = 500;
+
+/**
+ * A socket has room for some 277 bytes that are written one by one (768 bytes each of Linux's net.core.wmem_default), and
+ * who reads after it was full reads as many at once. Less than half, for hosts that have less.
+ */
+const FULL_BYTES = 128;
+/** After the last bytes of a full socket. */
+const QUIET_MS = 10;
+
+export class ConsoleSocket {
+  readonly #path: string;
+  readonly #onBytes: (bytes: Buffer) => void;
+  readonly #ended = new AbortController();
+  #current: Socket | undefined;
+  #closed: Promise<void> = Promise.resolve();
+
+  /** @param onBytes is told in the order in which the guest printed */
+  constructor(path: string, onBytes: (bytes: Buffer) => void) {
+    this.#path = path;
+    this.#onBytes = onBytes;
+  }
+
+  /** Where the guest's input goes; undefined where there is no connection. */
+  async input(): Promise<Socket | undefined> {
+    // A moment later there may be the next.
+    if (this.#current?.writable === false) await withinMoment(this.#closed);
+    return this.#current;
+  }
+
+  /** @param mayComeLater a guest that runs may be in the middle of a reboot; else throws where there is no socket */
+  async connect({ mayComeLater }: { mayComeLater: boolean }): Promise<void> {
+    try {
+      this.#follow(await connectTo(this.#path));
+    } catch (error) {
+      if (!mayComeLater) throw error;
+      this.#closed = this.#connectAgain(RECONNECT_MS);
+    }
+  }
+
+  /** Reads what is still to be read. */
+  async disconnect(): Promise<void> {
+    this.#ended.abort();
+    if (!(await withinMoment(this.#closed))) this.#current?.destroy();
+  }
+
+  /**
+   * What a full socket had no room for comes with the guest's next byte, which may be long, or with the next client. Not two
+   * at once: what is printed just as one takes the other's place the VMM loses. It keeps what is printed after an end.
+   */
+  #follow(socket: Socket): void {
+    this.#current = socket;
+    let quiet: NodeJS.Timeout | undefined;
+    let pauseMs = RECONNECT_MS;
+    const giveWay = () => {
+      pauseMs = 0;
+      socket.end();
+    };
+    socket.on('data', bytes => {
+      this.#onBytes(bytes);
+      if (quiet !== undefined) quiet.refresh();
+      else if (bytes.length >= FULL_BYTES) quiet = setTimeout(giveWay, QUIET_MS);
+    });
+    // Not events.once: it rejects where a VMM that is killed resets the connection.
+    this.#closed = new Promise<void>(resolve => socket.once('close', () => resolve())).then(() => {
+      clearTimeout(quiet);
+      return this.#connectAgain(pauseMs);
+    });
+  }
+
+  /** @param pauseMs first: a VMM that takes connections only to close them would keep us busy */
+  async #connectAgain(pauseMs: number): Promise<void> {
+    const { signal } = this.#ended;
+    for (let pause = pauseMs; !signal.aborted; pause = RECONNECT_MS) {
+      await delay(pause, undefined, { signal }).catch(() => {});
+      const again = signal.aborted ? undefined : await connectTo(this.#path).catch(() => undefined);
+      if (again !== undefined) return this.#follow(again);
+    }
+  }
+}
+
+/** @returns whether it came to its end */
+function withinMoment(closed: Promise<void>): Promise<boolean> {
+  return Promise.race([closed.then(() => true), delay(REST_MS, false, { ref: false })]);
+}
+
+export async function connectTo(path: string): Promise<Socket> {
+  const socket = connect(path);
+  await once(socket, 'connect');
+  // What goes wrong later shows as the end of the VMM.
+  socket.on('error', () => {});
+  return socket;
+}
