@@ -77,6 +77,8 @@ restart_in_a_storm() {
   delay=$1
   shift
   touch /run/storm
+  # systemd starts a unit five times in ten seconds, and no more (StartLimitBurst=).
+  systemctl reset-failed microvm@demo
   (sleep "$delay"; exec timeout 45 systemctl restart microvm@demo) &
   restart=$!
   (lie_storm > $lies/out/storm 2>&1) &
