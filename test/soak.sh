@@ -2,7 +2,15 @@
 # The full counts of what `npm test` does in short: an hour or so. Seeds are printed; VMSECRETD_SEED repeats one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-run() { npx tap --reporter=tap --timeout=5400 "$@" | grep -E '^(# Subtest|ok|not ok|# \{|    (not )?ok)|seed'; }
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+# What failed is shown in full, and the rest is run all the same.
+run() {
+  npx tap --reporter=tap --timeout=5400 "$@" | tee "$log" | grep -E '^(# Subtest|ok|not ok|# \{|    (not )?ok)|seed' && return
+  status=1
+  grep -E -A 60 '^ {8,}not ok' "$log" || true
+}
 
 # Property tests of every parser, and the lifecycle's model.
 VMSECRETD_ROUNDS=5000 run dist/test/definition/*.test.js dist/test/credentials/*.test.js \
@@ -20,3 +28,4 @@ VMSECRETD_LOAD=full run dist/test/integration/{load,storage}.test.js
 VMSECRETD_LEAK_ROUNDS=1000 run dist/test/integration/leak-rounds.test.js
 # Whatever openapi.json allows and forbids, where schemathesis is installed.
 VMSECRETD_CASES=5000 run dist/test/soak/schemathesis.js
+exit $status
