@@ -85,7 +85,7 @@ async function settle({ vm, host }: Subject): Promise<void> {
     const isRunning = isLive(vm.state) && vm.running !== undefined && vm.running.vmm === vmm;
     const isDown = !isLive(vm.state) && vm.state !== 'starting' && vm.running === undefined;
     const isThere = host.live.size === 1 ? isRunning : isDown;
-    return isThere && existsSync(vm.paths.record) === (host.live.size === 1);
+    return host.ends === 0 && isThere && existsSync(vm.paths.record) === (host.live.size === 1);
   };
   const deadline = Date.now() + 3_000;
   while (!agrees()) {

@@ -32,18 +32,23 @@ class MemoryVmm implements VmmProcess {
 
   /** As a process ends: some time after it was asked to. */
   async end(exit: Pick<VmmExit, 'status' | 'signal'>): Promise<void> {
+    this.#host.ends += 1;
     await this.#host.pass();
-    if (this.isGone) return;
-    this.isGone = true;
-    this.#host.live.delete(this);
-    await this.#host.pass();
-    this.#settle({ ...exit, lastWords: '' });
+    if (!this.isGone) {
+      this.isGone = true;
+      this.#host.live.delete(this);
+      await this.#host.pass();
+      this.#settle({ ...exit, lastWords: '' });
+    }
+    this.#host.ends -= 1;
   }
 }
 
 export class MemoryHost {
   readonly live = new Set<MemoryVmm>();
   readonly nextFaults: StartFault[] = [];
+  /** How many VMMs are about to end. */
+  ends = 0;
   /** Whether ever two VMMs lived at once. */
   hadTwo = false;
   #pids = 0;
