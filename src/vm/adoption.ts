@@ -70,7 +70,8 @@ export async function endRecordedVmm({ paths }: Pick<Vm, 'paths'>): Promise<void
   const record = await readRecord(paths.record);
   if (record === undefined) return;
   const { pid, startTimeTicks } = record;
-  const found = await readProcess(pid);
+  // Who got the pid may be somebody whom this daemon may not look at.
+  const found = (await isSameProcess(pid, startTimeTicks)) ? await readProcess(pid) : null;
   const isOurs = found?.argv.some(argument => argument.includes(`${paths.directory}/`)) === true;
   if (isOurs) {
     await killSame(pid, startTimeTicks, 'SIGKILL');

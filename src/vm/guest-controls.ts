@@ -11,7 +11,7 @@ export async function pauseGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'pause', 'running');
   await running.control.pause();
   vm.transition('pause');
-  await keepRecord(vm, running, 'running');
+  await keepRunning(vm, running);
 }
 
 export async function resumeGuest(vm: Vm): Promise<void> {
@@ -19,7 +19,7 @@ export async function resumeGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'resume', 'paused');
   await running.control.resume();
   vm.transition('resume');
-  await keepRecord(vm, running, 'running');
+  await keepRunning(vm, running);
 }
 
 /** The guest keeps the VM config that it was created with, secrets included, and has yet to report. */
@@ -28,7 +28,12 @@ export async function rebootGuest(vm: Vm): Promise<void> {
   // Before it: the next guest may report before the VMM has answered.
   vm.guestStartsAnew();
   await running.control.reboot();
-  await keepRecord(vm, running, 'running');
+  await keepRunning(vm, running);
+}
+
+/** Of a VMM that is gone meanwhile nothing is to be found. */
+async function keepRunning(vm: Vm, running: RunningVm): Promise<void> {
+  if (vm.running === running) await keepRecord(vm, running, 'running');
 }
 
 export function stateConflict(vm: Vm, verb: LifecycleVerb, what: string): VmsecretdError {

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
+import type { VmPaths } from '../../src/hypervisor/hypervisor.js';
 import { readProcess } from '../../src/system/procfs.js';
-import { attachToVmm } from '../../src/vm/adoption.js';
+import { attachToVmm, endRecordedVmm } from '../../src/vm/adoption.js';
 
 /** A process whose API socket is gone by the time that it is looked at. */
 async function attach(t: Test) {
@@ -26,4 +28,11 @@ test('one whose socket is gone, and that nobody killed, ended by itself', async 
   const { child, vmm } = await attach(t);
   child.kill('SIGTERM');
   t.match(await vmm.exited, { status: 0, signal: null });
+});
+
+test('drops the record of a VMM whose pid somebody got who is not to be looked at', async t => {
+  // Init: another user's, or closed to root in a sandbox.
+  const record = join(t.testdir({ 'web.json': JSON.stringify({ pid: 1, startTimeTicks: 7 }) }), 'web.json');
+  await endRecordedVmm({ paths: { record, directory: '/run/vmsecretd/vms/web' } as VmPaths });
+  t.notOk(existsSync(record));
 });
