@@ -84,7 +84,9 @@ export class ConsoleSocket {
     for (let pause = pauseMs; !signal.aborted; pause = RECONNECT_MS) {
       await delay(pause, undefined, { signal }).catch(() => {});
       const again = signal.aborted ? undefined : await connectTo(this.#path).catch(() => undefined);
-      if (again !== undefined) return this.#follow(again);
+      if (again === undefined) continue;
+      // Meanwhile nobody may listen any more: what is followed then would be so for ever.
+      return signal.aborted ? void again.destroy() : this.#follow(again);
     }
   }
 }

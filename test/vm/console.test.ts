@@ -184,3 +184,20 @@ test('waits for the rest no longer than a moment: somebody else may hold the soc
   await console.disconnect();
   t.equal(console.recent().toString(), 'last words');
 });
+
+test('closes a connection that comes about while it disconnects', async t => {
+  const path = join(socketFolder(t), 'console.sock');
+  const server = createServer();
+  await once(server.listen(path), 'listening');
+  t.teardown(() => server.close());
+  const console = new Console();
+  const first = once(server, 'connection') as Promise<[Socket]>;
+  await console.connect({ kind: 'socket', path });
+  (await first)[0].destroy();
+  // The server runs in this process: it is told of the connection before who connects is.
+  const [second] = (await once(server, 'connection')) as [Socket];
+  t.teardown(() => second.destroy());
+  const ended = once(second.resume(), 'end');
+  await console.disconnect();
+  await ended;
+});
