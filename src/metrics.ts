@@ -104,8 +104,11 @@ export class Metrics {
         if (state === 'failed')
           failures.inc({ code: codeOf(problem), during: from === 'starting' ? 'start' : 'run' });
       }
+      if (type !== 'ready') return;
       const since = bootedAt.get(vm);
-      if (type === 'ready' && since !== undefined) this.observePhase('ready', now() - since);
+      // A guest that is reset is ready once more, and that is no start.
+      bootedAt.delete(vm);
+      if (since !== undefined) this.observePhase('ready', now() - since);
     });
   }
 }

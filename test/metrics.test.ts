@@ -15,6 +15,9 @@ t.test('tells states, starts, failures by code, phases, restarts, outdated and t
   a?.transition('booted');
   now = 2_000;
   a?.becomeReady();
+  a?.guestStartsAnew();
+  now = 9_000;
+  a?.becomeReady();
   a?.becomeOutdated(['definition']);
   b?.transition('start');
   b?.fail(new VmsecretdError('secret_missing', 'gone'), 'start-failed');
