@@ -15,8 +15,11 @@ const REST_MS = 500;
  * who reads after it was full reads as many at once. Less than half, for hosts that have less.
  */
 const FULL_BYTES = 128;
-/** After the last bytes of a full socket. */
-const QUIET_MS = 10;
+/** After the last bytes of a full socket: a guest that has no CPU for a moment is not quiet. */
+const QUIET_MS = 250;
+/** As long as nothing but the rest came, which is a full socket at a time. */
+const QUIET_REST_MS = 10;
+const REST_BYTES = 512;
 
 export class ConsoleSocket {
   readonly #path: string;
@@ -44,7 +47,7 @@ export class ConsoleSocket {
       this.#follow(await connectTo(this.#path));
     } catch (error) {
       if (!mayComeLater) throw error;
-      this.#closed = this.#connectAgain(RECONNECT_MS);
+      this.#closed = this.#connectAgain();
     }
   }
 
@@ -58,35 +61,40 @@ export class ConsoleSocket {
    * What a full socket had no room for comes with the guest's next byte, which may be long, or with the next client. Not two
    * at once: what is printed just as one takes the other's place the VMM loses. It keeps what is printed after an end.
    */
-  #follow(socket: Socket): void {
+  #follow(socket: Socket, { isRest = false } = {}): void {
     this.#current = socket;
     let quiet: NodeJS.Timeout | undefined;
-    let pauseMs = RECONNECT_MS;
+    let isFull = false;
+    let receivedBytes = 0;
+    let gaveWay = false;
     const giveWay = () => {
-      pauseMs = 0;
+      gaveWay = true;
       socket.end();
     };
     socket.on('data', bytes => {
       this.#onBytes(bytes);
-      if (quiet !== undefined) quiet.refresh();
-      else if (bytes.length >= FULL_BYTES) quiet = setTimeout(giveWay, QUIET_MS);
+      receivedBytes += bytes.length;
+      isFull ||= (isRest ? receivedBytes : bytes.length) >= FULL_BYTES;
+      clearTimeout(quiet);
+      const quietMs = isRest && receivedBytes <= REST_BYTES ? QUIET_REST_MS : QUIET_MS;
+      if (isFull && !gaveWay) quiet = setTimeout(giveWay, quietMs);
     });
     // Not events.once: it rejects where a VMM that is killed resets the connection.
     this.#closed = new Promise<void>(resolve => socket.once('close', () => resolve())).then(() => {
       clearTimeout(quiet);
-      return this.#connectAgain(pauseMs);
+      return this.#connectAgain({ isRest: gaveWay });
     });
   }
 
-  /** @param pauseMs first: a VMM that takes connections only to close them would keep us busy */
-  async #connectAgain(pauseMs: number): Promise<void> {
+  async #connectAgain({ isRest = false } = {}): Promise<void> {
     const { signal } = this.#ended;
-    for (let pause = pauseMs; !signal.aborted; pause = RECONNECT_MS) {
+    // First a pause, unless we gave way: a VMM that takes connections only to close them would keep us busy.
+    for (let pause = isRest ? 0 : RECONNECT_MS; !signal.aborted; pause = RECONNECT_MS) {
       await delay(pause, undefined, { signal }).catch(() => {});
       const again = signal.aborted ? undefined : await connectTo(this.#path).catch(() => undefined);
       if (again === undefined) continue;
       // Meanwhile nobody may listen any more: what is followed then would be so for ever.
-      return signal.aborted ? void again.destroy() : this.#follow(again);
+      return signal.aborted ? void again.destroy() : this.#follow(again, { isRest });
     }
   }
 }
