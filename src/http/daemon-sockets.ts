@@ -99,12 +99,15 @@ export class DaemonSockets {
     const silent = new Set<Socket>();
     // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
     const server = createServer(limits, (request, response) => {
-      // Else Node waits some seconds for another request, which maxRequestsPerSocket would refuse.
-      response.shouldKeepAlive = false;
-      const wasAsked = () => silent.delete(request.socket);
+      const wasAsked = () => {
+        silent.delete(request.socket);
+        // Else Node waits some seconds for another request, which maxRequestsPerSocket would refuse.
+        response.shouldKeepAlive = false;
+      };
+      // Who is answered before must be able to say the rest: to a closed socket, and nobody would read the answer.
       request.once('end', wasAsked);
       // One without a body may have no `end`.
-      setImmediate(() => request.complete && wasAsked());
+      if (!hasBody(request)) wasAsked();
       app.routing(request, response);
     });
     server.maxConnections = MAXIMUM_CONNECTIONS;
@@ -144,4 +147,8 @@ export class DaemonSockets {
       server.closeAllConnections();
     }
   }
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }

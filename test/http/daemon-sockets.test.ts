@@ -1,4 +1,5 @@
 // Clients that connect and ask nothing, or not to the end, keep nobody out. Who may connect is found by name.
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import Fastify from 'fastify';
@@ -14,6 +15,11 @@ async function serve(t: Test) {
   const app = Fastify();
   app.get('/v1/health', async () => 'well');
   app.post('/v1/echo', async request => request.body);
+  app.post(
+    '/v1/refused',
+    { onRequest: async (_request, reply) => reply.code(403).send('no') },
+    async () => '',
+  );
   const answerLater = { asked: Promise.resolve(), go: () => {} };
   const go = new Promise<void>(resolve => {
     answerLater.go = resolve;
@@ -106,6 +112,19 @@ test('a client that was answered is let go, though it asked to stay', async t =>
   });
   await closed;
   t.match(answer, /^HTTP\/1\.1 200 .*\r\nConnection: close\r\n.*well$/is);
+});
+
+test('a client that is answered before it has said all can say the rest', async t => {
+  const { path } = await serve(t);
+  const body = Buffer.alloc(64 * 1024, ' ');
+  const { client } = await connectClient(
+    path('launch.sock'),
+    `POST /v1/refused HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n`,
+  );
+  const [answer] = await once(client, 'data');
+  t.match(answer.toString(), /^HTTP\/1\.1 403 /);
+  t.notOk(await new Promise(resolve => client.write(body, resolve)));
+  client.destroy();
 });
 
 for (const [method, body] of [
