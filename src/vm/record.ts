@@ -65,11 +65,19 @@ export async function keepRecord(
     definitionDigest,
     definition: vm.definition,
   };
+  await inLine(path, () => replaceFile(path, JSON.stringify(record)));
+}
+
+export async function removeRecord(path: string): Promise<void> {
+  await inLine(path, () => rm(path, { force: true }));
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  // A name of its own: two changes may be written at once.
+  // A name of its own: an earlier daemon may have left one.
   const unfinished = `${path}.${randomUUID()}`;
   try {
-    await writeFile(unfinished, JSON.stringify(record), { mode: 0o600 });
+    await writeFile(unfinished, text, { mode: 0o600 });
     await rename(unfinished, path);
   } catch (error) {
     // Half a record takes room that is short already.
@@ -78,8 +86,17 @@ export async function keepRecord(
   }
 }
 
-export async function removeRecord(path: string): Promise<void> {
-  await rm(path, { force: true });
+const lastOf = new Map<string, Promise<void>>();
+
+/** One change of a record after the other, as they were asked for: else an older one may be what stays. */
+async function inLine(path: string, change: () => Promise<void>): Promise<void> {
+  const done = (lastOf.get(path) ?? Promise.resolve()).catch(() => {}).then(change);
+  lastOf.set(path, done);
+  try {
+    await done;
+  } finally {
+    if (lastOf.get(path) === done) lastOf.delete(path);
+  }
 }
 
 /** @returns undefined where there is none, or none that can be read */
