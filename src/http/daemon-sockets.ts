@@ -99,15 +99,14 @@ export class DaemonSockets {
     const silent = new Set<Socket>();
     // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
     const server = createServer(limits, (request, response) => {
-      const wasAsked = () => {
-        silent.delete(request.socket);
-        // Else Node waits some seconds for another request, which maxRequestsPerSocket would refuse.
-        response.shouldKeepAlive = false;
-      };
-      // Who is answered before must be able to say the rest: to a closed socket, and nobody would read the answer.
+      const wasAsked = () => silent.delete(request.socket);
       request.once('end', wasAsked);
-      // One without a body may have no `end`.
-      if (!hasBody(request)) wasAsked();
+      // One without a body may have no `end`, and has said all: else Node waits some seconds for another request, which
+      // maxRequestsPerSocket would refuse. Who is answered before it has sent its body must be able to send the rest.
+      if (!hasBody(request)) {
+        wasAsked();
+        response.shouldKeepAlive = false;
+      }
       app.routing(request, response);
     });
     server.maxConnections = MAXIMUM_CONNECTIONS;

@@ -72,7 +72,8 @@ const good = write('good.age', sealed);
 const damaged = Uint8Array.from(sealed);
 damaged[sealed.length - 1] = (sealed.at(-1) ?? 0) ^ 1;
 const headerDamaged = Buffer.from(sealed);
-headerDamaged.write('A', sealed.indexOf(0x2d, 60) + 4);
+const macAt = sealed.indexOf(0x2d, 60) + 4;
+headerDamaged.write(sealed[macAt] === 0x41 ? 'B' : 'A', macAt);
 mkdirSync(at('folder'));
 execFileSync('mkfifo', [at('fifo')]);
 
