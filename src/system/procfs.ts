@@ -68,6 +68,11 @@ export async function readCommandLine(pid: number): Promise<Pick<ProcessFacts, '
   return { argv, isArgvWhole: isShort && argv.length <= limit };
 }
 
+/** The same for no two processes of a host's uptime. */
+export function processKey({ pid, startTimeTicks }: Pick<ProcessFacts, 'pid' | 'startTimeTicks'>): string {
+  return `${pid} ${startTimeTicks}`;
+}
+
 /** Whether the process that had this pid and start time still runs; a zombie does not. */
 export async function isSameProcess(pid: number, startTimeTicks: number): Promise<boolean> {
   return (await readStartTime(pid)) === startTimeTicks;

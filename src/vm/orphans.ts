@@ -4,7 +4,13 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fifoPaths } from '../hypervisor/fifos.js';
-import { isSameProcess, type ProcessFacts, readCommandLine, readProcess } from '../system/procfs.js';
+import {
+  isSameProcess,
+  type ProcessFacts,
+  processKey,
+  readCommandLine,
+  readProcess,
+} from '../system/procfs.js';
 import { killSame } from './adoption.js';
 import { readRecords } from './record.js';
 
@@ -27,13 +33,13 @@ const GONE_POLL_MS = 5;
 /** Called before VMs are adopted and before any is started. @returns what was ended */
 export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
   const { runtimeDirectory } = search;
-  const recorded = new Set((await readRecords(join(runtimeDirectory, 'records'))).map(keyOf));
+  const recorded = new Set((await readRecords(join(runtimeDirectory, 'records'))).map(processKey));
   const ended: Orphan[] = [];
   for (const pid of await listPids()) {
     // Most processes are others': a look at their arguments is all they cost.
     if (!(await readArguments(pid)).some(text => text.includes(join(runtimeDirectory, 'vms')))) continue;
     const process = await readProcess(pid).catch(() => null);
-    if (process === null || recorded.has(keyOf(process))) continue;
+    if (process === null || recorded.has(processKey(process))) continue;
     const vm = findVmName(process.argv, runtimeDirectory);
     if (vm === undefined || !(await isSessionLeader(pid))) continue;
     const uids = await search.uidsOf(vm);
@@ -72,10 +78,6 @@ async function isSessionLeader(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // State, parent, process group, session: the fields after the name in parentheses (proc(5)).
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3]) === pid;
-}
-
-function keyOf({ pid, startTimeTicks }: Pick<ProcessFacts, 'pid' | 'startTimeTicks'>): string {
-  return `${pid} ${startTimeTicks}`;
 }
 
 async function listPids(): Promise<number[]> {

@@ -8,7 +8,7 @@ import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { type LaunchRequest, refuseLaunch } from '../supervisor/launch-request.js';
 import type { VmmProcess } from '../supervisor/vmm-process.js';
-import { isSameProcess, sameProcessListensOn } from '../system/procfs.js';
+import { isSameProcess, processKey, sameProcessListensOn } from '../system/procfs.js';
 import { attachToVmm } from './adoption.js';
 import type { FollowedUnit } from './followed-unit.js';
 import { startInterrupted } from './guest-controls.js';
@@ -60,10 +60,10 @@ export class UnitLaunches {
   /** @returns what the launcher is to execute @throws VmsecretdError forbidden, or why the VM cannot start */
   async launch(pid: number): Promise<string> {
     const request = await this.#options.tools.checkLaunch(pid);
-    const process = keyOf(request.process);
+    const process = processKey(request.process);
     const { vm } = this.#options;
     // It is the unit's main process still, and may show any command line, or execute the launcher anew.
-    if (vm.running !== undefined && keyOf(vm.running.vmm) === process) {
+    if (vm.running !== undefined && processKey(vm.running.vmm) === process) {
       throw refuseLaunch(vm.name, `process ${pid} is its VMM already`);
     }
     // Anybody may have named this launcher before it asked by itself.
@@ -179,8 +179,4 @@ export class UnitLaunches {
       kill: name => void unit.kill(name),
     });
   }
-}
-
-function keyOf({ pid, startTimeTicks }: Pick<VmmProcess, 'pid' | 'startTimeTicks'>): string {
-  return `${pid} ${startTimeTicks}`;
 }
