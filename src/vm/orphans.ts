@@ -34,10 +34,11 @@ const GONE_POLL_MS = 5;
 export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
   const { runtimeDirectory } = search;
   const recorded = new Set((await readRecords(join(runtimeDirectory, 'records'))).map(processKey));
+  const folders = join(runtimeDirectory, 'vms');
   const ended: Orphan[] = [];
   for (const pid of await listPids()) {
     // Most processes are others': a look at their arguments is all they cost.
-    if (!(await readArguments(pid)).some(text => text.includes(join(runtimeDirectory, 'vms')))) continue;
+    if (!(await readArguments(pid)).some(text => text.includes(folders))) continue;
     const process = await readProcess(pid).catch(() => null);
     if (process === null || recorded.has(processKey(process))) continue;
     const vm = findVmName(process.argv, runtimeDirectory);
