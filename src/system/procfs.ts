@@ -2,7 +2,7 @@
 // or is a zombie; throws only for what /proc itself refuses.
 
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { opendir, readFile, readlink } from 'node:fs/promises';
 import { systemErrorCode } from '../errors.js';
 
 export interface ProcessFacts {
@@ -89,24 +89,43 @@ export async function sameProcessListensOn(
   return (await processListensOn(pid, socketPath)) && (await isSameProcess(pid, startTimeTicks));
 }
 
+/** A VMM opens its API socket among its first; `/proc/PID/fd` lists them in their order. */
+export const DESCRIPTOR_LIMIT = 4096;
+
 /**
- * Whether whoever has this pid holds a listening UNIX socket bound to this path. Compared by inode, in the process's own
- * network namespace, because a file at the path says nothing about who made it. Needs CAP_SYS_PTRACE for others.
+ * Whether whoever has this pid holds, among its first DESCRIPTOR_LIMIT descriptors, a listening UNIX socket bound to this
+ * path. Compared by inode, in the process's own network namespace, because a file at the path says nothing about who made
+ * it. Needs CAP_SYS_PTRACE for others.
  */
 export async function processListensOn(pid: number, socketPath: string): Promise<boolean> {
   try {
-    const inodes = parseListeningInodes(await readFile(`/proc/${pid}/net/unix`, 'utf8'), socketPath);
-    if (inodes.size === 0) return false;
-    for (const fd of await readdir(`/proc/${pid}/fd`)) {
-      const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(ignoreGone);
-      const inode = /^socket:\[(\d+)\]$/.exec(target ?? '')?.[1];
-      if (inode !== undefined && inodes.has(inode)) return true;
+    const own = await readSocketInodes(pid);
+    if (own.size === 0) return false;
+    // Everybody on the host may add to this file: no more than a piece of it is held at once.
+    let rest = '';
+    for await (const chunk of createReadStream(`/proc/${pid}/net/unix`, 'utf8')) {
+      const lines = `${rest}${chunk}`.split('\n');
+      rest = lines.pop() ?? '';
+      if (lines.some(line => own.has(parseListeningInode(line, socketPath) ?? ''))) return true;
     }
     return false;
   } catch (error) {
     if (isGone(error)) return false;
     throw error;
   }
+}
+
+async function readSocketInodes(pid: number): Promise<Set<string>> {
+  const inodes = new Set<string>();
+  let count = 0;
+  for await (const { name } of await opendir(`/proc/${pid}/fd`)) {
+    count += 1;
+    if (count > DESCRIPTOR_LIMIT) break;
+    const target = await readlink(`/proc/${pid}/fd/${name}`).catch(ignoreGone);
+    const inode = /^socket:\[(\d+)\]$/.exec(target ?? '')?.[1];
+    if (inode !== undefined) inodes.add(inode);
+  }
+  return inodes;
 }
 
 /** Field 22 of a stat line, or null for a zombie. The name in parentheses may itself hold blanks and parentheses. */
@@ -126,15 +145,11 @@ export function parseCgroup(text: string): string | null {
   return paths.get('name=systemd') ?? paths.get('') ?? null;
 }
 
-/** Inodes of the stream sockets that listen at exactly this path. */
-export function parseListeningInodes(netUnix: string, socketPath: string): Set<string> {
-  const inodes = new Set<string>();
-  for (const line of netUnix.split('\n')) {
-    // Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, type 0001 SOCK_STREAM.
-    const [, inode, path] = /^\S+ \S+ \S+ 00010000 0001 \S+ +(\d+) (.*)$/.exec(line) ?? [];
-    if (inode !== undefined && path === socketPath) inodes.add(inode);
-  }
-  return inodes;
+/** Of a line of /proc/net/unix: its inode, where it is a stream socket that listens at exactly this path. */
+export function parseListeningInode(line: string, socketPath: string): string | undefined {
+  // Num RefCount Protocol Flags Type St Inode Path; 00010000 is __SO_ACCEPTCON, type 0001 SOCK_STREAM.
+  const [, inode, path] = /^\S+ \S+ \S+ 00010000 0001 \S+ +(\d+) (.*)$/.exec(line) ?? [];
+  return path === socketPath ? inode : undefined;
 }
 
 async function readStartTime(pid: number): Promise<number | null> {

@@ -31,7 +31,7 @@ import { IdentityFileError } from '../../src/secrets/identity-file-error.js';
 import { parseOpensshKey } from '../../src/secrets/openssh-key.js';
 import { readStanzas } from '../../src/secrets/plugin-stanza.js';
 import { parseUnitFacts } from '../../src/supervisor/systemctl.js';
-import { parseCgroup, parseListeningInodes, parseStartTime } from '../../src/system/procfs.js';
+import { parseCgroup, parseListeningInode, parseStartTime } from '../../src/system/procfs.js';
 import { parseNotifyMessage } from '../../src/vm/notify-message.js';
 import { isReceiptComplete, isReceiptCut, parseReceipt, ReceiptInvalidError } from '../../src/vm/receipt.js';
 import { mutated } from './mutated.js';
@@ -178,7 +178,7 @@ const PARSERS: Readonly<Record<string, Parser>> = {
     samples: [samples.STAT, samples.UNIX, '0::/a\n1:name=systemd:/b\n'],
     parse: bytes => {
       const text = bytes.toString();
-      return [parseStartTime(text), parseCgroup(text), [...parseListeningInodes(text, '/run/a b')]];
+      return [parseStartTime(text), parseCgroup(text), parseListeningInode(text, '/run/a b')];
     },
     errors: [],
   },

@@ -39,8 +39,7 @@ export const NOTIFY =
   'READY=1\nSTATUS=Startup finished\nERRNO=5\nX_SYSTEMD_UNIT_ACTIVE=multi-user.target\nSTOPPING=1\n';
 export const RECEIPT = `VMSECRETD_RECEIPT=1\nCREDENTIAL_1=${'ab'.repeat(32)} 12 A B\nVMSECRETD_RECEIPT_END=1\n`;
 export const STAT = '1 (a) b) S 1 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 4242 1 1 1';
-export const UNIX =
-  'Num RefCount Protocol Flags Type St Inode Path\n0000: 00000002 00000000 00010000 0001 01 123 /run/a b\n';
+export const UNIX = '0000: 00000002 00000000 00010000 0001 01 123 /run/a b';
 export const UNIT =
   'Id=a.service\nActiveState=active\nSubState=running\nMainPID=42\nControlGroup=/a\nUID=1\nStatusText=x\nExecMainStatus=0\n';
 export const HTTP =

@@ -1,15 +1,16 @@
 import { once } from 'node:events';
-import fs from 'node:fs/promises';
+import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import {
   COMMAND_LINE_LIMIT,
+  DESCRIPTOR_LIMIT,
   isSameProcess,
   parseCgroup,
-  parseListeningInodes,
+  parseListeningInode,
   parseOneId,
   parseStartTime,
   processListensOn,
@@ -91,17 +92,43 @@ t.test('knows the sockets a process itself listens on', async t => {
 });
 
 t.test('does not take a connected or a datagram socket for a listening one', t => {
-  const header = 'Num       RefCount Protocol Flags    Type St Inode Path\n';
   const line = (flags: string, type: string): string =>
-    `${header}ffff8880: 00000002 00000000 ${flags} ${type} 01 12345 /run/a b.sock\n`;
-  t.strictSame([...parseListeningInodes(line('00010000', '0001'), '/run/a b.sock')], ['12345']);
-  t.equal(parseListeningInodes(line('00000000', '0001'), '/run/a b.sock').size, 0);
-  t.equal(parseListeningInodes(line('00010000', '0002'), '/run/a b.sock').size, 0);
-  t.equal(parseListeningInodes(line('00010000', '0001'), '/run/a').size, 0);
+    `ffff8880: 00000002 00000000 ${flags} ${type} 01 12345 /run/a b.sock`;
+  t.equal(parseListeningInode(line('00010000', '0001'), '/run/a b.sock'), '12345');
+  t.equal(parseListeningInode(line('00000000', '0001'), '/run/a b.sock'), undefined);
+  t.equal(parseListeningInode(line('00010000', '0002'), '/run/a b.sock'), undefined);
+  t.equal(parseListeningInode(line('00010000', '0001'), '/run/a'), undefined);
+  t.equal(parseListeningInode('Num       RefCount Protocol Flags    Type St Inode Path', 'Path'), undefined);
   t.end();
 });
 
 const skip = whyNotOnPath('perl');
+
+/** A process with many sockets of everybody's kind, and one of its own, the last. @returns its pid, once it listens */
+async function spawnCrowd(t: Test, count: number, socket: string): Promise<number> {
+  const script = `use Socket;
+    sub listening { my $s; socket($s, AF_UNIX, SOCK_STREAM, 0) && bind($s, pack_sockaddr_un($_[0])) && listen($s, 1) or die; $s }
+    my @crowd = map { listening(sprintf("\\0%05d$$", $_) . "x" x 80) } 1 .. ${count};
+    my $own = listening($ARGV[0]);
+    $| = 1; print "listens\n"; <STDIN>`;
+  const child = execa('perl', ['-e', script, socket], { buffer: false });
+  t.teardown(() => child.kill() && child.catch(() => {}));
+  await once(child.stdout, 'data');
+  return child.pid ?? 0;
+}
+
+t.test('finds a socket among thousands', { skip }, async t => {
+  const socket = join(socketFolder(t), 'ä.sock');
+  const pid = await spawnCrowd(t, DESCRIPTOR_LIMIT - 100, socket);
+  t.ok(await processListensOn(pid, socket));
+  t.notOk(await processListensOn(pid, `${socket}x`));
+});
+
+t.test('looks no further than the limit of descriptors', { skip }, async t => {
+  const socket = join(socketFolder(t), 'api.sock');
+  t.notOk(await processListensOn(await spawnCrowd(t, DESCRIPTOR_LIMIT, socket), socket));
+});
+
 // Not without an end: other tests read the command lines of all processes.
 const HUGE = String(64 * 1024 * 1024);
 
@@ -143,23 +170,33 @@ t.test('asks for the start time once it is known who listens', async t => {
   // The pid that is asked for is that of `before`, until somebody looks who listens: then it is ours.
   const pid = 4_000_001;
   let owner = before.pid;
-  const real = { ...fs };
-  const redirect = (path: string) => {
-    if (path === `/proc/${pid}/net/unix`) owner = process.pid;
-    return path.replace(`/proc/${pid}/`, `/proc/${owner}/`);
-  };
-  const replace = (functions: Partial<typeof fs>) => {
+  const { opendir, readFile, readlink } = fs.promises;
+  const { createReadStream } = fs;
+  const redirect = (path: string) => path.replace(`/proc/${pid}/`, `/proc/${owner}/`);
+  const replace = (functions: Partial<typeof fs>, promises: Partial<typeof fs.promises>) => {
     Object.assign(fs, functions);
+    Object.assign(fs.promises, promises);
     syncBuiltinESMExports();
   };
-  t.teardown(() => replace(real));
-  replace({
-    readFile: (async (path: string, encoding: 'utf8') =>
-      real.readFile(redirect(path), encoding)) as typeof fs.readFile,
-    readdir: (async (path: string) => real.readdir(redirect(path))) as typeof fs.readdir,
-    readlink: (async (path: string) => real.readlink(redirect(path))) as typeof fs.readlink,
-  });
+  t.teardown(() => replace({ createReadStream }, { opendir, readFile, readlink }));
+  replace(
+    {
+      createReadStream: ((path: string, options: 'utf8') =>
+        createReadStream(redirect(path), options)) as typeof fs.createReadStream,
+    },
+    {
+      opendir: (async (path: string) => {
+        owner = process.pid;
+        return opendir(redirect(path));
+      }) as typeof opendir,
+      readFile: (async (path: string, encoding: 'utf8') =>
+        readFile(redirect(path), encoding)) as typeof readFile,
+      readlink: (async (path: string) => readlink(redirect(path))) as typeof readlink,
+    },
+  );
   t.ok(await isSameProcess(pid, startTimeTicks), 'it was that process');
+  t.ok(await processListensOn(pid, socket), 'who has its pid listens');
+  owner = before.pid;
   t.notOk(await sameProcessListensOn({ pid, startTimeTicks }, socket), 'and is another now');
   const now = await readProcess(process.pid);
   t.ok(await sameProcessListensOn({ pid: process.pid, startTimeTicks: now?.startTimeTicks ?? -1 }, socket));
