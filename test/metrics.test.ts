@@ -1,10 +1,11 @@
 import t from 'tap';
 import { VmsecretdError } from '../src/errors.js';
 import { Metrics } from '../src/metrics.js';
-import { defineVm, makeEvents, makeRuntimeDirectory, makeVm } from './vm/vm-for-test.js';
+import { socketFolder } from './setup/socket-folder.js';
+import { defineVm, makeEvents, makeVm } from './vm/vm-for-test.js';
 
 t.test('tells states, starts, failures by code, phases, restarts, outdated and the process', async t => {
-  const folder = makeRuntimeDirectory(t);
+  const folder = socketFolder(t);
   const events = makeEvents();
   const vms = ['a', 'b', 'c'].map(name => makeVm(folder, defineVm(name, { ready: 'notify' }), events));
   const [a, b] = vms;

@@ -28,6 +28,8 @@ export function describeEvent(event: VmEventRecord): string {
       return `definition ${event.change}`;
     case 'ready':
       return 'is ready';
+    case 'reset':
+      return 'is reset: what its guest reported before counts no more';
   }
 }
 

@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 export type VmEventType =
   | 'state'
   | 'ready'
+  | 'reset'
   | 'credentials'
   | 'receipt'
   | 'exit'

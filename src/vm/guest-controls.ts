@@ -25,10 +25,9 @@ export async function resumeGuest(vm: Vm): Promise<void> {
 /** The guest keeps the VM config that it was created with, secrets included, and has yet to report. */
 export async function rebootGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'reboot', 'running');
-  // Before it: the next guest may report before the VMM has answered.
+  // Before it: the next guest may report before the VMM has answered, and who gives no answer may have reset it.
   vm.guestStartsAnew();
-  await running.control.reboot();
-  await keepRunning(vm, running);
+  await Promise.all([running.control.reboot(), keepRunning(vm, running)]);
 }
 
 /** Of a VMM that is gone meanwhile nothing is to be found. */

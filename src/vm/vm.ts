@@ -120,6 +120,7 @@ export class Vm {
     this.#forgetGuest();
     this.reports.startAnew();
     this.receipt = this.running === undefined ? null : receiptBefore(this.running);
+    this.publish('reset');
     if (this.definition.ready === 'boot') this.becomeReady();
   }
 

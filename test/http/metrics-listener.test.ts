@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { VmsecretdError } from '../../src/errors.js';
 import { listenForMetrics, parseMetricsAddress } from '../../src/http/metrics-listener.js';
-import { makeRuntimeDirectory } from '../vm/vm-for-test.js';
+import { socketFolder } from '../setup/socket-folder.js';
 
 const metrics = { contentType: 'text/plain', render: async () => 'a 1\n' };
 
@@ -51,7 +51,7 @@ t.test('refuses every other address, and names the key', t => {
 });
 
 t.test('serves metrics and nothing else on a socket for its group', async t => {
-  const path = join(makeRuntimeDirectory(t), 'metrics.sock');
+  const path = join(socketFolder(t), 'metrics.sock');
   const stop = await listenForMetrics({ path }, { metrics }, undefined);
   t.equal((await stat(path)).mode & 0o777, 0o660);
   t.same(await fetchFrom({ socketPath: path }, '/metrics'), { status: 200, body: 'a 1\n' });

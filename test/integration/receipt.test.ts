@@ -66,6 +66,7 @@ rule(
     await acknowledge(rig);
     t.match(await start, { json: { ready: true, receipt: 'verified' } });
     t.match(await daemon.act('web', 'reboot'), { state: 'running', ready: false, receipt: 'pending' });
+    await daemon.until('the event has come', () => daemon.events.some(event => event.type === 'reset'));
     await daemon.kill9();
     await daemon.restart();
     t.match(await daemon.show('web'), { state: 'running', ready: false, receipt: 'pending' });

@@ -8,12 +8,13 @@ import type { HostClaim, HostNeeds } from '../../src/hypervisor/host-needs.js';
 import { HostClaims } from '../../src/vm/conflicts.js';
 import type { Vm } from '../../src/vm/vm.js';
 import type { VmmSite } from '../../src/vm/vmm-site.js';
-import { defineVm, makeEvents, makeRuntimeDirectory, makeVm } from './vm-for-test.js';
+import { socketFolder } from '../setup/socket-folder.js';
+import { defineVm, makeEvents, makeVm } from './vm-for-test.js';
 
 const NOTHING: HostNeeds = { claims: [], files: [], sockets: [], needsKvm: false };
 
 function makeHost(t: Test) {
-  const folder = makeRuntimeDirectory(t);
+  const folder = socketFolder(t);
   const events = makeEvents();
   const vms = new Map<string, Vm>();
   const claims = new HostClaims({ events, findVm: name => vms.get(name) });

@@ -3,10 +3,10 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { Console } from '../../src/vm/console.js';
-import { makeRuntimeDirectory } from './vm-for-test.js';
+import { socketFolder } from '../setup/socket-folder.js';
 
 t.test('a VMM that is killed with input unread resets the connection, and the daemon lives on', async t => {
-  const path = join(makeRuntimeDirectory(t), 'console.sock');
+  const path = join(socketFolder(t), 'console.sock');
   const server = createServer({ pauseOnConnect: true }).listen(path);
   await once(server, 'listening');
   const connected = once(server, 'connection') as Promise<[Socket]>;

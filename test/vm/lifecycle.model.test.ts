@@ -7,8 +7,9 @@ import { type ErrorCode, VmsecretdError } from '../../src/errors.js';
 import { DaemonLifecycle } from '../../src/vm/daemon-lifecycle.js';
 import type { LifecycleVerb } from '../../src/vm/lifecycle.js';
 import { isLive, nextState, VM_STATES, type VmEvent, type VmState } from '../../src/vm/state.js';
+import { socketFolder } from '../setup/socket-folder.js';
 import { MemoryHost, type StartFault } from './memory-vmm.js';
-import { defineVm, makeEvents, makeRuntimeDirectory, makeVm } from './vm-for-test.js';
+import { defineVm, makeEvents, makeVm } from './vm-for-test.js';
 
 const numRuns = Number(process.env.VMSECRETD_ROUNDS ?? 100);
 const seed = Number(process.env.VMSECRETD_SEED ?? Date.now() % 2 ** 31);
@@ -38,7 +39,7 @@ function isLegal(from: unknown, to: unknown): boolean {
 }
 
 function makeSubject(t: Test, delays: readonly number[]) {
-  const folder = makeRuntimeDirectory(t);
+  const folder = socketFolder(t);
   const events = makeEvents();
   const vm = makeVm(folder, defineVm('my-app', { restart: 'no' }), events);
   const illegal: string[] = [];

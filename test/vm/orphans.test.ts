@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { isSameProcess, readProcess } from '../../src/system/procfs.js';
 import { endOrphans, findVmName } from '../../src/vm/orphans.js';
-import { makeRuntimeDirectory } from './vm-for-test.js';
+import { socketFolder } from '../setup/socket-folder.js';
 
 const OURS = new Set([process.getuid?.() ?? 0]);
 
@@ -22,7 +22,7 @@ async function spawnVmm(t: Test, args: readonly string[], detached = true) {
 }
 
 t.test('ends a VMM that no record names, and no other process', async t => {
-  const runtimeDirectory = makeRuntimeDirectory(t);
+  const runtimeDirectory = socketFolder(t);
   const socketOf = (vm: string) => `path=${join(runtimeDirectory, 'vms', vm, 'api.sock')}`;
   const orphan = await spawnVmm(t, ['--api-socket', socketOf('lost')]);
   const known = await spawnVmm(t, ['--api-socket', socketOf('known')]);
@@ -47,7 +47,7 @@ t.test('ends a VMM that no record names, and no other process', async t => {
 });
 
 t.test('a record of another process with the same pid names nobody', async t => {
-  const runtimeDirectory = makeRuntimeDirectory(t);
+  const runtimeDirectory = socketFolder(t);
   const orphan = await spawnVmm(t, [join(runtimeDirectory, 'vms', 'lost', 'api.sock')]);
   mkdirSync(join(runtimeDirectory, 'records'));
   const record = JSON.stringify({ pid: orphan.pid, startTimeTicks: orphan.startTimeTicks - 1 });

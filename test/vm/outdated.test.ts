@@ -7,10 +7,10 @@ import { Deliverers } from '../../src/delivery/deliverers.js';
 import type { PreparedCredential } from '../../src/delivery/protocol.js';
 import { PathWatch } from '../../src/system/path-watch.js';
 import { findReasons, type OutdatedTools, OutdatedWatch } from '../../src/vm/outdated.js';
-import type { RunningVm } from '../../src/vm/start-vm.js';
 import type { Vm } from '../../src/vm/vm.js';
 import { Changes } from '../setup/changes.js';
-import { defineVm, makeEvents, makeRuntimeDirectory, makeVm } from './vm-for-test.js';
+import { socketFolder } from '../setup/socket-folder.js';
+import { defineVm, makeEvents, makeVm, runningVm } from './vm-for-test.js';
 
 const DIGEST_KEY = '01'.repeat(32);
 /** The issue grants two seconds; a machine that is busy with other tests forks deliverers slowly. */
@@ -30,7 +30,7 @@ const digestNothing: OutdatedTools['digest'] = async sources => sources.map(() =
 
 /** A VM with two secrets that are read as a start reads them; only the VMM is none. */
 async function runVm(t: Test, json: Record<string, unknown> = {}, tools: Partial<OutdatedTools> = {}) {
-  const folder = makeRuntimeDirectory(t);
+  const folder = socketFolder(t);
   const at = (...names: string[]) => join(folder, ...names);
   mkdirSync(at('work'));
   writeFileSync(at('identity'), `${key}\n`, { mode: 0o600 });
@@ -67,7 +67,7 @@ async function runVm(t: Test, json: Record<string, unknown> = {}, tools: Partial
     await shown.until(wanted, seen => JSON.stringify(seen.at(-1)) === wanted, SHOWN_WITHIN_MS);
     t.same(vm.toJSON().outdated, reasons);
   };
-  const start = async () => vm.booted({ ...vmmless(vm), credentials: await prepare(vm, at('identity')) });
+  const start = async () => vm.booted({ ...runningVm(vm), credentials: await prepare(vm, at('identity')) });
   vm.transition('start');
   await start();
   return { vm, at, define, events, shows, shown, calls, pathWatch, start };
@@ -89,28 +89,6 @@ async function prepare(vm: Vm, identity: string): Promise<readonly PreparedCrede
   );
   delivery.end();
   return delivery.credentials;
-}
-
-function vmmless(vm: Vm): RunningVm {
-  const done = async () => {};
-  return {
-    apiSocket: vm.paths.apiSocket,
-    console: undefined,
-    channels: {},
-    plan: undefined,
-    vmm: { pid: process.pid, startTimeTicks: 0, exited: new Promise(() => {}), kill: () => {} },
-    control: {
-      version: '0.0.0',
-      powerButton: done,
-      shutdown: done,
-      reboot: done,
-      pause: done,
-      resume: done,
-    },
-    credentials: [],
-    claims: [],
-    definitionDigest: digestDefinition(vm.definition),
-  };
 }
 
 t.test('an age file that changed shows, and a change back clears it', async t => {

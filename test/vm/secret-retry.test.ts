@@ -6,13 +6,14 @@ import { type ErrorCode, VmsecretdError } from '../../src/errors.js';
 import { PathWatch } from '../../src/system/path-watch.js';
 import { SecretRetry } from '../../src/vm/secret-retry.js';
 import { Changes } from '../setup/changes.js';
-import { defineVm, makeEvents, makeRuntimeDirectory, makeVm } from './vm-for-test.js';
+import { socketFolder } from '../setup/socket-folder.js';
+import { defineVm, makeEvents, makeVm } from './vm-for-test.js';
 
 const deliverers = new Deliverers({ path: process.env.PATH ?? '' });
 t.teardown(() => deliverers.close());
 
 function failVm(t: Test, json: Record<string, unknown> = {}) {
-  const folder = makeRuntimeDirectory(t);
+  const folder = socketFolder(t);
   const secret = join(folder, 'secret');
   const events = makeEvents();
   const vm = makeVm(folder, defineVm('my-app', { credentials: { KEY: { file: secret } }, ...json }), events);

@@ -2,8 +2,9 @@ import t, { type Test } from 'tap';
 import { VmsecretdError } from '../../src/errors.js';
 import type { VmPlan } from '../../src/hypervisor/hypervisor.js';
 import { type StartChildTools, startChild } from '../../src/vm/start-child.js';
+import { socketFolder } from '../setup/socket-folder.js';
 import { MemoryHost } from './memory-vmm.js';
-import { defineVm, makeRuntimeDirectory, makeVm } from './vm-for-test.js';
+import { defineVm, makeVm } from './vm-for-test.js';
 
 interface Subject {
   definition?: Record<string, unknown>;
@@ -14,7 +15,7 @@ interface Subject {
 
 /** A start of which each half waits until the test lets it go on. */
 function makeStart(t: Test, { definition = {}, packing, fails = {} }: Subject = {}) {
-  const vm = makeVm(makeRuntimeDirectory(t), defineVm('my-app', definition));
+  const vm = makeVm(socketFolder(t), defineVm('my-app', definition));
   const host = new MemoryHost([1]);
   const secrets = makeGate(fails.secrets);
   const vmm = makeGate(fails.spawn);

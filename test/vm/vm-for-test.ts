@@ -1,11 +1,10 @@
 // A Vm with its events, without a daemon, and a hypervisor process that is none.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Test } from 'tap';
 import type { Definition } from '../../src/definition/definition.js';
+import { digestDefinition } from '../../src/definition/definition-digest.js';
 import { parseDefinition } from '../../src/definition/parse-definition.js';
 import { VmEvents } from '../../src/vm/events.js';
+import type { RunningVm } from '../../src/vm/start-vm.js';
 import { Vm } from '../../src/vm/vm.js';
 import { vmPaths } from '../../src/vm/vm-paths.js';
 
@@ -24,13 +23,6 @@ export function defineVm(name: string, json: Record<string, unknown>, path = '/d
   );
 }
 
-/** Short enough for sockets, on any machine. */
-export function makeRuntimeDirectory(t: Test): string {
-  const folder = mkdtempSync(join(tmpdir(), 'vmsecretd-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 export function makeVm(runtimeDirectory: string, definition: Definition, events = makeEvents()): Vm {
   const paths = vmPaths(runtimeDirectory, definition.name);
   return new Vm({ definition, paths, events, now: () => new Date(), logger: silentLogger });
@@ -38,4 +30,27 @@ export function makeVm(runtimeDirectory: string, definition: Definition, events 
 
 export function makeEvents(): VmEvents {
   return new VmEvents(() => new Date());
+}
+
+/** Without a VMM. */
+export function runningVm(vm: Vm): RunningVm {
+  const done = async () => {};
+  return {
+    apiSocket: vm.paths.apiSocket,
+    console: undefined,
+    channels: {},
+    plan: undefined,
+    vmm: { pid: process.pid, startTimeTicks: 0, exited: new Promise(() => {}), kill: () => {} },
+    control: {
+      version: '0.0.0',
+      powerButton: done,
+      shutdown: done,
+      reboot: done,
+      pause: done,
+      resume: done,
+    },
+    credentials: [],
+    claims: [],
+    definitionDigest: digestDefinition(vm.definition),
+  };
 }
