@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** How soon a console is connected to again. */
+/** How soon a console is connected to again; each time in vain it takes twice as long. */
 const RECONNECT_MS = 50;
+const MAXIMUM_RECONNECT_MS = 1_000;
 
 /** What a VMM has said is here long before; another process may hold its socket open for ever. */
 const REST_MS = 500;
@@ -89,8 +90,9 @@ export class ConsoleSocket {
   async #connectAgain({ isRest = false } = {}): Promise<void> {
     const { signal } = this.#ended;
     // First a pause, unless we gave way: a VMM that takes connections only to close them would keep us busy.
-    for (let pause = isRest ? 0 : RECONNECT_MS; !signal.aborted; pause = RECONNECT_MS) {
+    for (let pause = isRest ? 0 : RECONNECT_MS; !signal.aborted; ) {
       await delay(pause, undefined, { signal }).catch(() => {});
+      pause = Math.min(2 * pause || RECONNECT_MS, MAXIMUM_RECONNECT_MS);
       const again = signal.aborted ? undefined : await connectTo(this.#path).catch(() => undefined);
       if (again === undefined) continue;
       // Meanwhile nobody may listen any more: what is followed then would be so for ever.

@@ -40,12 +40,15 @@ export class Console {
     await disconnect?.();
   }
 
-  /** @returns false where the VMM has no console that takes input */
+  /**
+   * Settles once the VMM has room for all of it: what is typed while a guest does not read is not kept without end.
+   * @returns false where the VMM has no console that takes input, or ends before
+   */
   async write(bytes: Buffer): Promise<boolean> {
     const input = await this.#input?.();
     if (input?.writable !== true) return false;
-    input.write(bytes);
-    return true;
+    // Node tells the writes of a connection that was reset of no error.
+    return new Promise(resolve => input.write(bytes, error => resolve(!error && !input.destroyed)));
   }
 
   recent(): Buffer {

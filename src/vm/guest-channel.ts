@@ -74,7 +74,9 @@ async function listenWithMode(server: Server, path: string, mode: number): Promi
 
 /** systemd in the guest waits until we close (since 256 for every notification), so that happens at once. */
 function readOne(socket: Socket, options: GuestChannelOptions): void {
-  let bytes = Buffer.alloc(0);
+  const { limitBytes } = options;
+  const buffer = Buffer.alloc(limitBytes);
+  let bytes = buffer.subarray(0, 0);
   let isTold = false;
   const tell = () => {
     if (!isTold && bytes.length > 0) options.onMessage(bytes);
@@ -85,8 +87,8 @@ function readOne(socket: Socket, options: GuestChannelOptions): void {
   socket.on('error', () => {});
   socket.on('end', tell);
   socket.on('data', chunk => {
-    bytes = Buffer.concat([bytes, chunk]).subarray(0, options.limitBytes);
-    if (bytes.length === options.limitBytes || options.isComplete(bytes)) tell();
+    bytes = buffer.subarray(0, bytes.length + chunk.copy(buffer, bytes.length));
+    if (bytes.length === limitBytes || options.isComplete(bytes)) tell();
   });
 }
 
@@ -114,13 +116,19 @@ async function follow(path: string, options: GuestChannelOptions): Promise<Guest
 }
 
 function readAll(socket: Socket, options: GuestChannelOptions): void {
-  let bytes = Buffer.alloc(0);
+  const { limitBytes } = options;
+  // Twice the limit: a guest that writes byte by byte has its message moved once for as many bytes, not for each.
+  const buffer = Buffer.alloc(2 * limitBytes);
+  let end = 0;
   socket.on('error', () => {});
   socket.on('data', chunk => {
     // The newest bytes count: what a guest sent before a cut is of no use.
-    bytes = Buffer.concat([bytes, chunk]).subarray(-options.limitBytes);
+    const newest = chunk.subarray(-limitBytes);
+    if (end + newest.length > buffer.length) end = buffer.copy(buffer, 0, end - limitBytes, end);
+    end += newest.copy(buffer, end);
+    const bytes = buffer.subarray(Math.max(0, end - limitBytes), end);
     if (!options.isComplete(bytes)) return;
     options.onMessage(bytes);
-    bytes = Buffer.alloc(0);
+    end = 0;
   });
 }

@@ -25,10 +25,18 @@ async function defineWeb(rig: Rig, more: Record<string, unknown> = {}): Promise<
   await defineVm(VMM, rig, 'web', { more: { ready: 'receipt', ...more } });
 }
 
-/** Reads the credentials as the guest finds them; sends a receipt of all but those `dropped`. */
-async function acknowledge({ daemon }: Rig, dropped: readonly string[] = []): Promise<string[]> {
+/** As the guest finds them; a daemon that comes later has not read what the guest printed. */
+async function findCredentials({ daemon }: Rig): Promise<Map<string, Buffer>> {
   await daemon.untilVm('web', 'runs', vm => vm.state === 'running');
-  const found = decodeOemStrings(await daemon.untilConsole('web', END_OF_OEM_STRINGS));
+  return decodeOemStrings(await daemon.untilConsole('web', END_OF_OEM_STRINGS));
+}
+
+/** Sends a receipt of all that was found but those `dropped`. */
+async function acknowledge(
+  { daemon }: Rig,
+  found: ReadonlyMap<string, Buffer>,
+  dropped: readonly string[] = [],
+): Promise<void> {
   const nonce = found.get(NONCE) ?? Buffer.alloc(0);
   const kept = [...found].filter(([name]) => name !== NONCE && !dropped.includes(name));
   const lines = kept.map(
@@ -39,7 +47,6 @@ async function acknowledge({ daemon }: Rig, dropped: readonly string[] = []): Pr
   const closed = once(guest.resume(), 'close');
   guest.write(['VMSECRETD_RECEIPT=1', ...lines, `VMSECRETD_RECEIPT_END=${lines.length}`, ''].join('\n'));
   await closed;
-  return [...found.keys()];
 }
 
 rule('a start that waits for ready ends when the guest has acknowledged its credentials', async (t, rig) => {
@@ -50,7 +57,9 @@ rule('a start that waits for ready ends when the guest has acknowledged its cred
     receipt: 'pending',
     ready: false,
   });
-  t.strictSame(await acknowledge(rig), [NONCE, 'CANARY'], 'the nonce comes first');
+  const found = await findCredentials(rig);
+  t.strictSame([...found.keys()], [NONCE, 'CANARY'], 'the nonce comes first');
+  await acknowledge(rig, found);
   t.match(await start, { status: 200, json: { state: 'running', ready: true, receipt: 'verified' } });
   await daemon.until('the event has come', () =>
     daemon.events.some(event => event.type === 'receipt' && event.receipt === 'verified'),
@@ -63,7 +72,8 @@ rule(
     const { daemon } = rig;
     await defineWeb(rig);
     const start = daemon.call('POST', '/v1/vms/web/start?wait=ready');
-    await acknowledge(rig);
+    const found = await findCredentials(rig);
+    await acknowledge(rig, found);
     t.match(await start, { json: { ready: true, receipt: 'verified' } });
     t.match(await daemon.act('web', 'reboot'), { state: 'running', ready: false, receipt: 'pending' });
     await daemon.until('the event has come', () => daemon.events.some(event => event.type === 'reset'));
@@ -71,7 +81,7 @@ rule(
     await daemon.restart();
     t.match(await daemon.show('web'), { state: 'running', ready: false, receipt: 'pending' });
     const again = daemon.call('POST', '/v1/vms/web/start?wait=ready');
-    await acknowledge(rig);
+    await acknowledge(rig, found);
     t.match(await again, { status: 200, json: { ready: true, receipt: 'verified' } });
   },
 );
@@ -80,7 +90,7 @@ rule('a start that waits for ready fails when a credential did not arrive, and n
   const { daemon } = rig;
   await defineWeb(rig);
   const start = daemon.call('POST', '/v1/vms/web/start?wait=ready');
-  await acknowledge(rig, ['CANARY']);
+  await acknowledge(rig, await findCredentials(rig), ['CANARY']);
   t.match(await start, { status: 504, json: { code: 'ready_timeout', detail: /CANARY is missing/ } });
   t.match(await daemon.show('web'), {
     state: 'running',
@@ -112,9 +122,9 @@ rule('each start has a nonce of its own', async (t, rig) => {
   const nonces = new Set<string | undefined>();
   for (const verb of ['start', 'restart']) {
     await daemon.act('web', verb);
-    await acknowledge(rig);
+    const found = await findCredentials(rig);
+    await acknowledge(rig, found);
     await daemon.untilVm('web', 'is verified', vm => vm.receipt === 'verified');
-    const found = decodeOemStrings(await daemon.untilConsole('web', END_OF_OEM_STRINGS));
     nonces.add(found.get(NONCE)?.toString('hex'));
     t.equal(found.get(NONCE)?.length, 32);
   }

@@ -3,6 +3,7 @@ import { appendFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Test, test } from 'tap';
 import { Console } from '../../src/vm/console.js';
 import { socketFolder } from '../setup/socket-folder.js';
@@ -200,4 +201,31 @@ test('closes a connection that comes about while it disconnects', async t => {
   const ended = once(second.resume(), 'end');
   await console.disconnect();
   await ended;
+});
+
+test('what is typed waits for a guest that does not read, and is not typed where its VMM ends', async t => {
+  const path = join(socketFolder(t), 'console.sock');
+  const server = createServer({ pauseOnConnect: true });
+  await once(server.listen(path), 'listening');
+  t.teardown(() => server.close());
+  const console = new Console();
+  t.teardown(() => console.disconnect());
+  const more = Buffer.alloc(1024 * 1024, 't');
+  for (const reads of [true, false]) {
+    const connected = once(server, 'connection') as Promise<[Socket]>;
+    await console.connect({ kind: 'socket', path });
+    const [socket] = await connected;
+    let isTyped: boolean | undefined;
+    const typed = console.write(more).then(result => {
+      isTyped = result;
+    });
+    await delay(50);
+    t.equal(isTyped, undefined);
+    if (reads) socket.resume();
+    else socket.destroy();
+    await typed;
+    t.equal(isTyped, reads);
+    await console.disconnect();
+    socket.destroy();
+  }
 });

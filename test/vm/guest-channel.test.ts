@@ -148,3 +148,14 @@ test('port: a flood without an end is bounded, and a message behind it is read',
   t.strictSame(messages, [`${'x'.repeat(LIMIT - 6)}whole!`]);
   t.equal(seen.largestBytes, LIMIT);
 });
+
+test('port: of what comes in small pieces the newest count, wherever a piece ends', async t => {
+  const { path, messages, seen, untilTold } = await openChannel(t, 'port');
+  const guest = await openPort(t, path);
+  const sent = Array.from({ length: 700 }, (_, index) => `${index},`.padStart(7, 'x'));
+  for (const piece of sent) await new Promise(resolve => guest.write(piece, resolve));
+  guest.write('!');
+  await untilTold(1);
+  t.strictSame(messages, [`${sent.join('')}!`.slice(-LIMIT)]);
+  t.equal(seen.largestBytes, LIMIT);
+});
