@@ -88,7 +88,6 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     deliverers,
     logger,
     reload,
-    toolsFor: starts.toolsFor,
     digestKey: starts.digestKey,
     defaultSupervisor: options.defaultSupervisor,
   });

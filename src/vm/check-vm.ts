@@ -23,41 +23,9 @@ export interface CheckReport {
 const TIMEOUT_MS = 60_000;
 
 export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
-  const { definition, paths } = vm;
-  const checks: Check[] = [{ name: 'definition', ok: true, code: null, detail: definition.path }];
-  let host: Check | undefined;
-  const bringsOwnCommand = definition.command === undefined && definition.vmConfig === undefined;
+  const checks: Check[] = [];
   try {
-    const plan = await planVm(tools, {
-      definition,
-      paths,
-      ownsConsole: definition.supervisor === 'daemon',
-      // A unit's launcher brings its command; its secrets can be checked without it.
-      ...(bringsOwnCommand ? { command: ['--kernel', '/dev/null'] } : {}),
-    });
-    checks.push({
-      name: 'command',
-      ok: true,
-      code: null,
-      detail: bringsOwnCommand ? `brought by the launcher of ${definition.unit}` : plan.program,
-    });
-    if (!bringsOwnCommand) {
-      host = await checkHost(plan, tools);
-    }
-    if (definition.delivery === 'cmdline')
-      checks.push({ name: 'delivery', ok: true, code: null, detail: EXPOSED });
-    const delivery = await prepareCredentials(tools, definition, plan, AbortSignal.timeout(TIMEOUT_MS));
-    delivery.end();
-    for (const { name, source, path, sizeBytes } of delivery.credentials) {
-      checks.push({
-        name: `credential ${name}`,
-        ok: true,
-        code: null,
-        detail: `${source} ${path ?? ''} (${sizeBytes} bytes)`,
-      });
-    }
-    for (const detail of warningsOf(plan, delivery))
-      checks.push({ name: 'warning', ok: true, code: null, detail });
+    await examine(vm, tools, check => checks.push(check));
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
     const { credential, flag } = error.details;
@@ -65,8 +33,45 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
       credential !== undefined ? `credential ${credential}` : flag !== undefined ? `option ${flag}` : 'start';
     checks.push({ name, ok: false, code: error.code, detail: error.message });
   }
-  if (host !== undefined) checks.push(host);
   return { ok: checks.every(check => check.ok), checks };
+}
+
+/**
+ * Asked before a VM that runs is stopped to be started anew. What it needs of the host it has itself until then.
+ * @throws VmsecretdError why it would not start again
+ */
+export async function requireStartable(vm: Vm, tools: StartTools): Promise<void> {
+  try {
+    await examine(vm, tools, () => {});
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    throw new VmsecretdError(error.code, `${error.message} (so it was not stopped)`, {
+      details: error.details,
+    });
+  }
+}
+
+/** @throws VmsecretdError the first thing that keeps it from starting, but for the host */
+async function examine(vm: Vm, tools: StartTools, note: (check: Check) => void): Promise<void> {
+  const { definition, paths } = vm;
+  const noteGood = (name: string, detail: string) => note({ name, ok: true, code: null, detail });
+  noteGood('definition', definition.path);
+  const bringsOwnCommand = definition.command === undefined && definition.vmConfig === undefined;
+  const plan = await planVm(tools, {
+    definition,
+    paths,
+    ownsConsole: definition.supervisor === 'daemon',
+    // A unit's launcher brings its command; its secrets can be checked without it.
+    ...(bringsOwnCommand ? { command: ['--kernel', '/dev/null'] } : {}),
+  });
+  noteGood('command', bringsOwnCommand ? `brought by the launcher of ${definition.unit}` : plan.program);
+  if (!bringsOwnCommand) note(await checkHost(plan, tools));
+  if (definition.delivery === 'cmdline') noteGood('delivery', EXPOSED);
+  const delivery = await prepareCredentials(tools, definition, plan, AbortSignal.timeout(TIMEOUT_MS));
+  delivery.end();
+  for (const { name, source, path, sizeBytes } of delivery.credentials)
+    noteGood(`credential ${name}`, `${source} ${path ?? ''} (${sizeBytes} bytes)`);
+  for (const detail of warningsOf(plan, delivery)) noteGood('warning', detail);
 }
 
 /** A conflict keeps nobody from knowing whether the secrets are in order. */

@@ -8,6 +8,7 @@ import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import { describeExit, type VmmExit } from '../supervisor/vmm-process.js';
 import { adoptVmm, canAdopt, endRecordedVmm, killSame } from './adoption.js';
+import { requireStartable } from './check-vm.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
 import { keepRecord, readRecord, removeRecord } from './record.js';
@@ -51,6 +52,7 @@ export class DaemonLifecycle implements Lifecycle {
   restart(): Promise<void> {
     this.#restarts.forgetFailures();
     return this.#enqueue('restart', async () => {
+      if (this.#vm.running !== undefined) await requireStartable(this.#vm, this.#tools.startTools());
       await this.#stop();
       await this.#start();
     });

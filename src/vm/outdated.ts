@@ -27,7 +27,7 @@ export interface OutdatedTools {
   isStale(definition: Definition): Promise<boolean>;
   /** Reads the definitions again: the file of a live VM changed. */
   reload(): Promise<void>;
-  /** For `onChange: "restart"`. */
+  /** For `onChange: "restart"`; tells by itself what goes wrong. */
   restart(vm: Vm): Promise<void>;
   onProblem(error: unknown): void;
 }
@@ -171,8 +171,7 @@ export class OutdatedWatch {
     if (vm.definition.onChange !== 'restart' || vm.state !== 'running') return;
     if (this.#restartedFor.get(vm.name) === state) return;
     this.#restartedFor.set(vm.name, state);
-    // A restart that fails is told by the VM's own problem.
-    this.#tools.restart(vm).catch(() => {});
+    void this.#tools.restart(vm);
   }
 
   /** Many VMs have their definitions in one folder: while one reload runs, all others are one more. */

@@ -3,6 +3,7 @@
 import { type Systemctl, unitPhase } from '../supervisor/systemctl.js';
 import { isSameProcess } from '../system/procfs.js';
 import { adoptVmm, canAdopt } from './adoption.js';
+import { requireStartable } from './check-vm.js';
 import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
 import { pauseGuest, rebootGuest, resumeGuest, stateConflict } from './guest-controls.js';
 import type { Lifecycle } from './lifecycle.js';
@@ -64,6 +65,7 @@ export class UnitLifecycle implements Lifecycle {
   }
 
   async restart(): Promise<void> {
+    if (this.#vm.running !== undefined) await requireStartable(this.#vm, this.#tools.startTools());
     const before = await this.#unit.show();
     const decided = this.#unit.untilDecided(before, ['failed']);
     if (unitPhase(before) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);

@@ -6,12 +6,9 @@ import type { Deliverers } from '../delivery/deliverers.js';
 import type { Logger } from '../log.js';
 import type { NamedSource } from '../secrets/source.js';
 import { PathWatch } from '../system/path-watch.js';
-import { checkVm } from './check-vm.js';
 import type { VmEvents } from './events.js';
 import { OutdatedWatch } from './outdated.js';
 import { SecretRetry } from './secret-retry.js';
-import type { StartTools } from './start-vm.js';
-import type { Vm } from './vm.js';
 import type { Vms } from './vms.js';
 
 export interface ChangeTools {
@@ -21,7 +18,6 @@ export interface ChangeTools {
   digestKey: string;
   logger: Logger;
   reload(): Promise<void>;
-  toolsFor(vm: Vm): StartTools;
   defaultSupervisor: SupervisorKind;
 }
 
@@ -30,7 +26,7 @@ const DIGEST_TIMEOUT_MS = 60_000;
 
 /** @returns what ends the watch */
 export function watchChanges(tools: ChangeTools): () => void {
-  const { vms, events, deliverers, digestKey, logger, reload, toolsFor } = tools;
+  const { vms, events, deliverers, digestKey, logger, reload } = tools;
   const pathWatch = new PathWatch({
     onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
   });
@@ -55,12 +51,13 @@ export function watchChanges(tools: ChangeTools): () => void {
         () => true,
       ),
     reload,
-    restart: async vm => {
-      const { ok, checks } = await checkVm(vm, toolsFor(vm));
-      if (ok) return vms.get(vm.name).lifecycle.restart();
-      const failed = checks.filter(check => !check.ok).map(({ name, detail }) => ({ name, detail }));
-      logger.warn({ vm: vm.name, failed }, 'onChange: not restarted, since it would not start again');
-    },
+    restart: vm =>
+      vms
+        .get(vm.name)
+        .lifecycle.restart()
+        .catch(error => {
+          logger.warn({ vm: vm.name, problem: vm.describeProblem(error) }, 'onChange: restart failed');
+        }),
   });
   const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.start() });
   return () => {

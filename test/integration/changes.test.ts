@@ -51,9 +51,12 @@ daemonTest('restarts with onChange, but not into a start that would fail', optio
   t.same(again.outdated, []);
   writeFileSync(join(daemon.secrets, 'canary.age'), 'no age file');
   await daemon.until('the refusal is logged', () =>
-    daemon.log.some(record => String(record.msg).startsWith('onChange: not restarted')),
+    daemon.log.some(record => String(record.msg).startsWith('onChange: restart failed')),
   );
-  t.match(await daemon.show('web'), { state: 'running', pid: again.pid, outdated: ['credential CANARY'] });
+  const runsOn = { state: 'running', pid: again.pid, outdated: ['credential CANARY'], problem: null };
+  t.match(await daemon.show('web'), runsOn);
+  t.match(await daemon.ctl('restart', 'web'), { status: 1, stderr: /CANARY.*\(so it was not stopped\)/s });
+  t.match(await daemon.show('web'), runsOn, 'nor when it is asked for');
 });
 
 daemonTest('a VM that lacks a secret starts when the secret comes', options, async (t, rig) => {
@@ -118,8 +121,8 @@ daemonTest('refuses what another VM has, before and after a daemon’s end', opt
     checks: [
       { name: 'definition' },
       { name: 'command' },
-      { name: 'credential CANARY' },
       { name: 'host', ok: false },
+      { name: 'credential CANARY' },
     ],
   });
   await daemon.act('first', 'stop');

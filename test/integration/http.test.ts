@@ -230,8 +230,8 @@ daemonTest('checks a VM without starting it', options, async (t, rig) => {
     checks: [
       { name: 'definition' },
       { name: 'command' },
-      { name: 'credential CANARY', ok: true, detail: /bytes/ },
       { name: 'host', ok: true },
+      { name: 'credential CANARY', ok: true, detail: /bytes/ },
     ],
   });
   t.strictSame(daemon.vmms(), []);

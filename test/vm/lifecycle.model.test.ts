@@ -130,7 +130,11 @@ function predict(model: Model, action: Action): ErrorCode | undefined {
     if (state === 'paused') return 'state_conflict';
     return state === 'running' ? undefined : start();
   }
-  if (action === 'restart') return start();
+  if (action === 'restart') {
+    if (!isUp || !model.faults.includes('secrets')) return start();
+    model.faults.splice(model.faults.indexOf('secrets'), 1);
+    return FAULT_CODES.secrets;
+  }
   if (action === 'stop' || action === 'kill') model.state = 'stopped';
   if (action === 'pause' || action === 'resume' || action === 'reboot') {
     const wanted = action === 'resume' ? 'paused' : 'running';
