@@ -7,6 +7,7 @@ import { defaultFolders, type Folders } from './default-folders.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
+import { checkCommand } from './hypervisor/check-command.js';
 import { createLogger } from './log.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
@@ -33,6 +34,8 @@ function foldersFrom(flags: Flags): Folders {
 async function run(flags: Flags): Promise<void> {
   // Everything that we and our VMMs make is for us alone; sockets get their modes one by one.
   process.umask(0o077);
+  // What is read now is as new as a reload would read; without a listener the process would end.
+  process.on('SIGHUP', () => {});
   const folders = foldersFrom(flags);
   const config = await loadConfig(folders.config);
   const logger = createLogger(config.log?.level ?? 'info', process.env.JOURNAL_STREAM !== undefined);
@@ -66,6 +69,7 @@ async function run(flags: Flags): Promise<void> {
     reload: async () => {
       await notifier.reloading();
       await daemon.reload();
+      logger.info('definitions read again');
       await notifier.ready(status());
     },
     stop: async () => {
@@ -100,7 +104,8 @@ async function check(files: string[], { config }: Flags): Promise<void> {
   let invalid = 0;
   for (const file of files) {
     try {
-      await readDefinitionFile(resolve(file), { origin: 'file', defaultSupervisor: 'unit', trust: 'links' });
+      const options = { origin: 'file', defaultSupervisor: 'unit', trust: 'links' } as const;
+      checkCommand(await readDefinitionFile(resolve(file), options));
       process.stdout.write(`${file}: valid\n`);
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;

@@ -50,6 +50,14 @@ export class VmsecretdError extends Error {
   }
 }
 
+/** Told by what knows a command line and not whose it is. @param path the file that it stands in */
+export function nameVm(error: unknown, vm: string, path?: string): unknown {
+  if (!(error instanceof VmsecretdError) || error.details.vm !== undefined) return error;
+  const place = path === undefined ? `VM ${vm}` : `VM ${vm}: ${path}`;
+  const details = { ...error.details, vm, ...(path === undefined ? {} : { path }) };
+  return new VmsecretdError(error.code, `${place}: ${error.message}`, { details, cause: error });
+}
+
 /** The `code` of a Node.js system error such as ENOENT, or undefined for anything else. */
 export function systemErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined;

@@ -70,9 +70,7 @@ function describeType(type: string | undefined): string | undefined {
 export function formatFieldProblems(problems: readonly FieldProblem[]): string {
   const told = problems
     .slice(0, TOLD_PROBLEMS)
-    .map(({ field, message }) =>
-      field === '' ? `the document ${message}` : `${shorten(field)}: ${message}`,
-    );
+    .map(({ field, message }) => (field === '' ? `it ${message}` : `${shorten(field)}: ${message}`));
   const untold = problems.length - told.length;
   return [...told, ...(untold > 0 ? [`and ${untold} more`] : [])].join('; ');
 }

@@ -18,6 +18,20 @@ t.test('names what is valid and what is not, and fails for one invalid file', as
   t.match(stderr, /b\.json.*command/);
 });
 
+t.test('names an option that the hypervisor does not have, and whose it is', async t => {
+  for (const [definition, says] of [
+    [
+      '{"command": ["--kernle", "/k"]}',
+      /VM a: .*a\.json: There is no option "--kernle". Did you mean "--kernel"/,
+    ],
+    ['{"command": "--kernel $HOME/k"}', /VM a: .*a\.json: The command cannot be split at "\$"/],
+    ['{"hypervisor": "qemu", "command": ["-kernle"]}', /VM a: .*a\.json: -kernle is the last word/],
+  ] as const) {
+    const result = await check(t, { 'a.json': definition }, ['check', 'a.json']);
+    t.match(result, { exitCode: 1, stdout: '', stderr: says }, definition);
+  }
+});
+
 t.test('checks the configuration that --config names, metrics.listen included', async t => {
   const good = '{"metrics": {"listen": "127.0.0.1:9101"}}';
   t.match(await check(t, { 'config.json': good }, ['--config', 'config.json', 'check']), { exitCode: 0 });

@@ -30,7 +30,7 @@ test('names an unknown key and the nearest known one', async t => {
   t.strictSame(find({ mdoe: 'on' }), [
     { field: '', message: 'has the unknown key "mdoe". Did you mean "mode"?' },
   ]);
-  t.equal(formatFieldProblems(find([])), 'the document must be object');
+  t.equal(formatFieldProblems(find([])), 'it must be object');
 });
 
 test('tells a wrong field beside a union whose name it begins with', async t => {

@@ -2,11 +2,12 @@
 import type { CredentialSource } from './schema.js';
 
 /** Each a key of a source, of which it has exactly one. */
-export const SOURCE_KINDS = ['age', 'file', 'text'] as const;
-export type SourceKind = (typeof SOURCE_KINDS)[number];
+export type SourceKind = Exclude<keyof CredentialSource, 'trim'>;
 
-/** Those whose value is the path of a file. */
-const FILE_KINDS = ['age', 'file'] as const;
+/** Whether the value is the path of a file. */
+const NAMES_FILE = { age: true, file: true, text: false } satisfies Record<SourceKind, boolean>;
+export const SOURCE_KINDS = Object.keys(NAMES_FILE) as SourceKind[];
+const FILE_KINDS = SOURCE_KINDS.filter(kind => NAMES_FILE[kind]);
 
 /** More than one, or none, in a definition that was not checked yet. */
 export function kindsOf(source: CredentialSource): SourceKind[] {

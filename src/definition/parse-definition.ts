@@ -1,7 +1,7 @@
 // Takes the JSON of a definition, gives a Definition with defaults filled in and paths absolute.
 // Refuses with definition_invalid, naming the file and every field that is wrong.
 import { isAbsolute, resolve } from 'node:path';
-import { VmsecretdError } from '../errors.js';
+import { nameVm, VmsecretdError } from '../errors.js';
 import {
   createJsonValidator,
   type FieldProblem,
@@ -65,7 +65,11 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
     ...findRelativePaths(file, context),
   ];
   if (unmet.length > 0) refuse(context, unmet);
-  return buildDefinition(file, context);
+  try {
+    return buildDefinition(file, context);
+  } catch (error) {
+    throw nameVm(error, context.name, context.path);
+  }
 }
 
 function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): never {

@@ -2,10 +2,9 @@
 // HMAC, since a plain hash of a short secret can be guessed. Runs in the deliverer, which alone may read plain files.
 import { createHash, createHmac } from 'node:crypto';
 import pLimit from 'p-limit';
-import { pathOf } from '../definition/credential-source.js';
 import { VmsecretdError } from '../errors.js';
 import { SecretValue } from '../secrets/secret-value.js';
-import { type NamedSource, readSourceFile } from '../secrets/source.js';
+import { type NamedSource, readStored } from '../secrets/source.js';
 import { trimEnding } from '../secrets/trim.js';
 
 /** Reads at once; a round may ask for the sources of every VM. */
@@ -29,16 +28,12 @@ export function digestSources(
   return Promise.all(sources.map(source => limit(() => digestSource(source, digestKey))));
 }
 
-async function digestSource(
-  { vm, credential, source }: NamedSource,
-  digestKey: string,
-): Promise<string | null> {
-  const path = pathOf(source);
+async function digestSource(named: NamedSource, digestKey: string): Promise<string | null> {
+  const { age, trim = 'none' } = named.source;
   try {
-    const content =
-      path === undefined ? Buffer.from(source.text ?? '') : await readSourceFile({ vm, credential, path });
-    if (source.age !== undefined) return digestCiphertext(content);
-    const value = new SecretValue(trimEnding(content, source.trim ?? 'none'));
+    const stored = await readStored(named);
+    if (age !== undefined) return digestCiphertext(stored);
+    const value = new SecretValue(trimEnding(stored, trim));
     try {
       return digestValue(value, digestKey);
     } finally {

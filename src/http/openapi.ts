@@ -39,11 +39,11 @@ const VMM_FAILED = { 502: problem(status => status === 502), 504: problem(status
 
 /** For @fastify/swagger. */
 export function describeRoute({
-  schema,
+  schema = {},
   url,
   route,
 }: {
-  schema: FastifySchema;
+  schema?: FastifySchema;
   url: string;
   route: RouteOptions;
 }) {

@@ -109,6 +109,8 @@ export interface BringUp {
 
 export interface Hypervisor {
   readonly kind: HypervisorKind;
+  /** Whether its API socket serves one connection at a time: an idle one keeps all others out. */
+  readonly servesOneClient: boolean;
   /** @throws VmsecretdError command_invalid and what limits.ts throws */
   plan(definition: Definition, context: PlanContext): Promise<VmPlan>;
   /** From a VMM that was just spawned to a guest that runs with its credentials. */

@@ -42,7 +42,10 @@ function parseIdentityLine(
   context: IdentityContext,
 ): AgeIdentity {
   const parsed = parseBech32(line);
-  if (parsed === null) throw new IdentityFileError(`line ${lineNumber} is not an age identity`);
+  if (parsed === null)
+    throw new IdentityFileError(
+      `line ${lineNumber} is not an age identity; a file of "identities" has lines of AGE-SECRET-KEY-1… or an SSH private key`,
+    );
   const { prefix, payload } = parsed;
   if (prefix === 'AGE-SECRET-KEY-' && payload.length === KEY_BYTES) {
     return createX25519Identity(payload, origin);

@@ -1,7 +1,7 @@
 // Opens one credential's source: takes its definition, gives the value. Every failure is a VmsecretdError that
 // names the VM, the credential, the file and what to do; none of them says anything about the value.
 
-import { pathOf } from '../definition/credential-source.js';
+import { kindOf } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { type ErrorCode, systemErrorCode, VmsecretdError } from '../errors.js';
 import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
@@ -42,22 +42,32 @@ export async function openSource(
 }
 
 async function readSource(
-  { vm, credential, source }: NamedSource,
+  named: NamedSource,
   identities: Identities,
   onCiphertext: ((file: Buffer) => void) | undefined,
 ): Promise<Buffer> {
-  if (source.text !== undefined) return Buffer.from(source.text);
-  const path = pathOf(source);
-  if (path === undefined) throw new TypeError(`credential ${credential} has no source`);
-  const place = { vm, credential, path };
-  const content = await readSourceFile(place);
-  if (source.age === undefined) return content;
-  onCiphertext?.(content);
-  return await decryptFile(content, identities, place);
+  const { vm, credential, source } = named;
+  const stored = await readStored(named);
+  if (source.age === undefined) return stored;
+  onCiphertext?.(stored);
+  return await decryptFile(stored, identities, { vm, credential, path: source.age });
 }
 
-/** The file of a source as it is, encrypted or plain; the caller wipes it. */
-export async function readSourceFile(place: Place): Promise<Buffer> {
+/** What the source has as it is, encrypted or plain; the caller wipes it. */
+export async function readStored({ vm, credential, source }: NamedSource): Promise<Buffer> {
+  const kind = kindOf(source);
+  switch (kind) {
+    case 'text':
+      return Buffer.from(source[kind] ?? '');
+    case 'age':
+    case 'file':
+      return readSourceFile({ vm, credential, path: source[kind] ?? '' });
+    default:
+      return kind satisfies never;
+  }
+}
+
+async function readSourceFile(place: Place): Promise<Buffer> {
   try {
     return await readRegularFile(place.path, { limitBytes: SOURCE_LIMIT_BYTES });
   } catch (error) {
@@ -90,13 +100,12 @@ async function decryptFile(file: Buffer, identities: Identities, place: Place): 
     if (!(error instanceof AgeFileError)) throw error;
     const { code, advice } = FAILURES[error.problem];
     if (error.problem === 'no_match' && identities.loaded.length === 0)
-      throw refusal(code, place, `does not open: ${describeKeys(error, identities)} ${MAKE_IDENTITY}`, error);
+      throw refusal(code, place, `does not open: ${explainNoIdentity(error, identities)}`, error);
     const keys = code === 'secret_no_identity' ? ` ${describeKeys(error, identities)}` : '';
     throw refusal(code, place, `does not open: ${error.message}.${keys} ${advice}`, error);
   }
 }
 
-const MAKE_IDENTITY = 'Create the identity file, or correct "identities".';
 const RESTORE = 'Restore it from a good copy, or encrypt it again.';
 const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   not_age: {
@@ -119,18 +128,32 @@ const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   },
 };
 
+/** No key was read: why not each file, then what the age file wants. */
+function explainNoIdentity(failure: AgeFileError, { notes }: Identities): string {
+  return [
+    `there is no identity to try${notes.length === 0 ? '' : ` (${notes.join('; ')})`}.`,
+    describeRecipients(failure),
+    'Make one of these files usable, or name another in "identities".',
+  ]
+    .filter(sentence => sentence !== '')
+    .join(' ');
+}
+
 /** Which kinds of recipient the file has, which identities were tried, what there is to say of their files. */
 function describeKeys(failure: AgeFileError, identities: Identities): string {
-  const types = failure.recipientTypes.slice(0, 8).map(type => type.slice(0, 40));
   const tried = new Set(identities.loaded.map(identity => `${identity.origin} (${identity.kind})`));
-  const nothingTried = 'There is no identity to try: none of "identities" is there.';
   return [
-    types.length === 0 ? '' : `Its recipients: ${types.join(', ')}.`,
-    tried.size === 0 ? nothingTried : `Tried: ${[...tried].join(', ')}.`,
+    describeRecipients(failure),
+    tried.size === 0 ? 'There was no identity to try.' : `Tried: ${[...tried].join(', ')}.`,
     identities.notes.length === 0 ? '' : `Notes: ${identities.notes.join('; ')}.`,
   ]
     .filter(sentence => sentence !== '')
     .join(' ');
+}
+
+function describeRecipients({ recipientTypes }: AgeFileError): string {
+  const types = recipientTypes.slice(0, 8).map(type => type.slice(0, 40));
+  return types.length === 0 ? '' : `Its recipients: ${types.join(', ')}.`;
 }
 
 function refusal(code: ErrorCode, place: Place, what: string, cause: unknown): VmsecretdError {

@@ -5,7 +5,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'no space is left there; free some, then try again',
   EDQUOT: 'the quota there is used up; free some space, then try again',
   EROFS: 'its file system is read-only; mount it for writing, then try again',
-  EACCES: 'the user of vmsecretd may not; correct its owner or mode, or use another directory',
+  EACCES: 'the user of vmsecretd may not write there; correct its owner or mode, or name another directory',
   EIO: 'its disk fails; look at dmesg',
 };
 

@@ -83,12 +83,12 @@ function requireRootsOwn(folder: Stats, entry: Stats, path: string): void {
   const kind = entry.isSymbolicLink() ? 'the link ' : '';
   // A folder as /tmp stays everybody's; what somebody else has put there is not to be given to root.
   const mend = isSticky ? 'put it where root alone writes' : mendFor(folder, dirname(path));
-  throw new UntrustedPathError(`others than root can exchange ${kind}${path}: ${mend}`);
+  throw new UntrustedPathError(`somebody other than root can replace ${kind}${path}; ${mend}`);
 }
 
 function requireRootsFile(file: Stats, path: string): void {
   if (file.uid === 0 && (file.mode & WRITABLE_BY_OTHERS) === 0) return;
-  throw new UntrustedPathError(`others than root can write to it: ${mendFor(file, path)}`);
+  throw new UntrustedPathError(`somebody other than root can write to it; ${mendFor(file, path)}`);
 }
 
 /** Changes only what is wrong: a file of root's group asks for no chown. */

@@ -32,7 +32,8 @@ export async function adoptVmm(
   hypervisor: Hypervisor,
   kill: VmmProcess['kill'],
 ): Promise<RunningVm> {
-  const vmm = attachToVmm({ ...record, kill, isExclusive: hypervisor.kind === 'qemu' });
+  const { servesOneClient } = hypervisor;
+  const vmm = attachToVmm({ ...record, kill, servesOneClient });
   const deadline = AbortSignal.timeout(ADOPTION_TIMEOUT_MS);
   const control = await hypervisor.connect(vm, record.apiSocket, deadline).catch(error => {
     throw deadline.aborted ? answersNothing(vm, record.pid) : error;
@@ -88,20 +89,20 @@ export interface AttachOptions {
   startTimeTicks: number;
   apiSocket: string;
   kill: VmmProcess['kill'];
-  /** Its API socket serves one connection at a time: an idle one would keep all others out. */
-  isExclusive?: boolean;
+  /** See Hypervisor. */
+  servesOneClient?: boolean;
 }
 
 /** How long until a VMM that ended a connection and lives is connected to again. */
 const RECONNECT_MS = 100;
-/** How often an exclusive VMM is looked for; Node has no pidfd. */
+/** How often such a VMM is looked for; Node has no pidfd. */
 const LOOK_MS = 250;
 
 /** A process that is not our child: an idle connection to its API socket closes 3 ms after it dies. */
 export function attachToVmm(options: AttachOptions): VmmProcess {
-  const { pid, startTimeTicks, apiSocket, isExclusive = false } = options;
+  const { pid, startTimeTicks, apiSocket, servesOneClient = false } = options;
   let isKilled = false;
-  const gone = isExclusive ? lookUntilGone(options) : followConnection(options);
+  const gone = servesOneClient ? lookUntilGone(options) : followConnection(options);
   return {
     pid,
     startTimeTicks,

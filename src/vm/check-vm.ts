@@ -56,7 +56,8 @@ async function examine(vm: Vm, tools: StartTools, note: (check: Check) => void):
   const { definition, paths } = vm;
   const noteGood = (name: string, detail: string) => note({ name, ok: true, code: null, detail });
   noteGood('definition', definition.path);
-  const bringsOwnCommand = definition.command === undefined && definition.vmConfig === undefined;
+  const bringsOwnCommand =
+    definition.supervisor === 'unit' && definition.command === undefined && definition.vmConfig === undefined;
   const plan = await planVm(tools, {
     definition,
     paths,

@@ -7,6 +7,7 @@
 // - The same state of things restarts a VM once, so that what a restart does not mend does not restart it for ever.
 import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
@@ -219,7 +220,8 @@ export function findReasons({ definition, running, digests, links, before }: Com
 function comparableSources(definition: Definition, running: RunningVm): NamedSource[] {
   return running.credentials.flatMap(({ name, source: kind, path }) => {
     const source = definition.credentials[name];
-    if (kind === 'text' || path === undefined || source?.[kind] !== path) return [];
+    if (source === undefined || path === undefined) return [];
+    if (kindOf(source) !== kind || pathOf(source) !== path) return [];
     return [{ vm: definition.name, credential: name, source }];
   });
 }

@@ -4,7 +4,7 @@ import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
-import { VmsecretdError } from '../errors.js';
+import { nameVm, VmsecretdError } from '../errors.js';
 import type { HostClaim } from '../hypervisor/host-needs.js';
 import type {
   ConsolePlan,
@@ -117,16 +117,19 @@ export async function startVm(tools: StartTools, options: StartOptions): Promise
 }
 
 /** Steps 1 and 2: nothing is touched. */
-export function planVm(
+export async function planVm(
   tools: Pick<StartTools, 'hypervisor'>,
   options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'workingDirectory' | 'ownsConsole'>,
 ): Promise<VmPlan> {
   const { definition, paths, command, ownsConsole } = options;
-  return tools.hypervisor.plan(definition, {
+  const context = {
     paths,
     ownsConsole,
     workingDirectory: options.workingDirectory ?? definition.workingDirectory ?? paths.directory,
     ...(command === undefined ? {} : { command }),
+  };
+  return tools.hypervisor.plan(definition, context).catch(error => {
+    throw nameVm(error, definition.name);
   });
 }
 

@@ -17,6 +17,22 @@ const ADMIN_ROUTES = [
   'GET /v1/vms/{name}/definition',
   'POST /v1/vms/{name}/console',
 ];
+const OPERATOR_ROUTES = [
+  'GET /v1/vms',
+  'GET /v1/vms/{name}',
+  ...['start', 'stop', 'restart', 'reboot', 'kill', 'pause', 'resume', 'check'].map(
+    verb => `POST /v1/vms/{name}/${verb}`,
+  ),
+  'GET /v1/vms/{name}/command',
+  'GET /v1/vms/{name}/console',
+  'POST /v1/convert',
+  'POST /v1/reload',
+  'GET /v1/events',
+  'GET /v1/paths',
+  'GET /v1/health',
+  'GET /v1/version',
+  'GET /metrics',
+];
 const LAUNCH_ROUTES = ['POST /v1/vms/{name}/launch'];
 const SOCKETS: readonly SocketName[] = ['admin', 'vmsecretd', 'launch'];
 
@@ -25,9 +41,8 @@ daemonTest('gives each socket its routes and no others', options, async (t, { da
   const routes = Object.entries(paths).flatMap(([path, methods]) =>
     Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`),
   );
-  for (const route of [...ADMIN_ROUTES, ...LAUNCH_ROUTES, 'POST /v1/vms/{name}/start', 'GET /v1/events']) {
-    t.ok(routes.includes(route), `openapi.json has ${route}`);
-  }
+  // Operators get what is listed for them: a new route whose `access` is forgotten would be theirs.
+  t.strictSame(routes.toSorted(), [...ADMIN_ROUTES, ...LAUNCH_ROUTES, ...OPERATOR_ROUTES].toSorted());
   for (const route of routes) {
     const [method = '', path = ''] = route.split(' ');
     const allowed = LAUNCH_ROUTES.includes(route)

@@ -118,7 +118,7 @@ test('a runtime folder where others write is refused, and so is one on whose way
   FORMS['a folder']?.(join(folder, 'theirs'), NOBODY);
   await t.rejects(
     takeOwnFolder(join(folder, 'theirs', 'run'), 0o755),
-    { code: 'resource_conflict', message: /others than root can exchange/ },
+    { code: 'resource_conflict', message: /somebody other than root can replace/ },
     'below a folder of somebody else',
   );
   mkdirSync(join(folder, 'all'));
@@ -127,7 +127,7 @@ test('a runtime folder where others write is refused, and so is one on whose way
   lchownSync(join(folder, 'all', 'link'), NOBODY, NOBODY);
   await t.rejects(
     takeOwnFolder(join(folder, 'all', 'link', 'a', 'run'), 0o755),
-    { code: 'resource_conflict', message: /others than root can exchange the link/ },
+    { code: 'resource_conflict', message: /somebody other than root can replace the link/ },
     'behind a link of somebody else',
   );
   isUntouched(t, folder, 'a link of somebody else on the way');
@@ -260,6 +260,6 @@ test('no socket is made where others could exchange it', { skip }, async t => {
   chmodSync(join(folder, 'all'), 0o1777);
   await t.rejects(listenOn(createServer(), { path: join(folder, 'all', 'metrics.sock'), mode: 0o660 }), {
     code: 'resource_conflict',
-    message: /metrics\.sock is refused as the path of a socket: others than root can write to it/,
+    message: /metrics\.sock is refused as the path of a socket: somebody other than root can write to it/,
   });
 });

@@ -58,11 +58,13 @@ test('a file that others than root can write is no file of root', { skip }, asyn
     chmodSync(path, mode);
     chownSync(path, owner, owner);
     t.equal(read(path, 'links'), 'value', `${name}, as a source`);
-    t.throws(() => read(path, 'root'), { message: `others than root can write to it: ${mend(path)}` });
+    t.throws(() => read(path, 'root'), {
+      message: `somebody other than root can write to it; ${mend(path)}`,
+    });
   }
 });
 
-test('refuses what others than root can exchange', { skip }, async t => {
+test('refuses what somebody other than root can replace', { skip }, async t => {
   const folder = socketFolder(t);
   writeFileSync(join(folder, 'shadow'), 'value', { mode: 0o600 });
   const elsewhere = () => 'put it where root alone writes';
@@ -87,14 +89,14 @@ test('refuses what others than root can exchange', { skip }, async t => {
     symlinkSync('../shadow', link);
     lchownSync(link, linkOwner, linkOwner);
     writeFileSync(join(place, 'file'), 'plain', { mode: 0o600 });
-    const message = `others than root can exchange the link ${link}: ${mend?.(place)}`;
+    const message = `somebody other than root can replace the link ${link}; ${mend?.(place)}`;
     for (const trust of ['links', 'root'] as const) {
       if (mend === undefined) t.equal(read(link, trust), 'value', name);
       else t.throws(() => read(link, trust), { message }, `${name}, ${trust}`);
     }
     t.equal(read(join(place, 'file'), 'links'), 'plain', `${name}: no link, as a source`);
     if (mend !== undefined && linkOwner === 0)
-      t.throws(() => read(join(place, 'file'), 'root'), /others than root can exchange/, name);
+      t.throws(() => read(join(place, 'file'), 'root'), /somebody other than root can replace/, name);
   }
 });
 
@@ -110,7 +112,7 @@ test('the folder of an automount is the one that gets mounted', { skip: whyNoAut
     await automount(t, place, `mount -t tmpfs -o mode=${mode} tmpfs "$1"; ${fill}`);
     const link = join(place, 'link');
     if (mode === '0755') t.equal(read(link, 'links'), 'value', 'going in mounts it');
-    else t.throws(() => read(link, 'links'), { message: /can exchange the link .*: chmod go-w / }, name);
+    else t.throws(() => read(link, 'links'), { message: /can replace the link .*; chmod go-w / }, name);
     t.equal(read(join(place, 'file'), 'links'), 'plain\n', name);
   }
 });

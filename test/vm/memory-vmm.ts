@@ -100,6 +100,7 @@ export class MemoryHost {
   hypervisor(): Hypervisor {
     return {
       kind: 'cloud-hypervisor',
+      servesOneClient: false,
       plan: async ({ name }) => planOf(name),
       bringUp: async ({ signal }) => {
         const [vmm] = [...this.live];

@@ -12,6 +12,7 @@ const NETS_POLL_MS = 10;
 export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor {
   return {
     kind: 'cloud-hypervisor',
+    servesOneClient: false,
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
     isBooted: (vm, apiSocket) => isBooted(apiOf(vm, apiSocket)),

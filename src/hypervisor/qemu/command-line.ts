@@ -37,7 +37,7 @@ export function splitQemuCommand(argv: readonly string[]): QemuOption[] {
     if (value === undefined) {
       throw new VmsecretdError(
         'command_invalid',
-        `${word} is the last word of the command line and lacks its value.`,
+        `${word} is the last word of the command line and lacks its value, or is no option of QEMU's.`,
       );
     }
     options.push({ name, value });

@@ -24,6 +24,7 @@ const CALL_TIMEOUT_MS = 10_000;
 export function createQemu(locate: (program: string | undefined) => Promise<string>): Hypervisor {
   return {
     kind: 'qemu',
+    servesOneClient: true,
     plan: (definition, context) => planVm(locate, definition, context),
     bringUp,
     // It boots whatever it read: a FIFO whose writer was killed ends early, and nothing tells. So never for sure.
