@@ -20,3 +20,10 @@ t.test('docs/command-line.md names the options of other builds', async t => {
   const named = (name: string) => page.includes(name.startsWith('--dbus') ? '`--dbus-…`' : `\`${name}\``);
   for (const name of [...OTHER_BUILDS_VM_FLAGS, ...OTHER_BUILDS_PROGRAM_FLAGS]) t.ok(named(name), name);
 });
+
+t.test('docs/command-line.md names every key that has another name in the VM config', async t => {
+  for (const [name, { table }] of FLAGS) {
+    for (const [key, { field }] of Object.entries(table?.keys ?? {}))
+      if (typeof field === 'string') t.ok(page.includes(`\`${key}\` → \`${field}\``), `${name}: ${key}`);
+  }
+});

@@ -67,6 +67,14 @@ export const ARGUMENT_LINES: readonly RuleLine[] = [
 ];
 
 export const STRING_LINES: readonly RuleLine[] = [
+  accept(
+    'gives keys of developers the names of their fields',
+    ...disk('path=/a,_disable_io_uring=on,_disable_aio=on', {
+      path: '/a',
+      disable_io_uring: true,
+      disable_aio: true,
+    }),
+  ),
   accept('does not split at commas in quotes', ...disk('path="/a,b",id=x', { path: '/a,b', id: 'x' })),
   accept('takes quotes away anywhere in a value', ...disk('path=/a"b,c"d', { path: '/ab,cd' })),
   accept('takes two quotes within quotes for one', ...disk('path="a""b"', { path: 'a"b' })),
