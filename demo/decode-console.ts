@@ -2,6 +2,11 @@
 import { text } from 'node:stream/consumers';
 import { decodeOemStrings } from '../test/guests/pvh/decode-oem-strings.js';
 
-for (const [name, value] of decodeOemStrings(await text(process.stdin))) {
-  console.log(`${name} = ${JSON.stringify(value.toString('utf8'))}`);
+try {
+  for (const [name, value] of decodeOemStrings(await text(process.stdin))) {
+    console.log(`${name} = ${JSON.stringify(value.toString('utf8'))}`);
+  }
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
 }

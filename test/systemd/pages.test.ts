@@ -33,11 +33,15 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
     t.match(printed, /^ok +daemon/m);
     t.notMatch(printed, /^WRONG/m, 'doctor finds nothing wrong on a host that was just installed');
     t.equal(await host.sh('systemctl is-enabled vmsecretd.service'), 'enabled');
+    t.match(block, '# members of the group vmsecretd need no sudo');
+    await host.sh(`
+      runuser -u nobody -g vmsecretd -- vmsecretctl list &&
+      ! runuser -u nobody -- vmsecretctl list`);
   },
 
   'a secret for the key of the host': async (t, host) => {
-    const encrypt = readInline('docs/nixos.md', 'age -R /etc/ssh/ssh_host_ed25519_key.pub -o api-key.age');
-    t.match(readPage(INSTALL), `\`${encrypt.replace(' -o api-key.age', '')}\``);
+    const encrypt = readInline(INSTALL, 'age -R /etc/ssh/ssh_host_ed25519_key.pub -o api-key.age');
+    t.equal(readInline('docs/nixos.md', encrypt), encrypt);
     await host.sh(`cd /etc/secrets && printf %s '${SECRET}' | ${encrypt}`);
     // And to a second one that lies elsewhere.
     const twice = readInline('docs/operations.md', 'age -r HOST -r OFFLINE');
@@ -45,7 +49,7 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
     const printed = await type(
       host,
       `
-      cd /tmp; ${readInline(INSTALL, 'age-keygen -o key.txt')} 2> /dev/null
+      cd /tmp; ${readInline('docs/secrets.md', 'age-keygen -o key.txt')} 2> /dev/null
       HOST=$(cat /etc/ssh/ssh_host_ed25519_key.pub) OFFLINE=$(age-keygen -y key.txt)
       printf %s both | ${twice.replace('HOST', '"$HOST"').replace('OFFLINE', '$OFFLINE')} > both.age
       for identity in key.txt /etc/ssh/ssh_host_ed25519_key; do ${open.replace('IDENTITY', '$identity')}; done`,
@@ -134,17 +138,21 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
 
   'a secret that is rotated, and the daemon that is restarted': async (t, host) => {
     const page = 'docs/operations.md';
-    const start = readInline(INSTALL, 'systemctl start microvm@NAME').replace('NAME', 'web');
+    const start = readInline(INSTALL, 'sudo systemctl start microvm@NAME').replace('NAME', 'web');
     await host.sh(`define web await-power-button; vmsecretctl reload; ${start}`);
+    t.match(
+      await type(host, readInline(INSTALL, 'sudo vmsecretctl start NAME').replace('NAME', 'web')),
+      'web',
+    );
     await host.sh(`
-      cd /etc/secrets; printf %s new | age -R /etc/ssh/ssh_host_ed25519_key.pub > new && mv new api-key.age
+      cd /etc/secrets; printf %s new | ${readBlock(page, 'age -R ').trim()}
       eventually 'vmsecretctl list | grep -q "^web .* outdated$"'`);
-    await type(host, readBlock(page, 'vmsecretctl check web'));
+    await type(host, readBlock(page, 'sudo vmsecretctl check web'));
     t.notMatch(await type(host, readInline(page, 'vmsecretctl list')), 'outdated');
     await host.sh(
       `eventually '[ "$(console web | grep -cF "API_KEY=${Buffer.from('new').toString('base64')}")" = 1 ]'`,
     );
-    await type(host, readInline(page, 'systemctl restart vmsecretd'));
+    await type(host, readInline(page, 'sudo systemctl restart vmsecretd'));
     await type(host, readInline(page, 'vmsecretctl restart NAME').replace('NAME', 'web'));
     t.equal(await host.sh('states web; states demo'), 'active running\nactive running');
     const check = readInline(page, 'vmsecretd --config /etc/vmsecretd/config.json check');
@@ -154,14 +162,18 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
   },
 
   'without systemd, as a user': async (t, host) => {
-    const define = readInline(INSTALL, 'vmsecretctl define NAME FILE').replace('NAME FILE', 'own own.json');
+    const define = readInline(INSTALL, 'sudo vmsecretctl define NAME FILE')
+      .replace('sudo vmsecretctl', 'node dist/src/cli/vmsecretctl.js')
+      .replace('NAME FILE', 'own /tmp/own/own.json');
+    const list = readInline(INSTALL, 'node dist/src/cli/vmsecretctl.js list');
+    const stop = readInline(INSTALL, 'node dist/src/cli/vmsecretctl.js stop --all');
     const printed = await host.sh(`
       install -d -o nobody -m 700 /tmp/own && cd /tmp/own
       echo '{"command": ["--kernel", "/opt/guests/await-power-button", "--memory", "size=64M"]}' > own.json
       as_user() { runuser -u nobody -- env HOME=/tmp/own XDG_RUNTIME_DIR=/tmp/own XDG_STATE_HOME=/tmp/own sh -c "$1"; }
       as_user 'cd /project; exec ${readBlock(INSTALL, 'node ').trim()}' > /tmp/own.log 2>&1 & daemon=$!
       eventually 'grep -q "listening" /tmp/own.log'
-      as_user '${define} && vmsecretctl start own && ${readInline(INSTALL, 'vmsecretctl stop --all')}'
+      as_user 'cd /project; ${define} && vmsecretctl start own && ${list} && ${stop}'
       kill $daemon; wait $daemon || true`);
     t.match(printed, /^own +running +yes +daemon.*\n(.*\n)*own +stopped/m);
   },
