@@ -19,6 +19,7 @@ t.test('every Nix file parses', { skip: await missingNix() }, async t => {
 });
 
 const DOCS = join(projectRoot, 'docs');
+const README = '../README.md';
 const blocksOf = (page: string) =>
   [...readFileSync(join(DOCS, page), 'utf8').matchAll(/^```nix\n([\s\S]*?)^```/gm)].map(
     ([, code = '']) => code,
@@ -30,10 +31,9 @@ t.test(
     skip: await missingNix(),
   },
   async t => {
-    const texts = readdirSync(DOCS)
-      .filter(page => page.startsWith('nixos'))
-      .flatMap(blocksOf);
-    t.ok(texts.length >= 6, 'the texts are found');
+    const pages = readdirSync(DOCS).filter(page => page.startsWith('nixos'));
+    const texts = [README, ...pages].flatMap(blocksOf);
+    t.ok(texts.length >= 7, 'the texts are found');
     for (const text of texts) {
       const whole = text.startsWith('{') ? text : `{ config, pkgs, vmsecretd, ... }: { ${text} }`;
       await t.resolves(execa('nix-instantiate', [...PARSE, '-'], { input: whole, stdout: 'ignore' }), text);
@@ -42,7 +42,7 @@ t.test(
 );
 
 t.test('a host with a VM and its secret is a flake of 20 lines', async t => {
-  const [flake = ''] = blocksOf('nixos.md');
+  const [flake = ''] = blocksOf(README);
   t.match(flake, /nixosSystem/);
   t.ok(flake.trimEnd().split('\n').length <= 20, flake);
 });

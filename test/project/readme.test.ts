@@ -53,17 +53,6 @@ const END_EVERYTHING = `trap 'set +e
 `;
 const skip = whyNotOnPath('qemu-system-x86_64') || whyNotOnPath('curl');
 
-t.test('the NixOS example of the README is in that of its page', async t => {
-  const [lines, flake] = ['README.md', 'docs/nixos.md'].map(page =>
-    (listBlocks(page).find(({ language }) => language === 'nix')?.text ?? '')
-      .trim()
-      .split('\n')
-      .map(line => line.trim()),
-  );
-  t.match(lines?.[0], 'services.vmsecretd.enable = true;');
-  for (const line of lines ?? []) t.ok(flake?.includes(line), line);
-});
-
 const [prepare = '', use = ''] = listBlocks(FIRST_VM).map(({ text }) => text);
 // This test runs from a build, and leaves nothing behind when a command fails.
 const prepared = prepare.replace('npm ci && npm run build\n', '');
