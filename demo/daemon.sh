@@ -40,7 +40,7 @@ start_daemon() {
   run 'node dist/src/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/log/daemon.log 2>&1 &'
   DAEMON=$!
   set +m
-  wait_until 20 '[[ -S $D/run/admin.sock ]] || ! kill -0 $DAEMON' && kill -0 "$DAEMON" || fail 'the daemon did not start'
+  wait_until 60 '[[ -S $D/run/admin.sock ]] || ! kill -0 $DAEMON' && kill -0 "$DAEMON" || fail 'the daemon did not start'
   run 'curl -sS --unix-socket $D/run/admin.sock http://localhost/v1/version && echo'
   run 'vmsecretctl() { node dist/src/cli/vmsecretctl.js --socket $D/run/admin.sock "$@"; }'
 }
