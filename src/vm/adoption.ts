@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { VmsecretdError } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
 import type { VmmExit, VmmProcess } from '../supervisor/vmm-process.js';
-import { isSameProcess, readProcess, sameProcessListensOn } from '../system/procfs.js';
+import { readCommandLine } from '../system/command-line.js';
+import { isSameProcess, sameProcessListensOn } from '../system/procfs.js';
 import { readRecord, removeRecord, type VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
@@ -72,8 +73,10 @@ export async function endRecordedVmm({ paths }: Pick<Vm, 'paths'>): Promise<void
   if (record === undefined) return;
   const { pid, startTimeTicks } = record;
   // Who got the pid may be somebody whom this daemon may not look at.
-  const found = (await isSameProcess(pid, startTimeTicks)) ? await readProcess(pid) : null;
-  const isOurs = found?.argv.some(argument => argument.includes(`${paths.directory}/`)) === true;
+  const isThere = await isSameProcess(pid, startTimeTicks);
+  const shown = isThere ? await readCommandLine(pid) : null;
+  // One that withholds its command line is that very process all the same.
+  const isOurs = isThere && shown?.argv.some(argument => argument.includes(`${paths.directory}/`)) !== false;
   if (isOurs) {
     await killSame(pid, startTimeTicks, 'SIGKILL');
     while (await isSameProcess(pid, startTimeTicks)) await delay(KILL_POLL_MS);
