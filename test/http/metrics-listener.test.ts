@@ -75,7 +75,7 @@ t.test('serves on a loopback port, and refuses one that is taken', async t => {
 });
 
 t.test('200 clients that ask nothing take few descriptors, and for no longer than a moment', async t => {
-  const path = join(makeRuntimeDirectory(t), 'metrics.sock');
+  const path = join(socketFolder(t), 'metrics.sock');
   const stop = await listenForMetrics({ path }, { metrics }, undefined);
   const before = readdirSync('/proc/self/fd').length;
   const closed = Array.from({ length: 200 }, () => {
