@@ -1,5 +1,5 @@
 // The daemon's three sockets: who may connect to each, and which of them a request came by.
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -99,6 +99,7 @@ export class DaemonSockets {
     const silent = new Set<Socket>();
     // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
     const server = createServer(limits, (request, response) => {
+      if (isInPieces(request, role)) return refuseBody(request, response);
       const wasAsked = () => silent.delete(request.socket);
       request.once('end', wasAsked);
       // One without a body may have no `end`, and has said all: else Node waits some seconds for another request, which
@@ -146,6 +147,20 @@ export class DaemonSockets {
       server.closeAllConnections();
     }
   }
+}
+
+/**
+ * A body in chunks of a byte costs a call and some hundred bytes for each of its bytes, which Node takes in before anybody can
+ * say that it is too long, and reads to its end. Only root's programs, which may not know how long a definition is, need one.
+ */
+function isInPieces({ headers }: IncomingMessage, role: SocketRole): boolean {
+  return role !== 'admin' && headers['transfer-encoding'] !== undefined;
+}
+
+/** Without waiting for the rest of it. */
+function refuseBody(request: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(411, { connection: 'close', 'content-length': 0 }).end();
+  request.socket.destroySoon();
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {

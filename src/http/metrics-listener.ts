@@ -8,6 +8,11 @@ import type { MetricsRouteTools } from './routes/metrics.js';
 
 export type MetricsAddress = { path: string } | { host: string; port: number };
 
+/** Everybody on the host may connect to an address, and each connection takes a descriptor of the daemon's. */
+const MAXIMUM_CONNECTIONS = 64;
+/** One that asks nothing makes room again so soon. */
+const LIMITS = { headersTimeout: 2_000, requestTimeout: 2_000, connectionsCheckingInterval: 1_000 };
+
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
@@ -36,12 +41,13 @@ export async function listenForMetrics(
   { metrics }: MetricsRouteTools,
   gid: number | undefined,
 ): Promise<() => Promise<void>> {
-  const server = createServer(async (request, response) => {
+  const server = createServer(LIMITS, async (request, response) => {
     const isKnown = request.method === 'GET' && request.url?.split('?')[0] === '/metrics';
     if (!isKnown) return response.writeHead(404).end();
     response.setHeader('content-type', metrics.contentType);
     return response.end(await metrics.render());
   });
+  server.maxConnections = MAXIMUM_CONNECTIONS;
   const removeSocket =
     'path' in address ? await listenOn(server, { ...address, mode: 0o660, gid }) : undefined;
   if (!('path' in address)) await listenOnAddress(server, address);

@@ -14,6 +14,8 @@ const STANZA_LINE = /^->(?: [!-~]+)+$/;
 const BODY_LINE_CHARACTERS = 64;
 const MAC_LINE_START = '--- ';
 const MAC_BYTES = 32;
+/** Each is tried with each identity, in a process that other starts wait for: 1 MiB has room for ten thousand. */
+const MAXIMUM_RECIPIENTS = 256;
 
 export interface AgeHeader {
   stanzas: Stanza[];
@@ -44,6 +46,7 @@ export function parseAgeHeader(file: Buffer): AgeHeader {
       return { stanzas, mac, covered, bytes: file.subarray(0, lines.offset) };
     }
     if (!STANZA_LINE.test(line)) throw damaged();
+    if (stanzas.length === MAXIMUM_RECIPIENTS) throw tooManyRecipients();
     stanzas.push({ args: line.slice(3).split(' '), body: readBody(lines) });
   }
 }
@@ -97,6 +100,10 @@ function notVersion1(file: Buffer): AgeFileError {
   }
   if (startsAsAgeFile(file)) return damaged();
   return new AgeFileError('not_age', file.length === 0 ? 'it is empty' : 'it is not an age file');
+}
+
+function tooManyRecipients(): AgeFileError {
+  return new AgeFileError('recipients', `it has more than ${MAXIMUM_RECIPIENTS} recipients`);
 }
 
 function damaged(): AgeFileError {

@@ -27,6 +27,7 @@ export type AgeFileProblem =
   | 'payload'
   | 'truncated'
   | 'work_factor'
+  | 'recipients'
   | 'key_locked'
   | 'plugin_failed'
   | 'passphrase'

@@ -119,6 +119,7 @@ const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   payload: { code: 'secret_corrupt', advice: RESTORE },
   truncated: { code: 'secret_corrupt', advice: RESTORE },
   work_factor: { code: 'secret_unreadable', advice: 'Encrypt it again with a lower work factor.' },
+  recipients: { code: 'secret_unreadable', advice: 'Encrypt it again to fewer recipients.' },
   key_locked: { code: 'secret_no_identity', advice: `For an encrypted key, ${PASSPHRASE_REMEDY}.` },
   passphrase: { code: 'secret_no_identity', advice: `To open it, ${PASSPHRASE_REMEDY}.` },
   plugin_failed: { code: 'secret_no_identity', advice: 'Try the same with `age -d -i` on this host.' },

@@ -1,8 +1,9 @@
 // Who knocks at launch.sock: nothing that a caller says is believed but which process it is, and that is looked up.
 import { basename } from 'node:path';
 import { VmsecretdError } from '../errors.js';
-import { COMMAND_LINE_LIMIT, type ProcessFacts, readProcess } from '../system/procfs.js';
-import type { Systemctl, UnitFacts } from './systemctl.js';
+import { COMMAND_LINE_LIMIT, readCommandLine } from '../system/command-line.js';
+import { isSameProcess, type ProcessFacts, readProcess } from '../system/procfs.js';
+import { type Systemctl, shareReads, type UnitFacts } from './systemctl.js';
 
 const LAUNCHER = 'vmsecretd-launch';
 
@@ -27,13 +28,6 @@ export async function checkLaunchRequest(
 ): Promise<LaunchRequest> {
   const process = await readProcess(pid);
   if (process === null) throw refuseLaunch(vm, `there is no process ${pid}`);
-  if (!process.isArgvWhole) {
-    const { bytes, arguments: count } = COMMAND_LINE_LIMIT;
-    const why = `the command line of process ${pid} is longer than ${bytes} bytes or ${count} arguments`;
-    throw refuseLaunch(vm, why);
-  }
-  const command = launcherCommand(vm, process.argv);
-  if (command === null) throw refuseLaunch(vm, `process ${pid} is not ${LAUNCHER} ${vm}`);
   const mismatch = (why: string) =>
     refuseLaunch(vm, `process ${pid} ${why} ${unit}; start it with systemctl start ${unit}`);
   // systemd is asked by a process of its own, which not everybody who knocks is worth.
@@ -41,6 +35,8 @@ export async function checkLaunchRequest(
   const facts = await systemctl.show(unit);
   const why = findMismatch(process, facts);
   if (why !== undefined) throw mismatch(why);
+  // Last, and of the unit's main process alone: it is read by a process, too, and may keep that waiting.
+  const command = await readLauncherCommand(vm, pid);
   const { workingDirectory } = process;
   if (workingDirectory === null) {
     throw refuseLaunch(
@@ -49,11 +45,27 @@ export async function checkLaunchRequest(
     );
   }
   // Between the reads the pid may have become another's.
-  const again = await readProcess(pid);
-  if (again?.startTimeTicks !== process.startTimeTicks || again.argv.join('\0') !== process.argv.join('\0')) {
+  if (!(await isSameProcess(pid, process.startTimeTicks))) {
     throw refuseLaunch(vm, `process ${pid} changed while it was looked at`);
   }
   return { process, workingDirectory, command, invocationId: facts.invocationId };
+}
+
+/** However many ask for one process, it is read once at a time. */
+const readShared = shareReads(pid => readCommandLine(Number(pid)));
+
+/** @throws VmsecretdError forbidden */
+async function readLauncherCommand(vm: string, pid: number): Promise<readonly string[] | undefined> {
+  const shown = await readShared(String(pid));
+  if (shown === null) throw refuseLaunch(vm, `process ${pid} has ended, or withholds its command line`);
+  if (!shown.isWhole) {
+    const { bytes, arguments: count } = COMMAND_LINE_LIMIT;
+    const why = `the command line of process ${pid} is longer than ${bytes} bytes or ${count} arguments`;
+    throw refuseLaunch(vm, why);
+  }
+  const command = launcherCommand(vm, shown.argv);
+  if (command === null) throw refuseLaunch(vm, `process ${pid} is not ${LAUNCHER} ${vm}`);
+  return command;
 }
 
 /** @returns null where the command line is not the launcher's, run by its shell, for this VM */

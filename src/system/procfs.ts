@@ -1,5 +1,6 @@
 // Facts about a process, read from /proc. Gives null for a process that is gone, was replaced while it was read,
-// or is a zombie; throws only for what /proc itself refuses.
+// or is a zombie; throws only for what /proc itself refuses. Nothing is read here that the process itself could withhold:
+// for its command line see command-line.ts.
 
 import { createReadStream } from 'node:fs';
 import { opendir, readFile, readlink } from 'node:fs/promises';
@@ -16,26 +17,17 @@ export interface ProcessFacts {
   cgroup: string | null;
   /** Null where its path is longer than the kernel tells. */
   workingDirectory: string | null;
-  argv: readonly string[];
-  /** False where the command line is longer than COMMAND_LINE_LIMIT: argv has its beginning. */
-  isArgvWhole: boolean;
 }
-
-/** A process says itself where its command line begins and ends (PR_SET_MM_MAP): it need not be one that was executed. */
-export const COMMAND_LINE_LIMIT = { bytes: 1024 * 1024, arguments: 10_000 };
-/** So much is kept of one that is longer: what a program of ours is told by its first arguments. */
-const BEGINNING_BYTES = 64 * 1024;
 
 /** The process as it is now, or null when there is none. Others' processes need CAP_SYS_PTRACE. */
 export async function readProcess(pid: number): Promise<ProcessFacts | null> {
   try {
     const startTimeTicks = await readStartTime(pid);
     if (startTimeTicks === null) return null;
-    const [status, cgroup, workingDirectory, commandLine] = await Promise.all([
+    const [status, cgroup, workingDirectory] = await Promise.all([
       readFile(`/proc/${pid}/status`, 'utf8'),
       readFile(`/proc/${pid}/cgroup`, 'utf8'),
       readlink(`/proc/${pid}/cwd`).catch(nullWhereTooLong),
-      readCommandLine(pid),
     ]);
     // The files are read one after another: a pid that was given away in between must not mix two processes.
     if ((await readStartTime(pid)) !== startTimeTicks) return null;
@@ -46,26 +38,11 @@ export async function readProcess(pid: number): Promise<ProcessFacts | null> {
       gid: parseOneId(status, 'Gid'),
       cgroup: parseCgroup(cgroup),
       workingDirectory,
-      ...commandLine,
     };
   } catch (error) {
     if (isGone(error)) return null;
     throw error;
   }
-}
-
-/** What the process shows as its command line, up to the limit. @throws ENOENT, ESRCH once it is gone */
-export async function readCommandLine(pid: number): Promise<Pick<ProcessFacts, 'argv' | 'isArgvWhole'>> {
-  const { bytes: limitBytes, arguments: limit } = COMMAND_LINE_LIMIT;
-  const chunks: Buffer[] = [];
-  // `end` is the last byte: one more than the limit tells that it is passed.
-  for await (const chunk of createReadStream(`/proc/${pid}/cmdline`, { end: limitBytes })) chunks.push(chunk);
-  const bytes = Buffer.concat(chunks);
-  const isShort = bytes.length <= limitBytes;
-  const text = bytes.toString('utf8', 0, isShort ? bytes.length : BEGINNING_BYTES).replace(/\0$/, '');
-  // An array of a million empty arguments has eight times their size.
-  const argv = bytes.length === 0 ? [] : text.split('\0', limit + 1);
-  return { argv, isArgvWhole: isShort && argv.length <= limit };
 }
 
 /** The same for no two processes of a host's uptime. */

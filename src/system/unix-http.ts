@@ -1,5 +1,6 @@
 // One HTTP request over a UNIX socket, with a deadline and a bound on the answer.
 import { request as httpRequest } from 'node:http';
+import type { Socket } from 'node:net';
 
 export interface UnixRequest {
   socketPath: string;
@@ -8,6 +9,8 @@ export interface UnixRequest {
   body?: Buffer | undefined;
   headers?: Record<string, string>;
   timeoutMs: number;
+  /** How to connect; by its name unless given. */
+  connect?: (socketPath: string) => Promise<Socket>;
   signal?: AbortSignal | undefined;
   /** Of the answer's body. One that comes in chunks of a byte takes some 500 times as much memory. */
   limitBytes?: number;
@@ -26,7 +29,12 @@ const ANSWER_LIMIT_BYTES = 1024 * 1024;
  * @throws Node.js system errors (ECONNREFUSED, ENOENT…), ETIMEDOUT past the deadline, EMSGSIZE past the bound,
  * EPROTO for an answer that changes the protocol
  */
-export function requestUnix(options: UnixRequest): Promise<UnixResponse> {
+export async function requestUnix(options: UnixRequest): Promise<UnixResponse> {
+  const socket = await options.connect?.(options.socketPath);
+  return exchange(options, socket);
+}
+
+function exchange(options: UnixRequest, socket: Socket | undefined): Promise<UnixResponse> {
   const {
     socketPath,
     method,
@@ -40,10 +48,9 @@ export function requestUnix(options: UnixRequest): Promise<UnixResponse> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       {
-        socketPath,
+        ...(socket === undefined ? { socketPath, agent: false } : { createConnection: () => socket }),
         method,
         path,
-        agent: false,
         headers: { host: 'localhost', ...headers, 'content-length': body?.length ?? 0 },
         ...(signal === undefined ? {} : { signal }),
       },

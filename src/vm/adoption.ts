@@ -1,11 +1,12 @@
 // Finds VMMs again that outlived an earlier daemon, by pid and start time and API socket.
 import { stat } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { VmsecretdError } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
 import type { VmmExit, VmmProcess } from '../supervisor/vmm-process.js';
-import { isSameProcess, readProcess, sameProcessListensOn } from '../system/procfs.js';
+import { readCommandLine } from '../system/command-line.js';
+import { connectDirectly } from '../system/connect-directly.js';
+import { isSameProcess, sameProcessListensOn } from '../system/procfs.js';
 import { readRecord, removeRecord, type VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
@@ -72,8 +73,10 @@ export async function endRecordedVmm({ paths }: Pick<Vm, 'paths'>): Promise<void
   if (record === undefined) return;
   const { pid, startTimeTicks } = record;
   // Who got the pid may be somebody whom this daemon may not look at.
-  const found = (await isSameProcess(pid, startTimeTicks)) ? await readProcess(pid) : null;
-  const isOurs = found?.argv.some(argument => argument.includes(`${paths.directory}/`)) === true;
+  const isThere = await isSameProcess(pid, startTimeTicks);
+  const shown = isThere ? await readCommandLine(pid) : null;
+  // One that withholds its command line is that very process all the same.
+  const isOurs = isThere && shown?.argv.some(argument => argument.includes(`${paths.directory}/`)) !== false;
   if (isOurs) {
     await killSame(pid, startTimeTicks, 'SIGKILL');
     while (await isSameProcess(pid, startTimeTicks)) await delay(KILL_POLL_MS);
@@ -116,16 +119,14 @@ export function attachToVmm(options: AttachOptions): VmmProcess {
 
 function followConnection({ pid, startTimeTicks, apiSocket }: AttachOptions): Promise<void> {
   return new Promise(resolve => {
-    const follow = () => {
-      const connection = connect(apiSocket);
-      connection.on('error', () => {});
-      connection.on('close', async () => {
-        if (!(await isSameProcess(pid, startTimeTicks))) return resolve();
-        setTimeout(follow, RECONNECT_MS);
-      });
-      connection.resume();
+    const follow = async () => {
+      const connection = await connectDirectly(apiSocket).catch(() => undefined);
+      connection?.on('error', () => {}).resume();
+      if (connection?.closed === false) await new Promise(closed => connection.once('close', closed));
+      if (!(await isSameProcess(pid, startTimeTicks))) return resolve();
+      setTimeout(follow, RECONNECT_MS);
     };
-    follow();
+    void follow();
   });
 }
 

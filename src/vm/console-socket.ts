@@ -1,8 +1,8 @@
 // cloud-hypervisor's serial console: a UNIX socket that serves one client. A guest's reboot closes it and makes another;
 // what is printed meanwhile the VMM keeps, as it keeps what a client has no room for.
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { connectDirectly } from '../system/connect-directly.js';
 
 /** How soon a console is connected to again; each time in vain it takes twice as long. */
 const RECONNECT_MS = 50;
@@ -107,8 +107,7 @@ function withinMoment(closed: Promise<void>): Promise<boolean> {
 }
 
 export async function connectTo(path: string): Promise<Socket> {
-  const socket = connect(path);
-  await once(socket, 'connect');
+  const socket = await connectDirectly(path);
   // What goes wrong later shows as the end of the VMM.
   socket.on('error', () => {});
   return socket;

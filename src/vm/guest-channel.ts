@@ -1,9 +1,10 @@
 // A channel on which a guest reports: a vsock port, which the VMM turns into connections to a UNIX socket of ours, or a
 // virtio-serial port, to whose UNIX socket we connect. The guest is not trusted: every message is bounded.
 import { lchown, rm } from 'node:fs/promises';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ChannelPlan } from '../hypervisor/hypervisor.js';
+import { connectDirectly } from '../system/connect-directly.js';
 import type { UserIds } from '../system/users.js';
 
 export interface GuestChannelOptions {
@@ -98,11 +99,12 @@ async function follow(path: string, options: GuestChannelOptions): Promise<Guest
   let socket: Socket | undefined;
   const connectOnce = async () => {
     while (!closed.signal.aborted) {
-      socket = connect(path);
-      const isConnected = await new Promise<boolean>(resolve => {
-        socket?.once('connect', () => resolve(true)).once('error', () => resolve(false));
-      });
-      if (isConnected) return readAll(socket, options);
+      const connected = await connectDirectly(path).catch(() => undefined);
+      if (closed.signal.aborted) connected?.destroy();
+      else if (connected !== undefined) {
+        socket = connected;
+        return readAll(connected, options);
+      }
       await delay(RECONNECT_MS, undefined, { signal: closed.signal }).catch(() => {});
     }
   };

@@ -1,16 +1,14 @@
 // Ends VMMs that an earlier daemon spawned and was killed before it noted them: nobody knows them, and they hold what a
 // VM needs. Whoever else has a VM's API socket on its command line, ch-remote say, is left alone.
-import { readdir, readFile } from 'node:fs/promises';
+//
+// INVARIANT: no process of anybody who runs no VMM keeps us waiting. A command line may; so it is read last, of those only
+// that write into a log of ours, which nobody opens but us for our children.
+import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fifoPaths } from '../hypervisor/fifos.js';
-import {
-  isSameProcess,
-  type ProcessFacts,
-  processKey,
-  readCommandLine,
-  readProcess,
-} from '../system/procfs.js';
+import { readCommandLine } from '../system/command-line.js';
+import { isSameProcess, type ProcessFacts, processKey, readProcess } from '../system/procfs.js';
 import { killSame } from './adoption.js';
 import { readRecords } from './record.js';
 
@@ -19,6 +17,8 @@ export interface OrphanSearch {
   runtimeDirectory: string;
   /** Who may run a VMM of this VM; undefined where its VMMs are no children of ours. */
   uidsOf(vm: string): Promise<ReadonlySet<number> | undefined>;
+  /** How long who runs a VMM may withhold a command line. */
+  commandLineTimeoutMs?: number;
 }
 
 export interface Orphan {
@@ -32,17 +32,22 @@ const GONE_POLL_MS = 5;
 
 /** Called before VMs are adopted and before any is started. @returns what was ended */
 export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
-  const { runtimeDirectory } = search;
+  const { runtimeDirectory, commandLineTimeoutMs } = search;
   const recorded = new Set((await readRecords(join(runtimeDirectory, 'records'))).map(processKey));
-  const folders = join(runtimeDirectory, 'vms');
+  // The kernel tells paths without links.
+  const logs = await realpath(join(runtimeDirectory, 'logs')).catch(() => undefined);
+  if (logs === undefined) return [];
+  const withholding = new Set<number | null>();
   const ended: Orphan[] = [];
   for (const pid of await listPids()) {
-    // Most processes are others': a look at their arguments is all they cost.
-    if (!(await readArguments(pid)).some(text => text.includes(folders))) continue;
+    if (!(await readOutput(pid)).startsWith(`${logs}/`) || !(await isSessionLeader(pid))) continue;
     const process = await readProcess(pid).catch(() => null);
-    if (process === null || recorded.has(processKey(process))) continue;
-    const vm = findVmName(process.argv, runtimeDirectory);
-    if (vm === undefined || !(await isSessionLeader(pid))) continue;
+    if (process === null || recorded.has(processKey(process)) || withholding.has(process.uid)) continue;
+    const shown = await readCommandLine(pid, commandLineTimeoutMs);
+    // Whoever has one such process may have a thousand.
+    if (shown === null && (await isSameProcess(pid, process.startTimeTicks))) withholding.add(process.uid);
+    const vm = shown === null ? undefined : findVmName(shown.argv, runtimeDirectory);
+    if (vm === undefined) continue;
     const uids = await search.uidsOf(vm);
     if (process.uid === null || !uids?.has(process.uid)) continue;
     await end(process);
@@ -85,7 +90,6 @@ async function listPids(): Promise<number[]> {
   return (await readdir('/proc')).map(Number).filter(pid => Number.isInteger(pid) && pid > 1);
 }
 
-async function readArguments(pid: number): Promise<readonly string[]> {
-  const { argv } = await readCommandLine(pid).catch(() => ({ argv: [] }));
-  return argv;
+async function readOutput(pid: number): Promise<string> {
+  return readlink(`/proc/${pid}/fd/1`).catch(() => '');
 }

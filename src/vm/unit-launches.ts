@@ -59,13 +59,14 @@ export class UnitLaunches {
 
   /** @returns what the launcher is to execute @throws VmsecretdError forbidden, or why the VM cannot start */
   async launch(pid: number): Promise<string> {
-    const request = await this.#options.tools.checkLaunch(pid);
-    const process = processKey(request.process);
-    const { vm } = this.#options;
-    // It is the unit's main process still, and may show any command line, or execute the launcher anew.
-    if (vm.running !== undefined && processKey(vm.running.vmm) === process) {
+    const { vm, tools } = this.#options;
+    // It is the unit's main process still, and may show any command line, or execute the launcher anew. Anybody may name it
+    // again and again, so nothing is run to look at it.
+    if (vm.running?.vmm.pid === pid && (await isSameProcess(pid, vm.running.vmm.startTimeTicks))) {
       throw refuseLaunch(vm.name, `process ${pid} is its VMM already`);
     }
+    const request = await tools.checkLaunch(pid);
+    const process = processKey(request.process);
     // Anybody may have named this launcher before it asked by itself.
     if (this.#last?.process !== process) this.#last = this.#begin(process, request, this.#last);
     return this.#last.answer;

@@ -114,6 +114,20 @@ test('a client that was answered is let go, though it asked to stay', async t =>
   t.match(answer, /^HTTP\/1\.1 200 .*\r\nConnection: close\r\n.*well$/is);
 });
 
+test('takes a body in chunks, which may have a byte each, from root alone', async t => {
+  const { path } = await serve(t);
+  const chunked = `POST /v1/refused HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(9_000)}`;
+  for (const socket of ['launch.sock', 'vmsecretd.sock']) {
+    const { client, closed } = await connectClient(path(socket), chunked);
+    const [answer] = await once(client, 'data');
+    t.match(answer.toString(), /^HTTP\/1\.1 411 /, socket);
+    await closed;
+  }
+  const { client } = await connectClient(path('admin.sock'), chunked);
+  t.notMatch(String((await once(client, 'data'))[0]), /^HTTP\/1\.1 411 /);
+  client.destroy();
+});
+
 test('a client that is answered before it has said all can say the rest', async t => {
   const { path } = await serve(t);
   const body = Buffer.alloc(64 * 1024, ' ');

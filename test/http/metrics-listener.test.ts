@@ -1,6 +1,7 @@
+import { readdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { get } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { VmsecretdError } from '../../src/errors.js';
@@ -70,5 +71,23 @@ t.test('serves on a loopback port, and refuses one that is taken', async t => {
   await new Promise(resolve => probe.close(resolve));
   const stop = await listenForMetrics({ host: '127.0.0.1', port }, { metrics }, undefined);
   t.same(await fetchFrom({ host: '127.0.0.1', port }, '/metrics'), { status: 200, body: 'a 1\n' });
+  await stop();
+});
+
+t.test('200 clients that ask nothing take few descriptors, and for no longer than a moment', async t => {
+  const path = join(socketFolder(t), 'metrics.sock');
+  const stop = await listenForMetrics({ path }, { metrics }, undefined);
+  const before = readdirSync('/proc/self/fd').length;
+  const closed = Array.from({ length: 200 }, () => {
+    const client = connect(path)
+      .on('error', () => {})
+      .resume();
+    return new Promise(resolve => client.once('close', resolve));
+  });
+  // Those that are refused are closed at once, on both sides.
+  await Promise.all(closed.slice(100));
+  t.ok(readdirSync('/proc/self/fd').length < before + 2 * 100);
+  await Promise.all(closed);
+  t.same(await fetchFrom({ socketPath: path }, '/metrics'), { status: 200, body: 'a 1\n' });
   await stop();
 });

@@ -49,6 +49,25 @@ daemonTest('runs a VMM as its user, whose links lead the daemon nowhere', option
   t.match(statSync(rootOnly), { uid: 0 });
 });
 
+daemonTest('leads the daemon to no other VM’s VMM by a link', options, async (t, rig) => {
+  const { daemon } = rig;
+  chmodSync(daemon.folder, 0o755);
+  const names = ['liar', 'other'] as const;
+  await defineVm(QEMU, rig, 'liar', { after: 'stay', more: { user: USER, stopTimeoutSeconds: 1 } });
+  await defineVm(QEMU, rig, 'other', { more: { user: 'daemon' } });
+  for (const name of names) await daemon.act(name, 'start');
+  execFileSync('setpriv', [
+    `--reuid=${USER}`,
+    '--clear-groups',
+    ...['ln', '-sf', apiSocketOf(rig, 'other'), apiSocketOf(rig, 'liar')],
+  ]);
+  t.match((await daemon.call('POST', '/v1/vms/liar/pause')).json, { code: 'vmm_timeout' });
+  await daemon.act('liar', 'stop');
+  // It hears no button while it is paused, and is not there after one.
+  t.equal((await daemon.show('other')).state, 'running');
+  await daemon.act('other', 'pause');
+});
+
 for (const [vmm, names] of [
   [STAND_IN, ['of-root', 'of-user']],
   // Often root alone may open /dev/kvm.

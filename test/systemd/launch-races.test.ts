@@ -9,7 +9,7 @@ const ROUNDS = Number(process.env.VMSECRETD_ROUNDS ?? 2);
 const SEED = Number(process.env.VMSECRETD_SEED ?? Date.now() % 2 ** 31);
 const PRINTED = PRINTED_SECRET.slice(PRINTED_SECRET.indexOf('=') + 1);
 
-const NO_LAUNCHER = /^403 .*"code":"forbidden".* is not vmsecretd-launch demo/;
+const VMM_ALREADY = /^403 .*"code":"forbidden".* is its VMM already/;
 const NO_PROCESS = /^403 .*"code":"forbidden".* there is no process \d+/;
 const ELSEWHERE = /^403 .*"code":"forbidden".* does not run in microvm@demo\.service/;
 const NOT_MAIN = /^403 .*"code":"forbidden".* is not the main process of microvm@demo\.service/;
@@ -18,11 +18,11 @@ const INVALID = /^400 .*"code":"request_invalid"/;
 
 /** The lies of programs/lies.sh, and what is answered while the VM runs. */
 const LIES: Readonly<Record<string, RegExp>> = {
-  curls_pid: NO_LAUNCHER,
-  vmms_pid: NO_LAUNCHER,
-  vmms_thread: NO_LAUNCHER,
-  other_vmms_pid: NO_LAUNCHER,
-  other_units_pid: NO_LAUNCHER,
+  curls_pid: ELSEWHERE,
+  vmms_pid: VMM_ALREADY,
+  vmms_thread: /^403 .*"code":"forbidden".* (is not the main process of|is its VMM already)/,
+  other_vmms_pid: ELSEWHERE,
+  other_units_pid: ELSEWHERE,
   no_such_pid: NO_PROCESS,
   zombie: NO_PROCESS,
   outside: ELSEWHERE,
@@ -31,10 +31,10 @@ const LIES: Readonly<Record<string, RegExp>> = {
   below_the_unit: ELSEWHERE,
   beside_the_vmm: NOT_MAIN,
   other_units_cgroup: ELSEWHERE,
-  launcher_of_other: NO_LAUNCHER,
-  no_separator: NO_LAUNCHER,
-  many_arguments: TOO_LONG,
-  huge_command: TOO_LONG,
+  launcher_of_other: NOT_MAIN,
+  no_separator: NOT_MAIN,
+  many_arguments: NOT_MAIN,
+  huge_command: NOT_MAIN,
   deep_folder: NOT_MAIN,
   renamed_folder: NOT_MAIN,
   name_with_uid: NOT_MAIN,
@@ -42,7 +42,7 @@ const LIES: Readonly<Record<string, RegExp>> = {
   reused_pid: ELSEWHERE,
   reused_pid_in_the_unit: NOT_MAIN,
   other_network: NOT_MAIN,
-  other_pids: /^403 .*"code":"forbidden".* (is not vmsecretd-launch|there is no process)/,
+  other_pids: /^403 .*"code":"forbidden".* (does not run in|there is no process)/,
   pid_of_root: INVALID,
   fraction: INVALID,
   text: INVALID,

@@ -18,16 +18,16 @@ test('only the main process of the VM’s own unit is launched, once', { skip, t
   const lies: Record<string, [script: string, why: string]> = {
     'its own pid, which is curl’s': [
       `sh -c '${ask('demo', '$$').replaceAll("'", "'\\''")}'`,
-      'is not vmsecretd-launch demo',
+      'does not run in microvm@demo.service',
     ],
     'the pid of the running VMM': [
       ask('demo', '"$(unit demo MainPID)"'.replaceAll('"', '')),
-      'is not vmsecretd-launch demo',
+      'is its VMM already',
     ],
-    'another VM’s pid': [ask('other', '$(unit demo MainPID)'), 'is not vmsecretd-launch other'],
+    'another VM’s pid': [ask('other', '$(unit demo MainPID)'), 'does not run in microvm@other.service'],
     'the pid of another unit’s process': [
       ask('demo', '$(systemctl show dbus --property MainPID --value)'),
-      'is not vmsecretd-launch demo',
+      'does not run in microvm@demo.service',
     ],
     'a pid that is not there': [ask('demo', '4000000'), 'there is no process 4000000'],
     'a copied command line outside the unit': [

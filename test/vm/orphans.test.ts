@@ -1,20 +1,32 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { isSameProcess, readProcess } from '../../src/system/procfs.js';
 import { endOrphans, findVmName } from '../../src/vm/orphans.js';
 import { socketFolder } from '../setup/socket-folder.js';
+import { spawnWithholders, whyNoWithholder } from '../setup/withholder.js';
 
 const OURS = new Set([process.getuid?.() ?? 0]);
 
-/** A process that waits, with any arguments; in a session of its own, as a VMM is. */
-async function spawnVmm(t: Test, args: readonly string[], detached = true) {
-  const code = 'process.stdout.write("up"); process.stdin.resume()';
-  const child = spawn(process.execPath, ['-e', code, '--', ...args], { detached, stdio: 'pipe' });
+/** A process that waits, with any arguments; in a session of its own and with a log of ours, as a VMM is. */
+async function spawnVmm(
+  t: Test,
+  runtimeDirectory: string,
+  args: readonly string[],
+  { detached = true, hasLog = true } = {},
+) {
+  const code = 'process.stderr.write("up"); process.stdin.resume()';
+  mkdirSync(join(runtimeDirectory, 'logs'), { recursive: true });
+  const log = openSync(hasLog ? join(runtimeDirectory, 'logs', 'web.vmm.log') : '/dev/null', 'a');
+  const child = spawn(process.execPath, ['-e', code, '--', ...args], {
+    detached,
+    stdio: ['pipe', log, 'pipe'],
+  });
+  closeSync(log);
   t.teardown(() => child.kill('SIGKILL'));
-  await once(child.stdout, 'data');
+  if (child.stderr !== null) await once(child.stderr, 'data');
   const facts = child.pid === undefined ? null : await readProcess(child.pid);
   if (facts === null) throw new Error('the process is not there');
   const lives = () => isSameProcess(facts.pid, facts.startTimeTicks);
@@ -24,15 +36,16 @@ async function spawnVmm(t: Test, args: readonly string[], detached = true) {
 t.test('ends a VMM that no record names, and no other process', async t => {
   const runtimeDirectory = socketFolder(t);
   const socketOf = (vm: string) => `path=${join(runtimeDirectory, 'vms', vm, 'api.sock')}`;
-  const orphan = await spawnVmm(t, ['--api-socket', socketOf('lost')]);
-  const known = await spawnVmm(t, ['--api-socket', socketOf('known')]);
-  const remote = await spawnVmm(t, ['--api-socket', socketOf('lost')], false);
-  const unit = await spawnVmm(t, ['--api-socket', socketOf('unit')]);
-  const elsewhere = await spawnVmm(t, [
+  const orphan = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')]);
+  const known = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('known')]);
+  const remote = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')], { detached: false });
+  const stranger = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')], { hasLog: false });
+  const unit = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('unit')]);
+  const elsewhere = await spawnVmm(t, runtimeDirectory, [
     '--api-socket',
     `path=/elsewhere${runtimeDirectory}/vms/lost/api.sock`,
   ]);
-  const another = await spawnVmm(t, ['--api-socket', socketOf('another-user')]);
+  const another = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('another-user')]);
   mkdirSync(join(runtimeDirectory, 'records'));
   const { pid, startTimeTicks } = known;
   writeFileSync(join(runtimeDirectory, 'records', 'known.json'), JSON.stringify({ pid, startTimeTicks }));
@@ -43,18 +56,36 @@ t.test('ends a VMM that no record names, and no other process', async t => {
   });
   t.same(ended, [{ vm: 'lost', pid: orphan.pid }]);
   t.notOk(await orphan.lives());
-  for (const process of [known, remote, unit, elsewhere, another]) t.ok(await process.lives());
+  for (const process of [known, remote, stranger, unit, elsewhere, another]) t.ok(await process.lives());
 });
 
 t.test('a record of another process with the same pid names nobody', async t => {
   const runtimeDirectory = socketFolder(t);
-  const orphan = await spawnVmm(t, [join(runtimeDirectory, 'vms', 'lost', 'api.sock')]);
+  const orphan = await spawnVmm(t, runtimeDirectory, [join(runtimeDirectory, 'vms', 'lost', 'api.sock')]);
   mkdirSync(join(runtimeDirectory, 'records'));
   const record = JSON.stringify({ pid: orphan.pid, startTimeTicks: orphan.startTimeTicks - 1 });
   writeFileSync(join(runtimeDirectory, 'records', 'lost.json'), record);
   await endOrphans({ runtimeDirectory, uidsOf: async () => OURS });
   t.notOk(await orphan.lives());
 });
+
+t.test(
+  'is kept waiting by nobody but one process of who runs a VMM',
+  { skip: whyNoWithholder() },
+  async t => {
+    const runtimeDirectory = socketFolder(t);
+    const orphan = await spawnVmm(t, runtimeDirectory, [join(runtimeDirectory, 'vms', 'lost', 'api.sock')]);
+    const search = { runtimeDirectory, uidsOf: async () => OURS, commandLineTimeoutMs: 1_000 };
+    const others = await spawnWithholders(t, 5);
+    t.same(await endOrphans(search), [{ vm: 'lost', pid: orphan.pid }], 'anybody');
+    await others.end();
+    const started = performance.now();
+    const taken = await spawnWithholders(t, 5, join(runtimeDirectory, 'logs', 'web.vmm.log'));
+    t.same(await endOrphans(search), [], 'a VMM that was taken over');
+    t.ok(performance.now() - started < 4_000);
+    await taken.end();
+  },
+);
 
 t.test('knows a VM by its API socket as cloud-hypervisor and QEMU have it, and by its FIFO', t => {
   const names = (argument: string) => findVmName(['x', argument], '/run/v');

@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { hideCredentials } from '../../credentials/oem-string.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { connectDirectly } from '../../system/connect-directly.js';
 import { requestUnix, type UnixResponse } from '../../system/unix-http.js';
 
 export type VmmVerb =
@@ -109,6 +110,7 @@ function request(
     headers: body === undefined ? {} : { 'content-type': 'application/json' },
     timeoutMs,
     signal,
+    connect: connectDirectly,
     limitBytes: ANSWER_LIMIT_BYTES,
   });
 }

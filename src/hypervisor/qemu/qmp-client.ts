@@ -1,9 +1,10 @@
 // A client of QEMU's control socket (QMP: one JSON object a line). Takes the socket's path, gives answers and events; an
 // answer that is too long or no JSON ends the connection, since a guest may have taken QEMU over.
 
-import { createConnection, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { connectDirectly } from '../../system/connect-directly.js';
 
 export interface QmpEvent {
   readonly event: string;
@@ -34,7 +35,7 @@ export async function connectQmp(socketPath: string, options: QmpOptions): Promi
   for (;;) {
     options.signal?.throwIfAborted();
     // QEMU makes the socket a few milliseconds after its start; an old file may lie there until then.
-    const socket = await connect(socketPath).catch(error => {
+    const socket = await connectDirectly(socketPath).catch(error => {
       if (!['ENOENT', 'ECONNREFUSED'].includes(systemErrorCode(error) ?? ''))
         throw unreachable(socketPath, error);
     });
@@ -67,12 +68,6 @@ function unreachable(path: string, error: unknown): VmsecretdError {
       cause: error,
     },
   );
-}
-
-async function connect(path: string): Promise<Socket> {
-  const socket = createConnection(path);
-  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
-  return socket;
 }
 
 export class QmpClient {
