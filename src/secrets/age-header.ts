@@ -15,7 +15,7 @@ const BODY_LINE_CHARACTERS = 64;
 const MAC_LINE_START = '--- ';
 const MAC_BYTES = 32;
 /** Each is tried with each identity, in a process that other starts wait for: 1 MiB has room for ten thousand. */
-const MAXIMUM_RECIPIENTS = 256;
+const MAXIMUM_RECIPIENTS = 1_024;
 
 export interface AgeHeader {
   stanzas: Stanza[];

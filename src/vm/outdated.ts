@@ -130,6 +130,8 @@ export class OutdatedWatch {
       try {
         await this.#check(touched);
       } catch (error) {
+        // Such as all of them, once this is closed.
+        if (touched.every(({ isGone }) => isGone)) continue;
         this.#tools.onProblem(error);
         this.#retry = setTimeout(() => {
           for (const followed of touched) this.#touch(followed);

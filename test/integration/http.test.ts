@@ -214,6 +214,34 @@ daemonTest(
   },
 );
 
+daemonTest(
+  'of those who follow the console of a VM the oldest gives way to the 65th',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(STAND_IN, rig, 'web');
+    await daemon.act('web', 'start');
+    await daemon.untilConsole('web', END_OF_OEM_STRINGS);
+    const follow = async () => {
+      const path = '/v1/vms/web/console?follow=true';
+      const call = { socketPath: daemon.socket('vmsecretd'), method: 'GET', path, timeoutMs: TIMEOUT_MS };
+      const stream = await openUnix(call);
+      t.teardown(() => stream.destroy());
+      const closed = new Promise(resolve => stream.on('error', () => {}).once('close', resolve));
+      return { stream, closed };
+    };
+    const oldest = await follow();
+    const others = await Promise.all(Array.from({ length: 63 }, follow));
+    t.equal(oldest.stream.resume().closed, false);
+    const newest = await follow();
+    await oldest.closed;
+    t.same(
+      [...others, newest].filter(({ stream }) => stream.closed),
+      [],
+    );
+  },
+);
+
 daemonTest('shows the command line with sizes in place of secrets', options, async (t, rig) => {
   const { daemon, canary } = rig;
   await defineVm(STAND_IN, rig, 'web', { more: { oemStrings: ['fixed'] } });

@@ -135,7 +135,7 @@ daemonTest('runs no preStart program that the VM’s user wrote', ofStandIn, asy
     const { json } = await daemon.call('POST', '/v1/vms/web/start');
     t.match(json, {
       code: 'supervisor_failed',
-      detail: /preStart .*prepare\.sh is refused: others than root/,
+      detail: /preStart .*prepare\.sh is refused: somebody other than root/,
     });
   }
   t.notOk(existsSync(join(workingDirectory, 'it-ran')));

@@ -1,5 +1,5 @@
 // The serial console: read by operators, typed into by root.
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../../errors.js';
 import type { Vm } from '../../vm/vm.js';
@@ -8,6 +8,9 @@ import { FollowQuery, NameParams } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
 
 const RAW = 'application/octet-stream';
+
+/** Of one VM at once; the oldest gives way. Each keeps what its reader has not taken, or is a journalctl. */
+const MAXIMUM_FOLLOWERS = 64;
 
 interface ConsoleRoute extends NameRoute {
   Querystring: { follow?: boolean };
@@ -20,12 +23,23 @@ export interface ConsoleTools {
 }
 
 export function addConsoleRoutes(app: FastifyInstance, { vms, readConsole }: ConsoleTools): void {
+  const followers = new WeakMap<Vm, Set<Readable>>();
+  const giveWay = (vm: Vm, newest: Readable) => {
+    const ofVm = followers.get(vm) ?? new Set();
+    followers.set(vm, ofVm.add(newest));
+    newest.once('close', () => ofVm.delete(newest));
+    const [oldest] = ofVm;
+    if (ofVm.size > MAXIMUM_FOLLOWERS) oldest?.destroy();
+  };
+
   app.get<ConsoleRoute>(
     '/v1/vms/:name/console',
     { schema: { summary: 'The serial console as raw bytes', params: NameParams, querystring: FollowQuery } },
     async (request, reply) => {
       const { vm } = vms.get(request.params.name);
-      return reply.type(RAW).send(readConsole(vm, request.query.follow === true));
+      const output = readConsole(vm, request.query.follow === true);
+      if (output instanceof Readable) giveWay(vm, output);
+      return reply.type(RAW).send(output);
     },
   );
 
