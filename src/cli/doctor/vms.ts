@@ -27,15 +27,15 @@ function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
   ];
 }
 
-async function checkStart(client: Client, { name, pid }: VmView): Promise<Finding[]> {
+async function checkStart(client: Client, { name, pid, problem }: VmView): Promise<Finding[]> {
   const check = `VM ${name}`;
   try {
     const { checks } = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
     const failed = checks.filter(({ ok, name: item }) => !ok && !(item === 'host' && pid !== null));
     if (failed.length > 0)
-      return failed.map(({ detail, code }) =>
-        wrong(check, withoutName(name, detail), `docs/errors.md, ${code}`),
-      );
+      return failed
+        .filter(({ detail }) => detail !== problem?.detail)
+        .map(({ detail, code }) => wrong(check, withoutName(name, detail), `docs/errors.md, ${code}`));
     const warnings = checks.filter(({ name: item }) => item === 'warning');
     if (warnings.length === 0) return [fine(check, 'would start')];
     return warnings.map(({ detail }) => warning(check, detail, 'docs/compatibility.md and docs/secrets.md'));

@@ -37,6 +37,19 @@ t.test('warns of a VM that is outdated, and of one whose definition shows its se
   ]);
 });
 
+t.test('tells once what a VM failed of and would fail of again', async t => {
+  const detail = 'VM web, credential KEY: /k does not exist';
+  const again = { name: 'credential KEY', ok: false, code: 'secret_missing', detail };
+  const other = { ...again, name: 'host', detail: 'VM web: its disk is taken' };
+  const problem = { at: '', code: 'secret_missing', detail } as const;
+  const failing = daemonThatAnswers({ 'POST /v1/vms/web/check': { ok: false, checks: [again, other] } });
+  const findings = await checkVms(failing, [view({ problem })]);
+  t.strictSame(
+    findings.map(finding => finding.detail),
+    ['credential KEY: /k does not exist', 'its disk is taken'],
+  );
+});
+
 t.test('finds a VM that failed, one that would not start, and one that cannot be checked', async t => {
   const problem = { at: '', code: 'vmm_timeout', detail: 'too late' } as const;
   t.match(await checkVms(fit, [view({ problem })]), [
