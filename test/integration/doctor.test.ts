@@ -51,6 +51,8 @@ daemonTest('doctor finds what is wrong, and says the mend', options, async (t, r
   writeFileSync(config, JSON.stringify({ identities: [open, '/nowhere/key'], hypervisors }));
   await defineVm(STAND_IN, rig, 'web', { more: { credentials: { KEY: { file: '/nowhere/secret' } } } });
   await defineVm(STAND_IN, rig, 'shown', { more: { delivery: 'cmdline', supervisor: 'daemon' } });
+  const identities = ['/nowhere/key', join(daemon.folder, 'identity.txt')];
+  await defineVm(STAND_IN, rig, 'keyless', { more: { identities } });
   const ill = await examine();
   t.match(ill('identity'), [
     { level: 'wrong', mend: `chmod 600 ${open}` },
@@ -61,6 +63,7 @@ daemonTest('doctor finds what is wrong, and says the mend', options, async (t, r
   t.match(ill('hypervisor'), [{ level: 'wrong', detail: /\/nowhere\/ch/ }]);
   t.match(ill('VM web'), [{ level: 'wrong', detail: /\/nowhere\/secret does not exist/ }]);
   t.match(ill('VM shown')[0], { level: 'warning', detail: /every user/ });
+  t.match(ill('VM keyless'), [{ level: 'warning', detail: /^key file \/nowhere\/key does not exist$/ }]);
 
   writeFileSync(config, '{"identites": []}');
   t.match((await examine())('configuration'), [{ level: 'wrong', detail: /identites/ }]);

@@ -1,4 +1,6 @@
 // What one check found, and the mend.
+import { fileURLToPath } from 'node:url';
+
 export interface Finding {
   check: string;
   /** `wrong` keeps something from working or tells secrets; `warning` may be meant so. */
@@ -21,3 +23,7 @@ export const wrong = (check: string, detail: string, mend: string): Finding => (
   detail,
   mend,
 });
+
+/** A page of the documentation, where it lies beside this program. */
+export const page = (name: string): string =>
+  fileURLToPath(new URL(`../../../../docs/${name}`, import.meta.url));

@@ -27,7 +27,15 @@ t.test('asks for each file that is named, and of the default keys only for those
 });
 
 t.test('warns where there is no identity at all', async t => {
-  t.match(await checkIdentities([], []), [{ level: 'warning', detail: /^there is none/ }]);
+  t.match(await checkIdentities([], []), [{ level: 'warning', detail: /looked for: nothing/ }]);
+  t.match(await checkIdentities(['/nowhere/key', '/nowhere/other'], []), [
+    { level: 'wrong' },
+    { level: 'wrong' },
+    {
+      level: 'warning',
+      detail: 'looked for: /nowhere/key, /nowhere/other): age files open only for VMs whose',
+    },
+  ]);
 });
 
 const skip = process.getuid?.() === 0 ? false : 'only root gives a file away';

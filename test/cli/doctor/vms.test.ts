@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import t from 'tap';
 import { CliError, type Client } from '../../../src/cli/client.js';
 import { checkDaemon } from '../../../src/cli/doctor/daemon.js';
 import { checkVms } from '../../../src/cli/doctor/vms.js';
 import type { VmView } from '../../../src/vm/vm.js';
+import { PROJECT_ROOT } from '../../setup/project-root.js';
 
 /** A daemon that answers each call with what is here, and refuses others. */
 function daemonThatAnswers(answers: Record<string, unknown>): Client {
@@ -53,7 +55,7 @@ t.test('tells once what a VM failed of and would fail of again', async t => {
 t.test('finds a VM that failed, one that would not start, and one that cannot be checked', async t => {
   const problem = { at: '', code: 'vmm_timeout', detail: 'too late' } as const;
   t.match(await checkVms(fit, [view({ problem })]), [
-    { level: 'wrong', mend: /vmm_timeout/ },
+    { level: 'wrong', mend: `${join(PROJECT_ROOT, 'docs/errors.md')} says what to do for vmm_timeout` },
     { level: 'ok' },
   ]);
   t.match(await checkVms(daemonThatAnswers({}), [view({})]), [{ level: 'wrong', detail: 'refused' }]);
