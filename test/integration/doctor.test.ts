@@ -1,9 +1,9 @@
 // vmsecretctl doctor against a real daemon: each thing that is wrong is found, with its mend.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Finding } from '../../src/cli/doctor/finding.js';
 import { daemonTest } from './daemon-test.js';
-import { defineVm, STAND_IN } from './vmm.js';
+import { defineVm, STAND_IN, standIn } from './vmm.js';
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
@@ -71,4 +71,14 @@ daemonTest('doctor finds what is wrong, and says the mend', options, async (t, r
   t.match(table, { status: 1, stdout: /WRONG +configuration .*\n +→ correct / });
   await daemon.kill9();
   t.match((await examine())('daemon'), [{ level: 'wrong', detail: /ECONNREFUSED/ }]);
+});
+
+const program = standIn('cloud-hypervisor');
+const environment = { PATH: `${dirname(program)}:${process.env.PATH}` };
+daemonTest('doctor looks for programs where the daemon does', { environment }, async (t, { daemon }) => {
+  const { findings } = JSON.parse((await daemon.ctl('--json', 'doctor')).stdout) as { findings: Finding[] };
+  t.match(
+    findings.find(({ check }) => check === 'hypervisor'),
+    { level: 'ok', detail: program },
+  );
 });
