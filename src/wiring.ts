@@ -210,7 +210,7 @@ async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => P
   const { config, folders, logger, version, activatedSockets, programPath } = options;
   const { vms, metrics, events, definitions, starts } = parts;
   const { toolsFor, identities, passphraseFiles } = starts;
-  const operatorGid = await resolveOperatorGroup(config.operatorGroup);
+  const operatorGid = await resolveOperatorGroup(config.operatorGroup, folders.config);
   const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets });
   const app = await buildApp({
     vms,
