@@ -2,6 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MAXIMUM_WAIT_SECONDS } from '../../src/cli/client.js';
+import { LifecycleQuery } from '../../src/http/schemas.js';
 import type { VmView } from '../../src/vm/vm.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { CTL } from './daemon.js';
@@ -61,7 +63,15 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
   t.match(await daemon.ctl('strat', 'web'), { status: 2, stderr: /unknown command.*start/s });
   t.match(await daemon.ctl('start'), { status: 2, stderr: /which VM/ });
   t.match(await daemon.ctl('start', '--wait', 'never', 'web'), { status: 2 });
+  for (const timeout of ['abc', '0', '1.5', String(MAXIMUM_WAIT_SECONDS + 1)])
+    t.match(await daemon.ctl('start', '--timeout', timeout, 'web'), {
+      status: 2,
+      stderr: `vmsecretctl: --timeout takes whole seconds from 1 to 86400, not "${timeout}"\n`,
+    });
+  t.match(LifecycleQuery.properties.timeout, { maximum: MAXIMUM_WAIT_SECONDS }, 'as the daemon has it');
   t.match(await daemon.ctl('show'), { status: 2 });
+  const both = await daemon.ctl('start', 'wen', 'web');
+  t.match(both, { status: 3, stderr: /^vmsecretctl: There is no VM wen.*\nvmsecretctl: VM web, credential/ });
   t.match(await daemon.ctl('show', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
   t.match(await daemon.ctl('--help'), { status: 0, stdout: /Usage: vmsecretctl/ });
   t.match(await daemon.ctl('--socket', '/nowhere/admin.sock', 'list'), {
@@ -79,6 +89,10 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
     status: 4,
     stdout: '',
     stderr: /ECONNREFUSED.*--socket or VMSECRETD_SOCKET/,
+  });
+  t.match(await daemon.ctl('stop', 'web', 'db'), {
+    status: 4,
+    stderr: /^vmsecretctl: VM web: cannot reach .*\nvmsecretctl: VM db: cannot reach /,
   });
   const huge = ['--disk', 'path=/d,num_queues=18446744073709551615'];
   t.match(await daemon.ctl('convert', '--', '--kernel', '/k', ...huge), {
