@@ -45,7 +45,7 @@ daemonTest('vmsecretctl defines, starts, lists, shows and stops a VM', options, 
   t.match(await daemon.ctl('stop', '--all'), { status: 0, stdout: /web +stopped/ });
   t.match(await daemon.ctl('delete', 'web'), { status: 0 });
   t.match(await daemon.ctl('convert', '--', '--kernel', '/k'), { status: 0, stdout: /"kernel": "\/k"/ });
-  t.match(await daemon.ctl('reload'), { status: 0, stdout: /^1 definitions/ });
+  t.match(await daemon.ctl('reload'), { status: 0, stdout: /^1 definition\n/ });
 });
 
 daemonTest('vmsecretctl says with its exit status what went wrong', options, async (t, rig) => {
@@ -76,7 +76,8 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
   t.match(await daemon.ctl('--help'), { status: 0, stdout: /Usage: vmsecretctl/ });
   t.match(await daemon.ctl('--socket', '/nowhere/admin.sock', 'list'), {
     status: 4,
-    stderr: /cannot reach vmsecretd at \/nowhere\/admin\.sock \(ENOENT\): .*systemctl start vmsecretd/,
+    stderr:
+      /cannot reach vmsecretd at \/nowhere\/admin\.sock \(ENOENT\): .*systemctl restart vmsecretd, or start vmsecretd by hand/,
   });
   t.match(await daemon.ctl('--version'), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
   t.match(await daemon.ctl('events', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
@@ -84,6 +85,10 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
   writeFileSync(odd, '{"comand": []}');
   const refused = await daemon.ctl('define', 'odd', odd);
   t.match(refused, { status: 1, stderr: `VM odd: ${odd} is not a valid definition` });
+  t.match(await daemon.ctl('--socket', daemon.socket('vmsecretd'), 'delete', 'web'), {
+    status: 1,
+    stderr: 'vmsecretctl: that is for root, on admin.sock: sudo vmsecretctl … (forbidden)\n',
+  });
   await daemon.kill9();
   t.match(await daemon.ctl('list'), {
     status: 4,

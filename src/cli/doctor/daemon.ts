@@ -11,6 +11,10 @@ export async function checkDaemon(client: Client, version: string): Promise<Find
       : warning('daemon', `${detail}, and this program is ${version}`, 'systemctl restart vmsecretd');
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    return wrong('daemon', error.message, `${page('systemd.md')} says how it is started`);
+    return wrong(
+      'daemon',
+      error.message,
+      `${page('install.md')} says how it is started, by systemd and by hand`,
+    );
   }
 }
