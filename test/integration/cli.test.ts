@@ -60,7 +60,10 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
     status: 1,
     stderr: /cannot be read: ENOENT/,
   });
-  t.match(await daemon.ctl('strat', 'web'), { status: 2, stderr: /unknown command.*start/s });
+  t.match(await daemon.ctl('strat', 'web'), {
+    status: 2,
+    stderr: /^vmsecretctl: unknown command.*start.*\n\(vmsecretctl --help lists commands/s,
+  });
   t.match(await daemon.ctl('start'), { status: 2, stderr: /which VM/ });
   t.match(await daemon.ctl('start', '--wait', 'never', 'web'), { status: 2 });
   for (const timeout of ['abc', '0', '1.5', String(MAXIMUM_WAIT_SECONDS + 1)])
@@ -72,6 +75,7 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
   t.match(await daemon.ctl('show'), { status: 2 });
   const both = await daemon.ctl('start', 'wen', 'web');
   t.match(both, { status: 3, stderr: /^vmsecretctl: There is no VM wen.*\nvmsecretctl: VM web, credential/ });
+  t.match(await daemon.ctl('convert', '--kernel', '/k'), { status: 2, stderr: /\n\(put -- before/ });
   t.match(await daemon.ctl('show', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
   t.match(await daemon.ctl('--help'), { status: 0, stdout: /Usage: vmsecretctl/ });
   t.match(await daemon.ctl('--socket', '/nowhere/admin.sock', 'list'), {
