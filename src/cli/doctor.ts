@@ -25,6 +25,6 @@ export function addDoctorCommand(program: Command): void {
     });
 }
 
-function rowsOf({ check, level, detail, mend }: Finding): string[][] {
-  return [[WORDS[level], check, detail], ...(mend === null ? [] : [['', '', `→ ${mend}`]])];
+function rowsOf({ check, level, detail, fix }: Finding): string[][] {
+  return [[WORDS[level], check, detail], ...(fix === null ? [] : [['', '', `→ ${fix}`]])];
 }

@@ -1,4 +1,4 @@
-// vmsecretctl doctor against a real daemon: each thing that is wrong is found, with its mend.
+// vmsecretctl doctor against a real daemon: each thing that is wrong is found, with its fix.
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Finding } from '../../src/cli/doctor/finding.js';
@@ -7,7 +7,7 @@ import { defineVm, STAND_IN, standIn } from './vmm.js';
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
-daemonTest('doctor finds what is wrong, and says the mend', options, async (t, rig) => {
+daemonTest('doctor finds what is wrong, and says the fix', options, async (t, rig) => {
   const { daemon } = rig;
   const config = join(daemon.folder, 'doctor.json');
   const definitions = join(daemon.folder, 'doctor-vms');
@@ -55,11 +55,11 @@ daemonTest('doctor finds what is wrong, and says the mend', options, async (t, r
   await defineVm(STAND_IN, rig, 'keyless', { more: { identities } });
   const ill = await examine();
   t.match(ill('identity'), [
-    { level: 'wrong', mend: `chmod 600 ${open}` },
+    { level: 'wrong', fix: `chmod 600 ${open}` },
     { level: 'wrong', detail: '/nowhere/key does not exist' },
   ]);
   t.match(ill('definition'), [{ level: 'wrong', detail: /"comand".*"command"/ }]);
-  t.match(ill('socket vmsecretd.sock'), [{ level: 'wrong', mend: /^chmod 660 / }]);
+  t.match(ill('socket vmsecretd.sock'), [{ level: 'wrong', fix: /^chmod 660 / }]);
   t.match(ill('hypervisor'), [{ level: 'wrong', detail: /\/nowhere\/ch/ }]);
   t.match(ill('VM web'), [{ level: 'wrong', detail: /\/nowhere\/secret does not exist/ }]);
   t.match(ill('VM shown')[0], { level: 'warning', detail: /every user/ });

@@ -1,4 +1,4 @@
-// What one check found, and the mend.
+// What one check found, and the fix.
 import { fileURLToPath } from 'node:url';
 
 export interface Finding {
@@ -7,21 +7,21 @@ export interface Finding {
   level: 'ok' | 'warning' | 'wrong';
   detail: string;
   /** What to do; null where nothing is. */
-  mend: string | null;
+  fix: string | null;
 }
 
-export const fine = (check: string, detail: string): Finding => ({ check, level: 'ok', detail, mend: null });
-export const warning = (check: string, detail: string, mend: string): Finding => ({
+export const fine = (check: string, detail: string): Finding => ({ check, level: 'ok', detail, fix: null });
+export const warning = (check: string, detail: string, fix: string): Finding => ({
   check,
   level: 'warning',
   detail,
-  mend,
+  fix,
 });
-export const wrong = (check: string, detail: string, mend: string): Finding => ({
+export const wrong = (check: string, detail: string, fix: string): Finding => ({
   check,
   level: 'wrong',
   detail,
-  mend,
+  fix,
 });
 
 /** A page of the documentation, where it lies beside this program. */

@@ -32,10 +32,10 @@ export async function checkIdentities(
     ...passphraseFiles.map(path => checkKeyFile('passphrase file', path)),
   ]);
   if (there.includes(true)) return findings;
-  const mend = 'ssh-keygen -A, or age-keygen -o FILE and FILE in identities of config.json';
+  const fix = 'ssh-keygen -A, or age-keygen -o FILE and FILE in identities of config.json';
   const lookedFor = `none of the daemon's own (looked for: ${identities.join(', ') || 'nothing'})`;
   const detail = `${lookedFor}: age files open only for VMs whose definition has identities`;
-  return [...findings, warning('identity', detail, mend)];
+  return [...findings, warning('identity', detail, fix)];
 }
 
 function isThere(path: string): Promise<boolean> {
@@ -60,7 +60,7 @@ async function checkKeyFile(check: string, path: string): Promise<Finding> {
     const code = systemErrorCode(error) ?? 'unknown error';
     if (code === 'ENOENT')
       return wrong(check, `${path} does not exist`, 'create it, or correct its path in config.json');
-    const mend = 'run vmsecretctl doctor as the user of the daemon';
-    return warning(check, `${path} cannot be read (${code})`, mend);
+    const fix = 'run vmsecretctl doctor as the user of the daemon';
+    return warning(check, `${path} cannot be read (${code})`, fix);
   }
 }

@@ -47,7 +47,7 @@ t.test('wants what a definition needs: the program, its version, /dev/kvm', asyn
   t.match(await checkHypervisors({ ...hostWith(t, {}), wanted }), [
     { check: 'hypervisor', level: 'wrong', detail: /^there is no program cloud-hypervisor in \// },
     { check: 'hypervisor', level: 'warning', detail: /^there is no program qemu-system-x86_64 in \// },
-    { check: 'kvm', level: 'wrong', detail: /does not exist$/, mend: /load kvm_intel/ },
+    { check: 'kvm', level: 'wrong', detail: /does not exist$/, fix: /load kvm_intel/ },
   ]);
   const current = hostWith(t, { 'cloud-hypervisor': V53, kvm: '' });
   t.match(await checkHypervisors({ ...current, wanted: ['cloud-hypervisor'] }), [
@@ -58,7 +58,7 @@ t.test('wants what a definition needs: the program, its version, /dev/kvm', asyn
   t.match((await checkHypervisors({ ...old, wanted: ['cloud-hypervisor'] }))[0], {
     level: 'warning',
     detail: /is version 40$/,
-    mend: 'upgrade to 53 or later',
+    fix: 'upgrade to 53 or later',
   });
 });
 

@@ -15,7 +15,7 @@ t.test('asks for each file that is named, and of the default keys only for those
   const findings = await checkIdentities([path('key'), path('open'), path('absent')], [path('passphrase')]);
   t.match(findings, [
     { check: 'identity', level: 'ok' },
-    { check: 'identity', level: 'wrong', mend: `chmod 600 ${path('open')}` },
+    { check: 'identity', level: 'wrong', fix: `chmod 600 ${path('open')}` },
     { check: 'identity', level: 'wrong', detail: `${path('absent')} does not exist` },
     { check: 'passphrase file', level: 'ok' },
   ]);
@@ -43,5 +43,5 @@ t.test("refuses, for root, a key that is somebody else's", { skip }, async t => 
   const folder = t.testdir({ key: '' });
   chmodSync(join(folder, 'key'), 0o600);
   chownSync(join(folder, 'key'), 65_534, 65_534);
-  t.match(await checkIdentities([join(folder, 'key')], []), [{ level: 'wrong', mend: /chown root/ }]);
+  t.match(await checkIdentities([join(folder, 'key')], []), [{ level: 'wrong', fix: /chown root/ }]);
 });
