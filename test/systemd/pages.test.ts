@@ -66,7 +66,7 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
       chown microvm /var/lib/microvms/demo/*`);
     // As a umask of 002 leaves it.
     const mend = readInline('docs/secrets.md', 'chmod g-w /etc/vmsecretd/vms');
-    t.match(await host.sh('chmod g+w /etc/vmsecretd/vms; vmsecretctl reload; true'), `: ${mend}`);
+    t.match(await host.sh('chmod g+w /etc/vmsecretd/vms; vmsecretctl reload; true'), `; ${mend}`);
     await type(host, mend);
     const printed = await type(host, readBlock(SYSTEMD, 'sudo install -d'));
     t.match(printed, /^ok +credential API_KEY/m);
