@@ -1,6 +1,12 @@
 #!/bin/sh
 # install.sh [ROOT]: installs the guest parts into this system, or into the one below ROOT, and enables what has no parameter.
 set -eu
+case ${1-} in
+  -*)
+    echo 'usage: install.sh [ROOT]' >&2
+    exit 2
+    ;;
+esac
 here=${0%/*}
 root=${1:-}
 install -d "$root/usr/lib/vmsecretd-guest" "$root/usr/lib/systemd/system"

@@ -19,8 +19,8 @@ buildNpmPackage {
     inherit root;
     fileset = lib.fileset.unions [
       ../LICENSE
-      # What writes the man pages.
-      (lib.fileset.fileFilter (file: file.hasExt "ts") ../docs)
+      # What writes the man pages, and the pages that vmsecretctl names.
+      (lib.fileset.fileFilter (file: file.hasExt "ts" || file.hasExt "md") ../docs)
       ../package-lock.json
       ../package.json
       ../src

@@ -73,6 +73,9 @@ export type Config = Static<typeof ConfigSchema>;
 
 const findFieldProblems = createJsonValidator(ConfigSchema);
 
+/** What is said of a file that is not there, which is no fault. */
+export const NO_CONFIG = 'does not exist: every key has its default';
+
 /** Reads config.json; without one everything has its default. @throws VmsecretdError definition_invalid */
 export async function loadConfig(path: string): Promise<Config> {
   const refuse = (what: string) =>

@@ -42,7 +42,12 @@ export function buildDaemonProgram({ run, check }: DaemonActions): Command {
     .command('check')
     .description('validate definition files, and the configuration that --config names, without a daemon')
     .argument('[file...]', 'definition files, NAME.json')
-    .action((files: string[]) => check(files, program.opts()));
+    .action((files: string[], _options: unknown, command: Command) => {
+      const flags: Flags = program.opts();
+      if (files.length === 0 && flags.config === undefined)
+        command.error('vmsecretd: nothing to check: name definition files, or a configuration with --config');
+      return check(files, flags);
+    });
   addExamples(program, DAEMON_EXAMPLES);
   return program;
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env node
 // The vmsecretd program: folders, signals, exit status.
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { loadConfig } from './config.js';
+import { loadConfig, NO_CONFIG } from './config.js';
 import { buildDaemonProgram, EXIT, type Flags } from './daemon-program.js';
 import { defaultFolders, type Folders } from './default-folders.js';
 import { readDefinitionFile } from './definition/definitions.js';
 import { VmsecretdError } from './errors.js';
+import { resolveOperatorGroup } from './http/daemon-sockets.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
 import { checkCommand } from './hypervisor/check-command.js';
 import { createLogger } from './log.js';
@@ -97,10 +99,7 @@ function listenToSignals({ reload, stop }: { reload(): Promise<void>; stop(): Pr
 }
 
 async function check(files: string[], { config }: Flags): Promise<void> {
-  if (config !== undefined) {
-    const { metrics } = await loadConfig(resolve(config));
-    if (metrics?.listen !== undefined) parseMetricsAddress(metrics.listen);
-  }
+  if (config !== undefined) await checkConfig(config);
   let invalid = 0;
   for (const file of files) {
     try {
@@ -114,6 +113,20 @@ async function check(files: string[], { config }: Flags): Promise<void> {
     }
   }
   if (invalid > 0) process.exitCode = EXIT.failed;
+}
+
+async function checkConfig(file: string): Promise<void> {
+  const path = resolve(file);
+  const { metrics, operatorGroup } = await loadConfig(path);
+  if (metrics?.listen !== undefined) parseMetricsAddress(metrics.listen);
+  process.stdout.write(`${file}${existsSync(path) ? ': valid' : ` ${NO_CONFIG}`}\n`);
+  try {
+    await resolveOperatorGroup(operatorGroup, path);
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    // No fault of the file: a NixOS build checks it on a host that has no such group.
+    process.stderr.write(`here, the daemon would not start: ${error.message}\n`);
+  }
 }
 
 try {

@@ -207,10 +207,10 @@ function wireLifecycles({ config, programPath, logger }: DaemonOptions, toolsFor
 
 /** The HTTP application on the daemon's sockets, and metrics where config.json wants them. */
 async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => Promise<void>) {
-  const { config, folders, logger, version, activatedSockets } = options;
+  const { config, folders, logger, version, activatedSockets, programPath } = options;
   const { vms, metrics, events, definitions, starts } = parts;
   const { toolsFor, identities, passphraseFiles } = starts;
-  const operatorGid = await resolveOperatorGroup(config.operatorGroup);
+  const operatorGid = await resolveOperatorGroup(config.operatorGroup, folders.config);
   const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets });
   const app = await buildApp({
     vms,
@@ -220,7 +220,7 @@ async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => P
     reload,
     logger,
     version,
-    paths: { ...folders, identities, passphraseFiles },
+    paths: { ...folders, identities, passphraseFiles, programPath },
     roleOf: request => sockets.roleOf(request),
     checkVm: vm => checkVm(vm, toolsFor(vm)),
     showCommand: vm => showCommand(vm, toolsFor(vm)),

@@ -103,6 +103,8 @@ install_all() {
   for folder in docs guest; do
     if [ -d "$source/$folder" ]; then cp -R "$source/$folder" "$root$library.new/"; fi
   done
+  # What makes pages, and is not for readers.
+  rm -f "$root$library.new/docs/"*.ts "$root$library.new/docs/"*.nix "$root$library.new/docs/"*.sh
   copy_dependencies
   rm -rf "$root$library"
   mv "$root$library.new" "$root$library"
@@ -124,7 +126,9 @@ install_all() {
     # An upgrade: a daemon of the old version must not fork deliverers of the new one. No VM notices.
     systemctl try-restart vmsecretd.service
   fi
-  echo "Installed vmsecretd in $root$library. Next: systemctl enable --now vmsecretd.service"
+  next=
+  [ -n "$root" ] || next=' Next: systemctl enable --now vmsecretd.service'
+  echo "Installed vmsecretd in $root$library.$next"
 }
 
 # What package-lock.json does not mark as development, as npm ci --omit=dev would lay it out; no network needed.

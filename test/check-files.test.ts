@@ -34,7 +34,11 @@ t.test('names an option that the hypervisor does not have, and whose it is', asy
 
 t.test('checks the configuration that --config names, metrics.listen included', async t => {
   const good = '{"metrics": {"listen": "127.0.0.1:9101"}}';
-  t.match(await check(t, { 'config.json': good }, ['--config', 'config.json', 'check']), { exitCode: 0 });
+  t.match(await check(t, { 'config.json': good }, ['--config', 'config.json', 'check']), {
+    exitCode: 0,
+    stdout: 'config.json: valid',
+    stderr: '',
+  });
   for (const [bad, says] of [
     ['{"identites": []}', /"identites".*identities/],
     ['{"metrics": {"listen": "0.0.0.0:9101"}}', /loopback/],
@@ -42,4 +46,21 @@ t.test('checks the configuration that --config names, metrics.listen included', 
     const result = await check(t, { 'config.json': bad }, ['--config', 'config.json', 'check']);
     t.match(result, { exitCode: 1, stderr: says }, bad);
   }
+});
+
+t.test('says that a configuration is not there, and that there is nothing to check', async t => {
+  t.match(await check(t, {}, ['--config', 'config.json', 'check']), {
+    exitCode: 0,
+    stdout: 'config.json does not exist: every key has its default',
+  });
+  t.match(await check(t, {}, ['check']), { exitCode: 2, stderr: /nothing to check.*--config/ });
+});
+
+t.test('warns of a group that this host does not have; the one it is for may have it', async t => {
+  const files = { 'config.json': '{"operatorGroup": "no-such-group"}' };
+  t.match(await check(t, files, ['--config', 'config.json', 'check']), {
+    exitCode: 0,
+    stdout: 'config.json: valid',
+    stderr: /would not start: operatorGroup in .*config\.json: there is no group no-such-group; groupadd/,
+  });
 });

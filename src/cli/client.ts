@@ -31,8 +31,10 @@ export interface Client {
   send(path: string, bytes: Buffer): Promise<void>;
 }
 
+/** The most that the daemon waits for a VM when told how long. */
+export const MAXIMUM_WAIT_SECONDS = 86_400;
 /** A lifecycle call may wait as long as the definition says; the daemon itself has the deadline. */
-const TIMEOUT_MS = 24 * 60 * 60_000;
+const TIMEOUT_MS = MAXIMUM_WAIT_SECONDS * 1_000;
 
 export function createClient(socketPath: string): Client {
   const request = async (method: string, path: string, body: Buffer | undefined, type: string) => {
@@ -88,19 +90,21 @@ interface Refusal {
 function refused(json: unknown): CliError {
   const { code, detail, path, console = [] } = json as Refusal;
   const printed = console.length === 0 ? '' : `\nlast on its console:\n  ${console.join('\n  ')}`;
+  // The daemon's words are about its routes.
+  const why = code === 'forbidden' ? 'that is for root, on admin.sock: sudo vmsecretctl …' : detail;
   return new CliError(
-    `${detail ?? 'the daemon refused'} (${code ?? 'unknown'})${printed}`,
+    `${why ?? 'the daemon refused'} (${code ?? 'unknown'})${printed}`,
     code === 'vm_unknown' ? EXIT.unknownVm : EXIT.failed,
     code === 'definition_invalid' ? path : undefined,
   );
 }
 
+const START =
+  'systemctl restart vmsecretd, or start vmsecretd by hand; another socket is named with --socket or VMSECRETD_SOCKET';
 const REMEDIES: Record<string, string> = {
-  ENOENT:
-    'is vmsecretd running? systemctl start vmsecretd; another socket is named with --socket or VMSECRETD_SOCKET',
-  ECONNREFUSED:
-    'nobody listens there: systemctl restart vmsecretd; another socket is named with --socket or VMSECRETD_SOCKET',
-  EACCES: 'you may not use it: join the operator group, or run as root',
+  ENOENT: `is vmsecretd running? ${START}`,
+  ECONNREFUSED: `nobody listens there: ${START}`,
+  EACCES: 'you may not use it: join the group that owns it (ls -l shows which), or run as root',
 };
 
 function notReached(socketPath: string, error: unknown): CliError {

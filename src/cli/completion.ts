@@ -27,22 +27,48 @@ function takesVm(command: Command): boolean {
   return command.registeredArguments.some(argument => /^names?$/.test(argument.name()));
 }
 
-/** The words that may follow each command, and those that begin. */
-function caseBranches(program: Command): string {
-  const branches = program.commands.map(command => {
-    const names = takesVm(command) ? ` $(${VM_NAMES})` : '';
-    return `    ${command.name()}) candidates="${[...optionsOf(command), '--help'].join(' ')}${names}" ;;`;
+/** Its argument's own words, or names of VMs. */
+function wordsOf(command: Command): string[] {
+  const names = takesVm(command) ? [`$(${VM_NAMES})`] : [];
+  return [...names, ...command.registeredArguments.flatMap(argument => argument.argChoices ?? [])];
+}
+
+/**
+ * Sets `candidates`, in bash and in zsh.
+ * @param words what stands between the program's name and the word to complete
+ */
+function findCandidates(program: Command, words: string): string {
+  const names = program.commands.map(command => command.name());
+  const branch = (pattern: string, candidates: readonly string[]) =>
+    `    ${pattern}) candidates="${candidates.join(' ')}" ;;`;
+  const branches = program.commands.flatMap(command => {
+    const options = [...optionsOf(command), '--help'];
+    return [
+      ...command.options.flatMap(({ long, argChoices }) =>
+        argChoices === undefined ? [] : branch(`${command.name()}:${long}`, [...argChoices, ...options]),
+      ),
+      branch(`${command.name()}:*`, [...options, ...wordsOf(command)]),
+    ];
   });
-  const start = [...program.commands.map(command => command.name()), ...optionsOf(program)].join(' ');
-  return [...branches, `    *) candidates="${start}" ;;`].join('\n');
+  const withValue = program.options.filter(option => option.required).map(({ long }) => `${long}:*`);
+  return `  local candidates command previous word
+  for word in ${words}; do
+    case "$previous:$word" in
+      ${withValue.join(' | ')} | *:-*) ;;
+      *) command=\${command:-$word} ;;
+    esac
+    previous=$word
+  done
+  case "$command:$previous" in
+${branches.join('\n')}
+${branch('help:*', names)}
+${branch('*', [...names, 'help', ...optionsOf(program)])}
+  esac`;
 }
 
 function completeBash(program: Command): string {
   return `_vmsecretctl() {
-  local candidates
-  case "\${COMP_WORDS[1]}" in
-${caseBranches(program)}
-  esac
+${findCandidates(program, `"\${COMP_WORDS[@]:1:COMP_CWORD-1}"`)}
   COMPREPLY=($(compgen -W "$candidates" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _vmsecretctl vmsecretctl
@@ -53,10 +79,7 @@ complete -o default -F _vmsecretctl vmsecretctl
 function completeZsh(program: Command): string {
   return `#compdef vmsecretctl
 _vmsecretctl() {
-  local candidates
-  case "$words[2]" in
-${caseBranches(program)}
-  esac
+${findCandidates(program, `"\${(@)words[2,CURRENT-1]}"`)}
   compadd -- \${=candidates} || _files
 }
 if [ "$funcstack[1]" = _vmsecretctl ]; then _vmsecretctl "$@"; else compdef _vmsecretctl vmsecretctl; fi
@@ -65,15 +88,20 @@ if [ "$funcstack[1]" = _vmsecretctl ]; then _vmsecretctl "$@"; else compdef _vms
 
 function completeFish(program: Command): string {
   const quote = (text: string) => `'${text.replaceAll(/[\\']/g, '\\$&')}'`;
+  const offer = (words: readonly string[]) => `-f -a "${words.join(' ')}"`;
+  const after = (name: string) => `complete -c vmsecretctl -n '__fish_seen_subcommand_from ${name}'`;
   const lines = program.commands.flatMap(command => {
-    const seen = `complete -c vmsecretctl -n '__fish_seen_subcommand_from ${command.name()}'`;
+    const seen = after(command.name());
+    const words = wordsOf(command);
     return [
       `complete -c vmsecretctl -n __fish_use_subcommand -f -a ${command.name()} -d ${quote(command.description())}`,
       ...command.options.map(
-        ({ long, description }) => `${seen} -l ${long?.slice(2)} -d ${quote(description)}`,
+        ({ long, description, argChoices }) =>
+          `${seen} -l ${long?.slice(2)} -d ${quote(description)}${argChoices === undefined ? '' : ` -r ${offer(argChoices)}`}`,
       ),
-      ...(takesVm(command) ? [`${seen} -f -a "(${VM_NAMES})"`] : []),
+      ...(words.length > 0 ? [`${seen} ${offer(words)}`] : []),
     ];
   });
+  lines.push(`${after('help')} ${offer(program.commands.map(command => command.name()))}`);
   return `${lines.join('\n')}\n`;
 }

@@ -39,7 +39,10 @@ export function addDefineCommands(program: Command): void {
         problems: { path: string; message: string }[];
       };
       print(answer, ({ definitions, problems }) =>
-        [`${definitions} definitions`, ...problems.map(problem => problem.message)].join('\n'),
+        [
+          `${definitions} definition${definitions === 1 ? '' : 's'}`,
+          ...problems.map(problem => problem.message),
+        ].join('\n'),
       );
       if (answer.problems.length > 0) process.exitCode = EXIT.failed;
     });

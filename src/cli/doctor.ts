@@ -1,4 +1,4 @@
-// doctor: finds what is set up wrongly, and says the mend.
+// doctor: finds what is set up wrongly, and says the fix.
 import type { Command } from 'commander';
 import { EXIT } from './client.js';
 import { contextOf } from './context.js';
@@ -11,7 +11,7 @@ const WORDS: Record<Finding['level'], string> = { ok: 'ok', warning: 'warning', 
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('find what is set up wrongly, and say the mend; status 1 when something is')
+    .description('find what is set up wrongly, and say the fix; status 1 when something is')
     .option('--config <file>', 'a configuration other than the daemon’s')
     .option('--definitions <dir>', 'definition files other than the daemon’s')
     .action(async (elsewhere: Elsewhere, command: Command) => {
@@ -25,6 +25,6 @@ export function addDoctorCommand(program: Command): void {
     });
 }
 
-function rowsOf({ check, level, detail, mend }: Finding): string[][] {
-  return [[WORDS[level], check, detail], ...(mend === null ? [] : [['', '', `→ ${mend}`]])];
+function rowsOf({ check, level, detail, fix }: Finding): string[][] {
+  return [[WORDS[level], check, detail], ...(fix === null ? [] : [['', '', `→ ${fix}`]])];
 }

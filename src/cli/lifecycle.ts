@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { LifecycleVerb } from '../vm/lifecycle.js';
 import type { VmView } from '../vm/vm.js';
-import { CliError, EXIT } from './client.js';
+import { CliError, EXIT, MAXIMUM_WAIT_SECONDS } from './client.js';
 import { type Context, contextOf, vmPath } from './context.js';
 import { showProgress } from './progress.js';
 import { renderList } from './render.js';
@@ -11,7 +11,7 @@ interface LifecycleOptions {
   all?: boolean;
   outdated?: boolean;
   wait?: string | true;
-  timeout?: string;
+  timeout?: number;
 }
 
 interface Verb {
@@ -40,7 +40,7 @@ export function addLifecycleCommands(program: Command): void {
       .description(VERBS[verb].description)
       .argument('[names...]')
       .addOption(waitOption(VERBS[verb]))
-      .option('--timeout <seconds>', 'how long to wait')
+      .option('--timeout <seconds>', 'how long to wait', parseTimeout)
       .action((names: string[], options: LifecycleOptions, self: Command) =>
         act(verb, names, options, contextOf(self)),
       );
@@ -59,6 +59,15 @@ function waitOption({ waitsFor }: Verb): Option {
   return waitsFor === undefined ? option : option.preset(waitsFor);
 }
 
+function parseTimeout(text: string): number {
+  const seconds = Number(text);
+  if (/^\d+$/.test(text) && seconds >= 1 && seconds <= MAXIMUM_WAIT_SECONDS) return seconds;
+  throw new CliError(
+    `--timeout takes whole seconds from 1 to ${MAXIMUM_WAIT_SECONDS}, not "${text}"`,
+    EXIT.usedWrongly,
+  );
+}
+
 async function act(
   verb: LifecycleVerb,
   names: readonly string[],
@@ -72,7 +81,7 @@ async function act(
   }
   const query = new URLSearchParams();
   if (typeof options.wait === 'string') query.set('wait', options.wait);
-  if (options.timeout !== undefined) query.set('timeout', options.timeout);
+  if (options.timeout !== undefined) query.set('timeout', String(options.timeout));
   const suffix = query.size > 0 ? `?${query}` : '';
   const requests = chosen.map(
     name => client.call('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>,
@@ -83,11 +92,16 @@ async function act(
   const done = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   if (done.length > 0 || outcomes.length === 0)
     print({ vms: done }, ({ vms }) => (vms.length === 0 ? 'No VM to act on.' : renderList(vms)));
-  const failures = outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : []));
-  const [first, ...others] = failures;
-  if (first === undefined) return;
-  if (!(first instanceof CliError)) throw first;
-  throw new CliError([first, ...others].map(error => error.message).join('\n'), first.exitStatus);
+  const failures = outcomes.flatMap((outcome, index) =>
+    outcome.status === 'rejected' ? [withName(chosen[index] ?? '', outcome.reason)] : [],
+  );
+  if (failures.length > 0) throw new AggregateError(failures);
+}
+
+/** Most messages name the VM themselves. */
+function withName(name: string, error: unknown): unknown {
+  if (!(error instanceof CliError) || error.message.includes(`VM ${name}`)) return error;
+  return new CliError(`VM ${name}: ${error.message}`, error.exitStatus);
 }
 
 async function chooseVms(options: LifecycleOptions, { client }: Context): Promise<string[]> {

@@ -21,6 +21,10 @@ export function buildProgram(): Command {
       'socket of the daemon (VMSECRETD_SOCKET; admin.sock for root, else vmsecretd.sock)',
     )
     .option('--json', 'print JSON')
+    .showHelpAfterError('(vmsecretctl --help lists commands and options)')
+    .configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'vmsecretctl: ')),
+    })
     .exitOverride(error => process.exit(error.exitCode === 0 ? EXIT.done : EXIT.usedWrongly));
   addShowCommands(program);
   addLifecycleCommands(program);

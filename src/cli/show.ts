@@ -47,6 +47,7 @@ export function addShowCommands(program: Command): void {
   program
     .command('convert')
     .argument('<arguments...>')
+    .showHelpAfterError('(put -- before the command line: vmsecretctl convert -- --kernel ...)')
     .description('convert a cloud-hypervisor command line to its VM config, without a daemon')
     .action((words: string[]) => {
       const view = viewConversion(words);

@@ -7,11 +7,16 @@ import { buildProgram } from './program.js';
 try {
   await buildProgram().parseAsync();
 } catch (error) {
+  for (const failure of error instanceof AggregateError ? error.errors : [error]) tell(failure);
+}
+
+/** The first failure gives the status. */
+function tell(error: unknown): void {
   if (error instanceof VmsecretdError) {
     process.stderr.write(`vmsecretctl: ${error.message} (${error.code})\n`);
-    process.exitCode = EXIT.failed;
+    process.exitCode ??= EXIT.failed;
   } else if (error instanceof CliError) {
     process.stderr.write(`vmsecretctl: ${error.message}\n`);
-    process.exitCode = error.exitStatus;
+    process.exitCode ??= error.exitStatus;
   } else throw error;
 }

@@ -103,7 +103,7 @@ async function openSources(
     );
     const failed = outcomes.find(outcome => outcome.status === 'rejected');
     const values = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    if (failed === undefined) return { values, notes: identities.notes };
+    if (failed === undefined) return { values, notes: identities.notes.map(note => `key file ${note}`) };
     for (const [, value] of values) value.wipe();
     throw failed.reason;
   } finally {

@@ -48,14 +48,19 @@ export interface DaemonSocketsOptions {
   activatedSockets: ReadonlyMap<string, number>;
 }
 
-/** @throws VmsecretdError definition_invalid */
-export async function resolveOperatorGroup(group: string | undefined): Promise<number | undefined> {
+/** @param configPath the file that names it @throws VmsecretdError definition_invalid */
+export async function resolveOperatorGroup(
+  group: string | undefined,
+  configPath: string,
+): Promise<number | undefined> {
   if (group === undefined) return undefined;
   const gid = await resolveGroup(group);
   if (gid !== undefined) return gid;
-  throw new VmsecretdError('definition_invalid', `operatorGroup: there is no group ${group} on this host`, {
-    details: { group },
-  });
+  throw new VmsecretdError(
+    'definition_invalid',
+    `operatorGroup in ${configPath}: there is no group ${group}; groupadd --system ${group}, or correct it`,
+    { details: { group } },
+  );
 }
 
 export class DaemonSockets {

@@ -165,11 +165,12 @@ for (const [method, body] of [
 }
 
 test('finds the operator group of config.json, and refuses one that is not on this host', async t => {
-  t.equal(await resolveOperatorGroup('root'), 0);
-  t.equal(await resolveOperatorGroup(undefined), undefined, 'the own group of the daemon');
-  await t.rejects(resolveOperatorGroup('no-such-group'), {
+  t.equal(await resolveOperatorGroup('root', '/c'), 0);
+  t.equal(await resolveOperatorGroup(undefined, '/c'), undefined, 'the own group of the daemon');
+  await t.rejects(resolveOperatorGroup('no-such-group', '/c'), {
     code: 'definition_invalid',
-    message: 'operatorGroup: there is no group no-such-group on this host',
+    message:
+      'operatorGroup in /c: there is no group no-such-group; groupadd --system no-such-group, or correct it',
     details: { group: 'no-such-group' },
   });
 });

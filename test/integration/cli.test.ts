@@ -2,6 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { MAXIMUM_WAIT_SECONDS } from '../../src/cli/client.js';
+import { LifecycleQuery } from '../../src/http/schemas.js';
 import type { VmView } from '../../src/vm/vm.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { CTL } from './daemon.js';
@@ -43,7 +45,7 @@ daemonTest('vmsecretctl defines, starts, lists, shows and stops a VM', options, 
   t.match(await daemon.ctl('stop', '--all'), { status: 0, stdout: /web +stopped/ });
   t.match(await daemon.ctl('delete', 'web'), { status: 0 });
   t.match(await daemon.ctl('convert', '--', '--kernel', '/k'), { status: 0, stdout: /"kernel": "\/k"/ });
-  t.match(await daemon.ctl('reload'), { status: 0, stdout: /^1 definitions/ });
+  t.match(await daemon.ctl('reload'), { status: 0, stdout: /^1 definition\n/ });
 });
 
 daemonTest('vmsecretctl says with its exit status what went wrong', options, async (t, rig) => {
@@ -58,15 +60,28 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
     status: 1,
     stderr: /cannot be read: ENOENT/,
   });
-  t.match(await daemon.ctl('strat', 'web'), { status: 2, stderr: /unknown command.*start/s });
+  t.match(await daemon.ctl('strat', 'web'), {
+    status: 2,
+    stderr: /^vmsecretctl: unknown command.*start.*\n\(vmsecretctl --help lists commands/s,
+  });
   t.match(await daemon.ctl('start'), { status: 2, stderr: /which VM/ });
   t.match(await daemon.ctl('start', '--wait', 'never', 'web'), { status: 2 });
+  for (const timeout of ['abc', '0', '1.5', String(MAXIMUM_WAIT_SECONDS + 1)])
+    t.match(await daemon.ctl('start', '--timeout', timeout, 'web'), {
+      status: 2,
+      stderr: `vmsecretctl: --timeout takes whole seconds from 1 to 86400, not "${timeout}"\n`,
+    });
+  t.match(LifecycleQuery.properties.timeout, { maximum: MAXIMUM_WAIT_SECONDS }, 'as the daemon has it');
   t.match(await daemon.ctl('show'), { status: 2 });
+  const both = await daemon.ctl('start', 'wen', 'web');
+  t.match(both, { status: 3, stderr: /^vmsecretctl: There is no VM wen.*\nvmsecretctl: VM web, credential/ });
+  t.match(await daemon.ctl('convert', '--kernel', '/k'), { status: 2, stderr: /\n\(put -- before/ });
   t.match(await daemon.ctl('show', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
   t.match(await daemon.ctl('--help'), { status: 0, stdout: /Usage: vmsecretctl/ });
   t.match(await daemon.ctl('--socket', '/nowhere/admin.sock', 'list'), {
     status: 4,
-    stderr: /cannot reach vmsecretd at \/nowhere\/admin\.sock \(ENOENT\): .*systemctl start vmsecretd/,
+    stderr:
+      /cannot reach vmsecretd at \/nowhere\/admin\.sock \(ENOENT\): .*systemctl restart vmsecretd, or start vmsecretd by hand/,
   });
   t.match(await daemon.ctl('--version'), { status: 0, stdout: /^\d+\.\d+\.\d+\n$/ });
   t.match(await daemon.ctl('events', 'wen'), { status: 3, stderr: /There is no VM wen.*web/ });
@@ -74,11 +89,19 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
   writeFileSync(odd, '{"comand": []}');
   const refused = await daemon.ctl('define', 'odd', odd);
   t.match(refused, { status: 1, stderr: `VM odd: ${odd} is not a valid definition` });
+  t.match(await daemon.ctl('--socket', daemon.socket('vmsecretd'), 'delete', 'web'), {
+    status: 1,
+    stderr: 'vmsecretctl: that is for root, on admin.sock: sudo vmsecretctl … (forbidden)\n',
+  });
   await daemon.kill9();
   t.match(await daemon.ctl('list'), {
     status: 4,
     stdout: '',
     stderr: /ECONNREFUSED.*--socket or VMSECRETD_SOCKET/,
+  });
+  t.match(await daemon.ctl('stop', 'web', 'db'), {
+    status: 4,
+    stderr: /^vmsecretctl: VM web: cannot reach .*\nvmsecretctl: VM db: cannot reach /,
   });
   const huge = ['--disk', 'path=/d,num_queues=18446744073709551615'];
   t.match(await daemon.ctl('convert', '--', '--kernel', '/k', ...huge), {

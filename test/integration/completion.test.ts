@@ -16,7 +16,7 @@ const PROBES: Record<string, (script: string, words: readonly string[]) => strin
   // compadd itself works in an editor only, and filters by the unfinished word.
   zsh: (script, words) =>
     `compdef() { }; compadd() { shift; print -l -- \${(M)@:#$words[-1]*}; }; _files() { }; ${script}
-    words=(${words.map(word => `'${word}'`).join(' ')}); _vmsecretctl`,
+    CURRENT=${words.length}; words=(${words.map(word => `'${word}'`).join(' ')}); _vmsecretctl`,
   fish: (script, words) => `${script}\ncomplete -C '${words.join(' ')}'`,
 };
 
@@ -59,6 +59,12 @@ for (const [shell, probe] of Object.entries(PROBES)) {
       t.equal(complete('restart', '--o'), '--outdated');
       t.equal(complete('start', 'w'), 'web');
       t.equal(complete('reload', 'w'), '');
+      t.equal(complete('--json', 'start', 'w'), 'web');
+      t.equal(complete('completion', 'f'), 'fish');
+      t.equal(complete('help', 'rel'), 'reload');
+      t.equal(complete('stop', '--wait', 'st'), 'stopped');
+      t.equal(complete('stop', '--wait', 'stopped', 'w'), 'web');
+      if (shell !== 'fish') t.equal(complete('--socket', 'x', 'res'), 'restart resume');
     },
   );
 }

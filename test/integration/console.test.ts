@@ -43,7 +43,7 @@ daemonTest('console shows operators all and takes nothing of them', options, asy
   const ctl = new RunningCtl(rig.daemon, ['console', 'web'], { terminal: true, socket: 'vmsecretd' });
   await ctl.untilPrinted(END_OF_OEM_STRINGS);
   ctl.type('root\r');
-  await ctl.untilPrinted(/is for root, on admin\.sock \(forbidden\)/);
+  await ctl.untilPrinted(/is for root, on admin\.sock: sudo vmsecretctl/);
   const { body } = await rig.daemon.call('GET', '/v1/vms/web/console');
   t.notMatch(body.toString(), 'root', 'the guest got nothing');
   ctl.type('\x1d');

@@ -140,6 +140,11 @@ daemonTest('starts with invalid files there, and with what has autostart', optio
   await daemon.restart();
   await daemon.untilVm('auto', 'runs', vm => vm.state === 'running');
   t.match(await daemon.show('web'), { state: 'stopped' });
+  const detail = `There is no VM broken: its file ${join(daemon.definitions, 'broken.json')} is invalid`;
+  t.match(await daemon.call('POST', '/v1/vms/broken/start'), {
+    status: 404,
+    json: { code: 'vm_unknown', vm: 'broken', detail },
+  });
 });
 
 daemonTest('takes null in a VM config as what is not there', options, async (t, { daemon }) => {

@@ -1,5 +1,5 @@
 // systemd/install.sh into a DESTDIR, from a small tree that looks like the built project.
-import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import t, { type Test } from 'tap';
@@ -40,6 +40,7 @@ function setUp(t: Test): { destination: string; install(...args: string[]): Prom
         src: { 'daemon.js': 'console.log("daemon", ...process.argv.slice(2))' },
         test: { 'a.js': '' },
       },
+      docs: { 'install.md': '', 'man-page.ts': '', 'sbom.sh': '', decisions: { '0001.md': '' } },
       node_modules: {
         wanted: { 'index.js': '', node_modules: { '@scope': { nested: { 'index.js': '' } } } },
         'for-tests': { 'index.js': '' },
@@ -66,12 +67,14 @@ function setUp(t: Test): { destination: string; install(...args: string[]): Prom
 
 t.test('puts everything below the prefix, with paths that fit it', async t => {
   const { destination, install } = setUp(t);
-  const { exitCode, stderr } = await install('--prefix', '/opt/vms');
+  const { exitCode, stdout, stderr } = await install('--prefix', '/opt/vms');
   t.match({ exitCode, stderr }, { exitCode: 0, stderr: '' });
+  t.notMatch(stdout, 'systemctl', 'nothing is to be started here');
   const library = join(destination, 'opt/vms/lib/vmsecretd');
   t.ok(existsSync(join(library, 'node_modules/wanted/node_modules/@scope/nested/index.js')));
   t.notOk(existsSync(join(library, 'node_modules/for-tests')), 'no development dependency');
   t.notOk(existsSync(join(library, 'dist/test')), 'no tests');
+  t.strictSame(readdirSync(join(library, 'docs')).sort(), ['decisions', 'install.md'], 'pages alone');
 
   for (const path of SHARED) t.equal(readFileSync(join(destination, 'opt/vms/share', path), 'utf8'), path);
 
@@ -124,4 +127,15 @@ t.test('refuses a project that was not built', async t => {
   const { install, destination } = setUp(t);
   await execa('rm', ['-r', join(destination, '../project/dist')]);
   t.match(await install(), { exitCode: 1, stderr: /is not built: npm ci && npm run build/ });
+});
+
+t.test('the launcher and the installer of the guest parts say how they are used', async t => {
+  const run = (script: string, argument: string) =>
+    execa(join(PROJECT_ROOT, script), [argument], { reject: false });
+  t.match(await run('systemd/vmsecretd-launch', '--help'), {
+    exitCode: 0,
+    stdout: 'usage: vmsecretd-launch NAME [-- COMMAND...]',
+  });
+  for (const option of ['--help', '-r'])
+    t.match(await run('guest/install.sh', option), { exitCode: 2, stderr: 'usage: install.sh [ROOT]' });
 });

@@ -1,6 +1,6 @@
 // Whether the daemon answers, and is of this version.
 import { CliError, type Client } from '../client.js';
-import { type Finding, fine, warning, wrong } from './finding.js';
+import { type Finding, fine, page, warning, wrong } from './finding.js';
 
 export async function checkDaemon(client: Client, version: string): Promise<Finding> {
   try {
@@ -11,6 +11,10 @@ export async function checkDaemon(client: Client, version: string): Promise<Find
       : warning('daemon', `${detail}, and this program is ${version}`, 'systemctl restart vmsecretd');
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    return wrong('daemon', error.message, 'docs/systemd.md says how it is started');
+    return wrong(
+      'daemon',
+      error.message,
+      `${page('install.md')} says how it is started, by systemd and by hand`,
+    );
   }
 }

@@ -16,7 +16,10 @@ export async function checkDefinitions(folder: string): Promise<Examined> {
   const entries = await readdir(folder).catch(error => systemErrorCode(error) ?? 'unknown error');
   const check = 'definitions';
   if (entries === 'ENOENT')
-    return { definitions: [], findings: [fine(check, `${folder} does not exist: none are files`)] };
+    return {
+      definitions: [],
+      findings: [fine(check, `${folder} does not exist: there are no definition files`)],
+    };
   if (typeof entries === 'string') {
     const detail = `${folder} cannot be read (${entries})`;
     return { definitions: [], findings: [warning(check, detail, 'run vmsecretctl doctor as root')] };
@@ -38,7 +41,7 @@ async function checkFile(path: string): Promise<Examined> {
     return { definitions: [await readDefinitionFile(path, options)], findings: [] };
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
-    const finding = wrong('definition', error.message, `correct ${path}, then vmsecretctl reload`);
+    const finding = wrong('definition', error.message, 'correct that, then vmsecretctl reload');
     return { definitions: [], findings: [finding] };
   }
 }

@@ -37,7 +37,7 @@ export async function examine(client: Client, elsewhere: Elsewhere): Promise<Fin
     ...findings,
     ...(await checkHypervisors({
       config,
-      searchPath: process.env.PATH ?? '',
+      searchPath: paths.programPath,
       kvmPath: '/dev/kvm',
       wanted: [...definitions, ...vms].map(({ hypervisor }) => hypervisor),
     })),

@@ -1,7 +1,8 @@
 // Whether the host can run the VMs it has: the hypervisors' programs, /dev/kvm, and what happens to memory.
 import { access, constants, readFile } from 'node:fs/promises';
+import { isAbsolute } from 'node:path';
 import type { Config } from '../../config.js';
-import { HYPERVISORS } from '../../definition/hypervisor-kinds.js';
+import { HYPERVISOR_KINDS, HYPERVISORS, type HypervisorKind } from '../../definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { readMajorVersion } from '../../hypervisor/cloud-hypervisor/version.js';
 import { findProgram } from '../../system/find-program.js';
@@ -9,7 +10,7 @@ import { type Finding, fine, warning, wrong } from './finding.js';
 
 /** What is measured; older ones may lack options. */
 const REFERENCE_VERSION = 53;
-const INSTALL = 'install cloud-hypervisor, or set hypervisors.cloud-hypervisor.path in config.json';
+const install = (kind: HypervisorKind) => `install ${kind}, or set hypervisors.${kind}.path in config.json`;
 
 export interface HypervisorFacts {
   config: Config;
@@ -22,30 +23,36 @@ export interface HypervisorFacts {
 /** What no definition wants need not be there; where there is none, one hypervisor is enough. */
 export async function checkHypervisors(facts: HypervisorFacts): Promise<Finding[]> {
   const { config, searchPath, kvmPath, wanted } = facts;
-  const names = {
-    cloudHypervisor:
-      config.hypervisors?.['cloud-hypervisor']?.path ?? HYPERVISORS['cloud-hypervisor'].program,
-    qemu: config.hypervisors?.qemu?.path ?? HYPERVISORS.qemu.program,
-  };
-  const cloudHypervisor = await findProgram(names.cloudHypervisor, searchPath);
-  const qemu = await findProgram(names.qemu, searchPath);
-  if (wanted.length === 0 && cloudHypervisor === undefined && qemu === undefined)
-    return [wrong('hypervisor', `there is neither ${names.cloudHypervisor} nor ${names.qemu}`, INSTALL)];
-  const findings: Finding[] = [];
-  if (cloudHypervisor !== undefined) findings.push(await checkVersion(cloudHypervisor));
-  else if (wanted.includes('cloud-hypervisor'))
-    findings.push(wrong('hypervisor', `there is no program ${names.cloudHypervisor}`, INSTALL));
-  if (qemu !== undefined) findings.push(fine('hypervisor', qemu));
-  else if (wanted.includes('qemu'))
-    findings.push(
-      warning(
+  const looked = await Promise.all(
+    HYPERVISOR_KINDS.map(async kind => {
+      const name = config.hypervisors?.[kind]?.path ?? HYPERVISORS[kind].program;
+      const place = isAbsolute(name) ? '' : ` in ${searchPath}`;
+      return { kind, shown: `${name}${place}`, program: await findProgram(name, searchPath) };
+    }),
+  );
+  if (wanted.length === 0 && looked.every(({ program }) => program === undefined))
+    return [
+      wrong(
         'hypervisor',
-        `there is no program ${names.qemu}`,
-        'install it, unless every definition for qemu names its own program',
+        `there is no ${looked.map(({ shown }) => shown).join(', and no ')}`,
+        install('cloud-hypervisor'),
       ),
-    );
+    ];
+  const findings: Finding[] = [];
+  for (const { kind, shown, program } of looked) {
+    if (program !== undefined)
+      findings.push(kind === 'cloud-hypervisor' ? await checkVersion(program) : fine('hypervisor', program));
+    else if (wanted.includes(kind)) findings.push(missing(kind, `there is no program ${shown}`));
+  }
   if (wanted.includes('cloud-hypervisor')) findings.push(await checkKvm(kvmPath));
   return findings;
+}
+
+/** A definition for QEMU may name a program of its own. */
+function missing(kind: HypervisorKind, detail: string): Finding {
+  return kind === 'qemu'
+    ? warning('hypervisor', detail, 'install it, unless every definition for qemu names its own program')
+    : wrong('hypervisor', detail, install(kind));
 }
 
 async function checkVersion(program: string): Promise<Finding> {
@@ -56,7 +63,7 @@ async function checkVersion(program: string): Promise<Finding> {
     return warning(check, `${program} is version ${version}`, `upgrade to ${REFERENCE_VERSION} or later`);
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
-    return wrong(check, error.message, INSTALL);
+    return wrong(check, error.message, install('cloud-hypervisor'));
   }
 }
 

@@ -1,6 +1,7 @@
 // Whether the configuration is valid, and its identity files are there and closed to others.
+import { existsSync } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
-import { type Config, loadConfig } from '../../config.js';
+import { type Config, loadConfig, NO_CONFIG } from '../../config.js';
 import { SSH_HOST_KEYS } from '../../default-identities.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { requireTrusted, UntrustedPathError } from '../../system/trusted-path.js';
@@ -8,10 +9,14 @@ import { type Finding, fine, warning, wrong } from './finding.js';
 
 export async function readConfig(path: string): Promise<{ config: Config; findings: Finding[] }> {
   try {
-    return { config: await loadConfig(path), findings: [fine('configuration', path)] };
+    const config = await loadConfig(path);
+    return { config, findings: [fine('configuration', existsSync(path) ? path : `${path} ${NO_CONFIG}`)] };
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
-    return { config: {}, findings: [wrong('configuration', error.message, `correct ${path}`)] };
+    return {
+      config: {},
+      findings: [wrong('configuration', error.message, 'correct that, then restart vmsecretd')],
+    };
   }
 }
 
@@ -27,8 +32,10 @@ export async function checkIdentities(
     ...passphraseFiles.map(path => checkKeyFile('passphrase file', path)),
   ]);
   if (there.includes(true)) return findings;
-  const mend = 'ssh-keygen -A, or age-keygen -o FILE and FILE in identities of config.json';
-  return [...findings, warning('identity', 'there is none, so that no age file opens', mend)];
+  const fix = 'ssh-keygen -A, or age-keygen -o FILE and FILE in identities of config.json';
+  const lookedFor = `none of the daemon's own (looked for: ${identities.join(', ') || 'nothing'})`;
+  const detail = `${lookedFor}: age files open only for VMs whose definition has identities`;
+  return [...findings, warning('identity', detail, fix)];
 }
 
 function isThere(path: string): Promise<boolean> {
@@ -53,7 +60,7 @@ async function checkKeyFile(check: string, path: string): Promise<Finding> {
     const code = systemErrorCode(error) ?? 'unknown error';
     if (code === 'ENOENT')
       return wrong(check, `${path} does not exist`, 'create it, or correct its path in config.json');
-    const mend = 'run vmsecretctl doctor as the user of the daemon';
-    return warning(check, `${path} cannot be read (${code})`, mend);
+    const fix = 'run vmsecretctl doctor as the user of the daemon';
+    return warning(check, `${path} cannot be read (${code})`, fix);
   }
 }

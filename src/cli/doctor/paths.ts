@@ -6,13 +6,14 @@ import type { DaemonPaths } from '../../http/routes/service.js';
 import { CliError, type Client } from '../client.js';
 
 export async function readPaths(client: Client, answers: boolean): Promise<DaemonPaths> {
-  if (!answers) return defaultPaths(client.socketPath);
+  const defaults = defaultPaths(client.socketPath);
+  if (!answers) return defaults;
   try {
-    return (await client.call('GET', '/v1/paths')) as DaemonPaths;
+    return { ...defaults, ...((await client.call('GET', '/v1/paths')) as Partial<DaemonPaths>) };
   } catch (error) {
     // A daemon of an older version does not tell.
     if (!(error instanceof CliError)) throw error;
-    return defaultPaths(client.socketPath);
+    return defaults;
   }
 }
 
@@ -20,5 +21,5 @@ export async function readPaths(client: Client, answers: boolean): Promise<Daemo
 function defaultPaths(socketPath: string): DaemonPaths {
   const own = defaultFolders(process.env, false);
   const folders = own.runtimeDirectory === dirname(socketPath) ? own : defaultFolders({}, true);
-  return { ...folders, identities: SSH_HOST_KEYS, passphraseFiles: [] };
+  return { ...folders, identities: SSH_HOST_KEYS, passphraseFiles: [], programPath: process.env.PATH ?? '' };
 }

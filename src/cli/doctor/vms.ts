@@ -3,7 +3,7 @@ import type { CheckReport } from '../../vm/check-vm.js';
 import { EXPOSED, type VmView } from '../../vm/vm.js';
 import { CliError, type Client } from '../client.js';
 import { vmPath } from '../context.js';
-import { type Finding, fine, warning, wrong } from './finding.js';
+import { type Finding, fine, page, warning, wrong } from './finding.js';
 
 export async function checkVms(client: Client, vms: readonly VmView[]): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -23,26 +23,32 @@ function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
       : []),
     ...(problem === null
       ? []
-      : [wrong(check, withoutName(name, problem.detail), `docs/errors.md, ${problem.code}`)]),
+      : [wrong(check, withoutName(name, problem.detail), explanationOf(problem.code))]),
   ];
 }
 
-async function checkStart(client: Client, { name, pid }: VmView): Promise<Finding[]> {
+async function checkStart(client: Client, { name, pid, problem }: VmView): Promise<Finding[]> {
   const check = `VM ${name}`;
   try {
     const { checks } = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
     const failed = checks.filter(({ ok, name: item }) => !ok && !(item === 'host' && pid !== null));
     if (failed.length > 0)
-      return failed.map(({ detail, code }) =>
-        wrong(check, withoutName(name, detail), `docs/errors.md, ${code}`),
-      );
+      return failed
+        .filter(({ detail }) => detail !== problem?.detail)
+        .map(({ detail, code }) => wrong(check, withoutName(name, detail), explanationOf(code)));
     const warnings = checks.filter(({ name: item }) => item === 'warning');
     if (warnings.length === 0) return [fine(check, 'would start')];
-    return warnings.map(({ detail }) => warning(check, detail, 'docs/compatibility.md and docs/secrets.md'));
+    return warnings.map(({ detail }) =>
+      warning(check, detail, page(detail.startsWith('key file ') ? 'secrets.md' : 'compatibility.md')),
+    );
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
-    return [wrong(check, error.message, 'docs/errors.md')];
+    return [wrong(check, error.message, page('errors.md'))];
   }
+}
+
+function explanationOf(code: string | null): string {
+  return `${page('errors.md')} says what to do for ${code}`;
 }
 
 /** A finding names its VM already. */

@@ -6,6 +6,8 @@ import type { Folders } from '../../default-folders.js';
 export interface DaemonPaths extends Folders {
   identities: readonly string[];
   passphraseFiles: readonly string[];
+  /** Where it looks for programs: folders as in PATH. */
+  programPath: string;
 }
 
 export interface ServiceTools {

@@ -2,6 +2,7 @@ import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkHypervisors, checkSwap } from '../../../src/cli/doctor/host.js';
+import { HYPERVISOR_KINDS, HYPERVISORS } from '../../../src/definition/hypervisor-kinds.js';
 
 /** A folder of programs that print a version, as a PATH, with /dev/kvm in it or not. */
 function hostWith(t: Test, programs: Record<string, string>) {
@@ -27,15 +28,26 @@ t.test('takes any hypervisor where nothing is defined, and wants one', async t =
     ['ok'],
   );
   const none = await checkHypervisors({ ...hostWith(t, {}), wanted: [] });
-  t.match(none, [{ level: 'wrong', detail: 'there is neither cloud-hypervisor nor qemu-system-x86_64' }]);
+  t.match(none, [{ level: 'wrong', detail: /no cloud-hypervisor in .*, and no qemu-system-x86_64 in / }]);
 });
+
+for (const kind of HYPERVISOR_KINDS) {
+  t.test(`tells that ${kind} is wanted and missing`, async t => {
+    const [finding] = await checkHypervisors({ ...hostWith(t, {}), wanted: [kind] });
+    t.match(finding, { check: 'hypervisor', detail: `there is no program ${HYPERVISORS[kind].program}` });
+    t.not(finding?.level, 'ok');
+    const config = { hypervisors: { [kind]: { path: '/nowhere/own' } } };
+    const [own] = await checkHypervisors({ ...hostWith(t, {}), config, wanted: [kind] });
+    t.equal(own?.detail, 'there is no program /nowhere/own');
+  });
+}
 
 t.test('wants what a definition needs: the program, its version, /dev/kvm', async t => {
   const wanted = ['cloud-hypervisor', 'qemu'];
   t.match(await checkHypervisors({ ...hostWith(t, {}), wanted }), [
-    { check: 'hypervisor', level: 'wrong', detail: 'there is no program cloud-hypervisor' },
-    { check: 'hypervisor', level: 'warning', detail: 'there is no program qemu-system-x86_64' },
-    { check: 'kvm', level: 'wrong', detail: /does not exist$/, mend: /load kvm_intel/ },
+    { check: 'hypervisor', level: 'wrong', detail: /^there is no program cloud-hypervisor in \// },
+    { check: 'hypervisor', level: 'warning', detail: /^there is no program qemu-system-x86_64 in \// },
+    { check: 'kvm', level: 'wrong', detail: /does not exist$/, fix: /load kvm_intel/ },
   ]);
   const current = hostWith(t, { 'cloud-hypervisor': V53, kvm: '' });
   t.match(await checkHypervisors({ ...current, wanted: ['cloud-hypervisor'] }), [
@@ -46,7 +58,7 @@ t.test('wants what a definition needs: the program, its version, /dev/kvm', asyn
   t.match((await checkHypervisors({ ...old, wanted: ['cloud-hypervisor'] }))[0], {
     level: 'warning',
     detail: /is version 40$/,
-    mend: 'upgrade to 53 or later',
+    fix: 'upgrade to 53 or later',
   });
 });
 

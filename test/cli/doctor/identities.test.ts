@@ -15,7 +15,7 @@ t.test('asks for each file that is named, and of the default keys only for those
   const findings = await checkIdentities([path('key'), path('open'), path('absent')], [path('passphrase')]);
   t.match(findings, [
     { check: 'identity', level: 'ok' },
-    { check: 'identity', level: 'wrong', mend: `chmod 600 ${path('open')}` },
+    { check: 'identity', level: 'wrong', fix: `chmod 600 ${path('open')}` },
     { check: 'identity', level: 'wrong', detail: `${path('absent')} does not exist` },
     { check: 'passphrase file', level: 'ok' },
   ]);
@@ -27,7 +27,15 @@ t.test('asks for each file that is named, and of the default keys only for those
 });
 
 t.test('warns where there is no identity at all', async t => {
-  t.match(await checkIdentities([], []), [{ level: 'warning', detail: /^there is none/ }]);
+  t.match(await checkIdentities([], []), [{ level: 'warning', detail: /looked for: nothing/ }]);
+  t.match(await checkIdentities(['/nowhere/key', '/nowhere/other'], []), [
+    { level: 'wrong' },
+    { level: 'wrong' },
+    {
+      level: 'warning',
+      detail: 'looked for: /nowhere/key, /nowhere/other): age files open only for VMs whose',
+    },
+  ]);
 });
 
 const skip = process.getuid?.() === 0 ? false : 'only root gives a file away';
@@ -35,5 +43,5 @@ t.test("refuses, for root, a key that is somebody else's", { skip }, async t => 
   const folder = t.testdir({ key: '' });
   chmodSync(join(folder, 'key'), 0o600);
   chownSync(join(folder, 'key'), 65_534, 65_534);
-  t.match(await checkIdentities([join(folder, 'key')], []), [{ level: 'wrong', mend: /chown root/ }]);
+  t.match(await checkIdentities([join(folder, 'key')], []), [{ level: 'wrong', fix: /chown root/ }]);
 });

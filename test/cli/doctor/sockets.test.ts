@@ -25,9 +25,9 @@ t.test('names a mode that is too wide or too narrow, and a folder that others wr
   chmodSync(join(folder, 'launch.sock'), 0o660);
   chmodSync(folder, 0o777);
   t.match(await findWrong(folder), [
-    { check: 'socket folder', mend: `chmod go-w ${folder}` },
-    { check: 'socket admin.sock', mend: `chmod 600 ${folder}/admin.sock` },
-    { check: 'socket launch.sock', mend: `chmod 666 ${folder}/launch.sock` },
+    { check: 'socket folder', fix: `chmod go-w ${folder}` },
+    { check: 'socket admin.sock', fix: `chmod 600 ${folder}/admin.sock` },
+    { check: 'socket launch.sock', fix: `chmod 666 ${folder}/launch.sock` },
   ]);
   t.match(await findWrong(join(folder, 'nowhere')), [{ detail: /cannot be looked at \(ENOENT\)/ }]);
 });
@@ -39,13 +39,13 @@ t.test(
   async t => {
     const folder = makeSockets(t);
     t.match(await findWrong(folder, 'nogroup-of-this-name'), [
-      { check: 'operator group', mend: /^groupadd / },
+      { check: 'operator group', fix: /^groupadd / },
     ]);
     t.strictSame(await findWrong(folder, 'root'), []);
     chownSync(join(folder, 'vmsecretd.sock'), 65_534, 65_534);
     t.match(await findWrong(folder, 'root'), [
       { check: 'socket vmsecretd.sock', detail: /belongs to user 65534, its folder to 0/ },
-      { check: 'operator group', mend: /^SocketGroup=root / },
+      { check: 'operator group', fix: /^SocketGroup=root / },
     ]);
   },
 );

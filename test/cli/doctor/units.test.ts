@@ -22,13 +22,13 @@ t.test('is content with units that are enabled, and a template that is not', asy
 t.test('names units that are missing, masked or not started with the host', async t => {
   const { 'vmsecretd.socket': _, ...rest } = enabled;
   t.match(await checkUnits(systemctlWith(t, rest)), [
-    { level: 'wrong', detail: 'systemd does not know vmsecretd.socket', mend: 'sudo systemd/install.sh' },
+    { level: 'wrong', detail: 'systemd does not know vmsecretd.socket', fix: 'sudo systemd/install.sh' },
   ]);
   t.match(await checkUnits(systemctlWith(t, { ...enabled, 'vmsecretd.socket': 'masked' })), [
-    { level: 'wrong', mend: 'systemctl unmask vmsecretd.socket' },
+    { level: 'wrong', fix: 'systemctl unmask vmsecretd.socket' },
   ]);
   t.match(await checkUnits(systemctlWith(t, { ...enabled, 'vmsecretd.service': 'disabled' })), [
-    { level: 'warning', mend: 'systemctl enable vmsecretd.service' },
+    { level: 'warning', fix: 'systemctl enable vmsecretd.service' },
   ]);
   t.match(await checkUnits(systemctlWith(t, {}, 1)), [{ level: 'wrong', detail: /vmsecretd\.service,/ }]);
 });
