@@ -1,6 +1,5 @@
 // The HTTP application: routes, access and errors. Built apart from sockets and processes.
 import type { IncomingMessage } from 'node:http';
-import { basename } from 'node:path';
 import swagger from '@fastify/swagger';
 import { Ajv } from 'ajv';
 import Fastify, {
@@ -61,7 +60,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   });
   checkBodies(app);
   app.setErrorHandler<FastifyError>((error, request, reply) =>
-    sendProblem(explainUnknownVm(toProblem(error, request), tools.definitions), request, reply),
+    sendProblem(toProblem(error, request), request, reply),
   );
   app.setNotFoundHandler((request, reply) =>
     sendProblem(
@@ -137,18 +136,6 @@ function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdErro
   }
   request.log.error({ code: error.code, stack: error.stack }, 'request failed');
   return internalError(request.id);
-}
-
-/** A VM whose file is invalid from the start is none; nobody meant the one with the nearest name. */
-function explainUnknownVm(
-  error: VmsecretdError,
-  { problems }: DefinitionTools['definitions'],
-): VmsecretdError {
-  const { vm } = error.details;
-  const file = problems.find(({ path }) => basename(path) === `${vm}.json`)?.path;
-  if (error.code !== 'vm_unknown' || file === undefined) return error;
-  const message = `There is no VM ${vm}: its file ${file} is invalid, and vmsecretctl reload says why`;
-  return new VmsecretdError('vm_unknown', message, { details: error.details });
 }
 
 /** Where Fastify's own words do not say what was refused. */

@@ -1,5 +1,5 @@
 // All VMs: one for each definition, and one for each VMM that still runs without one.
-
+import { basename } from 'node:path';
 import pLimit from 'p-limit';
 import type { Definition } from '../definition/definition.js';
 import type { Definitions } from '../definition/definitions.js';
@@ -42,7 +42,12 @@ export class Vms {
     this.#followSupervisor(name);
     const found = this.#byName.get(name);
     if (found !== undefined) return found;
-    const hint = suggestNearest(name, [...this.#byName.keys()]);
+    const invalid = this.#tools.definitions.problems.find(({ path }) => basename(path) === `${name}.json`);
+    // Nobody meant the one with the nearest name.
+    const hint =
+      invalid === undefined
+        ? suggestNearest(name, [...this.#byName.keys()])
+        : ` Its file ${invalid.path} is invalid; vmsecretctl reload says why.`;
     throw new VmsecretdError('vm_unknown', `There is no VM ${name}.${hint}`, { details: { vm: name } });
   }
 

@@ -140,7 +140,7 @@ daemonTest('starts with invalid files there, and with what has autostart', optio
   await daemon.restart();
   await daemon.untilVm('auto', 'runs', vm => vm.state === 'running');
   t.match(await daemon.show('web'), { state: 'stopped' });
-  const detail = `There is no VM broken: its file ${join(daemon.definitions, 'broken.json')} is invalid`;
+  const detail = `There is no VM broken. Its file ${join(daemon.definitions, 'broken.json')} is invalid`;
   t.match(await daemon.call('POST', '/v1/vms/broken/start'), {
     status: 404,
     json: { code: 'vm_unknown', vm: 'broken', detail },
