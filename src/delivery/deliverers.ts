@@ -145,8 +145,8 @@ class DelivererProcess {
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 1;
   #gone = false;
-  /** Somebody waited for it in vain: a file that answers nothing may hold all its threads. */
-  #isStuck = false;
+  /** Somebody waited for it no longer: a file that answers nothing may hold all its threads. */
+  #wasLeft = false;
   claims = 0;
 
   constructor(options: DeliverersOptions) {
@@ -170,7 +170,7 @@ class DelivererProcess {
   }
 
   get takesMore(): boolean {
-    return !this.#gone && !this.#isStuck && this.#nextId <= MAXIMUM_STARTS_PER_DELIVERER;
+    return !this.#gone && !this.#wasLeft && this.#nextId <= MAXIMUM_STARTS_PER_DELIVERER;
   }
 
   claim(): Claim {
@@ -199,7 +199,7 @@ class DelivererProcess {
       if (signal.aborted) return reject(signal.reason);
       if (this.#gone) return reject(delivererGone());
       const abort = () => {
-        this.#isStuck = true;
+        this.#wasLeft = true;
         this.#waiting.delete(request.id);
         reject(signal.reason);
       };

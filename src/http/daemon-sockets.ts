@@ -103,8 +103,8 @@ export class DaemonSockets {
     };
     const silent = new Set<Socket>();
     // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
-    const server = createServer(limits, (request, response) => {
-      if (isInPieces(request, role)) return refuseBody(request, response);
+    const take = (request: IncomingMessage, response: ServerResponse) => {
+      if (role !== 'admin' && comesInChunks(request)) return refuseBody(request, response);
       const wasAsked = () => silent.delete(request.socket);
       request.once('end', wasAsked);
       // One without a body may have no `end`, and has said all: else Node waits some seconds for another request, which
@@ -114,7 +114,9 @@ export class DaemonSockets {
         response.shouldKeepAlive = false;
       }
       app.routing(request, response);
-    });
+    };
+    // Node would refuse what it does not know of itself, and take in its body first.
+    const server = createServer(limits, take).on('checkExpectation', take);
     server.maxConnections = MAXIMUM_CONNECTIONS;
     // Who was answered has no reason to stay.
     server.maxRequestsPerSocket = 1;
@@ -158,8 +160,8 @@ export class DaemonSockets {
  * A body in chunks of a byte costs a call and some hundred bytes for each of its bytes, which Node takes in before anybody can
  * say that it is too long, and reads to its end. Only root's programs, which may not know how long a definition is, need one.
  */
-function isInPieces({ headers }: IncomingMessage, role: SocketRole): boolean {
-  return role !== 'admin' && headers['transfer-encoding'] !== undefined;
+function comesInChunks({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined;
 }
 
 /** Without waiting for the rest of it. */
@@ -168,6 +170,6 @@ function refuseBody(request: IncomingMessage, response: ServerResponse): void {
   request.socket.destroySoon();
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+function hasBody(request: IncomingMessage): boolean {
+  return comesInChunks(request) || Number(request.headers['content-length'] ?? 0) > 0;
 }

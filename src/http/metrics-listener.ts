@@ -10,7 +10,8 @@ export type MetricsAddress = { path: string } | { host: string; port: number };
 
 /** Everybody on the host may connect to an address, and each connection takes a descriptor of the daemon's. */
 const MAXIMUM_CONNECTIONS = 64;
-/** One that asks nothing makes room again so soon. */
+/** One that asks nothing, or does not read its answer, makes room again so soon. */
+const SILENCE_MS = 5_000;
 const LIMITS = { headersTimeout: 2_000, requestTimeout: 2_000, connectionsCheckingInterval: 1_000 };
 
 const LOOPBACK = new BlockList();
@@ -42,12 +43,16 @@ export async function listenForMetrics(
   gid: number | undefined,
 ): Promise<() => Promise<void>> {
   const server = createServer(LIMITS, async (request, response) => {
+    // Who was answered has no reason to stay; the limit alone keeps the connection.
+    response.shouldKeepAlive = false;
     const isKnown = request.method === 'GET' && request.url?.split('?')[0] === '/metrics';
     if (!isKnown) return response.writeHead(404).end();
     response.setHeader('content-type', metrics.contentType);
     return response.end(await metrics.render());
   });
   server.maxConnections = MAXIMUM_CONNECTIONS;
+  server.maxRequestsPerSocket = 1;
+  server.timeout = SILENCE_MS;
   const removeSocket =
     'path' in address ? await listenOn(server, { ...address, mode: 0o660, gid }) : undefined;
   if (!('path' in address)) await listenOnAddress(server, address);

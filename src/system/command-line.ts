@@ -28,8 +28,6 @@ export async function readCommandLine(pid: number, timeoutMs = TIMEOUT_MS): Prom
     encoding: 'buffer',
     maxBuffer: limitBytes + 1,
     stripFinalNewline: false,
-    extendEnv: false,
-    env: { PATH: process.env.PATH ?? '' },
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });

@@ -123,7 +123,7 @@ function followConnection({ pid, startTimeTicks, apiSocket }: AttachOptions): Pr
       const connection = await connectDirectly(apiSocket).catch(() => undefined);
       connection?.on('error', () => {}).resume();
       if (connection?.closed === false) await new Promise(closed => connection.once('close', closed));
-      if (!(await isSameProcess(pid, startTimeTicks))) return resolve();
+      if (!(await seemsToLive(pid, startTimeTicks))) return resolve();
       setTimeout(follow, RECONNECT_MS);
     };
     void follow();
@@ -131,7 +131,12 @@ function followConnection({ pid, startTimeTicks, apiSocket }: AttachOptions): Pr
 }
 
 async function lookUntilGone({ pid, startTimeTicks }: AttachOptions): Promise<void> {
-  while (await isSameProcess(pid, startTimeTicks)) await delay(LOOK_MS, undefined, { ref: false });
+  while (await seemsToLive(pid, startTimeTicks)) await delay(LOOK_MS, undefined, { ref: false });
+}
+
+/** A daemon that is short of descriptors knows no better. */
+function seemsToLive(pid: number, startTimeTicks: number): Promise<boolean> {
+  return isSameProcess(pid, startTimeTicks).catch(() => true);
 }
 
 /** By us: whether its socket is left says nothing, since systemd removes a unit's runtime directory with its end. */

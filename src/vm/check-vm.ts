@@ -1,10 +1,11 @@
 // A start without the start: everything that can be known before a VMM runs, told item by item.
 import { warnOfFirstPage } from '../credentials/limits.js';
 import { credentialStringSize } from '../credentials/oem-string.js';
+import { digestDefinition } from '../definition/definition-digest.js';
 import type { Delivery } from '../delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
-import { planVm, prepareCredentials, type StartTools } from './start-vm.js';
+import { planVm, prepareCredentials, type StartTools, withinStartTimeout } from './start-vm.js';
 import { EXPOSED, type Vm } from './vm.js';
 
 export interface Check {
@@ -19,13 +20,13 @@ export interface CheckReport {
   checks: Check[];
 }
 
-/** How long decrypting may take; plugins may wait for hardware. */
-const TIMEOUT_MS = 60_000;
+/** In place of what a unit's launcher brings, without which its secrets can be checked; with a channel, which `ready` may ask for. */
+const LAUNCHERS_COMMAND = ['--kernel', '/dev/null', '--vsock', 'cid=3,socket=vsock.sock'];
 
 export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
   const checks: Check[] = [];
   try {
-    await examine(vm, tools, check => checks.push(check));
+    await examine(vm, tools, check => checks.push(check), new AbortController().signal);
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
     const { credential, flag } = error.details;
@@ -37,22 +38,33 @@ export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
 }
 
 /**
- * Asked before a VM that runs is stopped to be started anew. What it needs of the host it has itself until then.
+ * Asked before a VM that runs is stopped to be started anew.
+ * @param signal ends the asking, for its reason
  * @throws VmsecretdError why it would not start again
  */
-export async function requireStartable(vm: Vm, tools: StartTools): Promise<void> {
+export async function requireStartable(vm: Vm, tools: StartTools, signal: AbortSignal): Promise<void> {
+  const isAsStarted = vm.running?.definitionDigest === digestDefinition(vm.definition);
+  const refuse = ({ code, detail }: Check) => {
+    // What the definition that it runs with needs of the host it has itself.
+    if (code !== null && !isAsStarted) throw new VmsecretdError(code, detail, { details: { vm: vm.name } });
+  };
   try {
-    await examine(vm, tools, () => {});
+    await examine(vm, tools, refuse, signal);
   } catch (error) {
+    if (signal.aborted) throw signal.reason;
     if (!(error instanceof VmsecretdError)) throw error;
-    throw new VmsecretdError(error.code, `${error.message} (so it was not stopped)`, {
-      details: error.details,
-    });
+    const { code, message, details } = error;
+    throw new VmsecretdError(code, `${message} (so it was not stopped)`, { details, cause: error });
   }
 }
 
 /** @throws VmsecretdError the first thing that keeps it from starting, but for the host */
-async function examine(vm: Vm, tools: StartTools, note: (check: Check) => void): Promise<void> {
+async function examine(
+  vm: Vm,
+  tools: StartTools,
+  note: (check: Check) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const { definition, paths } = vm;
   const noteGood = (name: string, detail: string) => note({ name, ok: true, code: null, detail });
   noteGood('definition', definition.path);
@@ -62,13 +74,14 @@ async function examine(vm: Vm, tools: StartTools, note: (check: Check) => void):
     definition,
     paths,
     ownsConsole: definition.supervisor === 'daemon',
-    // A unit's launcher brings its command; its secrets can be checked without it.
-    ...(bringsOwnCommand ? { command: ['--kernel', '/dev/null'] } : {}),
+    ...(bringsOwnCommand ? { command: LAUNCHERS_COMMAND } : {}),
   });
   noteGood('command', bringsOwnCommand ? `brought by the launcher of ${definition.unit}` : plan.program);
   if (!bringsOwnCommand) note(await checkHost(plan, tools));
   if (definition.delivery === 'cmdline') noteGood('delivery', EXPOSED);
-  const delivery = await prepareCredentials(tools, definition, plan, AbortSignal.timeout(TIMEOUT_MS));
+  const delivery = await withinStartTimeout(definition, signal, both =>
+    prepareCredentials(tools, definition, plan, both),
+  );
   delivery.end();
   for (const { name, source, path, sizeBytes } of delivery.credentials)
     noteGood(`credential ${name}`, `${source} ${path ?? ''} (${sizeBytes} bytes)`);

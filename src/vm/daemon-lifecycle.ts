@@ -52,7 +52,7 @@ export class DaemonLifecycle implements Lifecycle {
   restart(): Promise<void> {
     this.#restarts.forgetFailures();
     return this.#enqueue('restart', async () => {
-      if (this.#vm.running !== undefined) await requireStartable(this.#vm, this.#tools.startTools());
+      await this.#requireStartable();
       await this.#stop();
       await this.#start();
     });
@@ -131,6 +131,22 @@ export class DaemonLifecycle implements Lifecycle {
     return done;
   }
 
+  /** Before a VM that runs is stopped; whoever stops it meanwhile does not wait for the answer. */
+  async #requireStartable(): Promise<void> {
+    const vm = this.#vm;
+    if (vm.running === undefined) return;
+    const abort = new AbortController();
+    this.#startAbort = abort;
+    try {
+      await this.#whenAllowed(abort.signal, () =>
+        requireStartable(vm, this.#tools.startTools(), abort.signal),
+      );
+      abort.signal.throwIfAborted();
+    } finally {
+      this.#startAbort = undefined;
+    }
+  }
+
   async #start(): Promise<void> {
     const vm = this.#vm;
     // A kill that came meanwhile has its place in the line behind us; its VMM ends first all the same.
@@ -143,7 +159,7 @@ export class DaemonLifecycle implements Lifecycle {
     vm.transition('start');
     try {
       await endRecordedVmm(vm);
-      const running = await this.#whenAllowed(abort.signal);
+      const running = await this.#whenAllowed(abort.signal, () => startChild(vm, this.#tools, abort.signal));
       vm.booted(running);
       // Without it the record of the VMM's start still stands, from where the VM can be adopted.
       const recorded = keepRecord(vm, running, 'running').catch(error => void vm.describeProblem(error));
@@ -161,14 +177,14 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   /** A start that still waits for its turn ends as soon as it is told to. */
-  #whenAllowed(signal: AbortSignal): Promise<RunningVm> {
+  #whenAllowed<Result>(signal: AbortSignal, work: () => Promise<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
       const refuse = () => reject(signal.reason);
       signal.addEventListener('abort', refuse);
       const begin = async () => {
         signal.removeEventListener('abort', refuse);
         signal.throwIfAborted();
-        return startChild(this.#vm, this.#tools, signal);
+        return work();
       };
       this.#tools.startLimit(begin).then(resolve, reject);
     });

@@ -2,7 +2,7 @@
 // VM needs. Whoever else has a VM's API socket on its command line, ch-remote say, is left alone.
 //
 // INVARIANT: no process of anybody who runs no VMM keeps us waiting. A command line may; so it is read last, of those only
-// that write into a log of ours, which nobody opens but us for our children.
+// that seem to write into a VM's log, and run as who may run its VMM.
 import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -26,6 +26,9 @@ export interface Orphan {
   pid: number;
 }
 
+/** Of a VMM's output in logs/: `NAME.vmm.log`, which may be renamed or gone meanwhile. */
+const LOG = /^([^/]+)\.vmm\.log(?:\.old)?(?: \(deleted\))?$/;
+
 /** How long a killed process may take to be gone; its memory is given back first. */
 const GONE_TIMEOUT_MS = 5_000;
 const GONE_POLL_MS = 5;
@@ -40,16 +43,16 @@ export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
   const withholding = new Set<number | null>();
   const ended: Orphan[] = [];
   for (const pid of await listPids()) {
-    if (!(await readOutput(pid)).startsWith(`${logs}/`) || !(await isSessionLeader(pid))) continue;
+    const vm = await findVmOfLog(pid, logs);
+    if (vm === undefined || !(await isSessionLeader(pid))) continue;
     const process = await readProcess(pid).catch(() => null);
     if (process === null || recorded.has(processKey(process)) || withholding.has(process.uid)) continue;
+    // In a mount namespace of their own anybody may have a file of that path.
+    if (process.uid === null || !(await search.uidsOf(vm))?.has(process.uid)) continue;
     const shown = await readCommandLine(pid, commandLineTimeoutMs);
     // Whoever has one such process may have a thousand.
     if (shown === null && (await isSameProcess(pid, process.startTimeTicks))) withholding.add(process.uid);
-    const vm = shown === null ? undefined : findVmName(shown.argv, runtimeDirectory);
-    if (vm === undefined) continue;
-    const uids = await search.uidsOf(vm);
-    if (process.uid === null || !uids?.has(process.uid)) continue;
+    if (shown === null || findVmName(shown.argv, runtimeDirectory) !== vm) continue;
     await end(process);
     ended.push({ vm, pid });
   }
@@ -90,6 +93,8 @@ async function listPids(): Promise<number[]> {
   return (await readdir('/proc')).map(Number).filter(pid => Number.isInteger(pid) && pid > 1);
 }
 
-async function readOutput(pid: number): Promise<string> {
-  return readlink(`/proc/${pid}/fd/1`).catch(() => '');
+/** Whose log a process has as its standard output. */
+async function findVmOfLog(pid: number, logs: string): Promise<string | undefined> {
+  const output = await readlink(`/proc/${pid}/fd/1`).catch(() => '');
+  return output.startsWith(`${logs}/`) ? LOG.exec(output.slice(logs.length + 1))?.[1] : undefined;
 }

@@ -79,40 +79,56 @@ export interface RunningVm {
   definitionDigest: string;
 }
 
-export async function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
+export function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
+  return withinStartTimeout(options.definition, options.signal, signal => start(tools, options, signal));
+}
+
+/**
+ * @param work is given what ends it: `signal`, or the deadline
+ * @throws VmsecretdError vmm_timeout
+ */
+export async function withinStartTimeout<Result>(
+  { name: vm, startTimeoutSeconds }: Definition,
+  signal: AbortSignal,
+  work: (both: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const deadline = AbortSignal.timeout(startTimeoutSeconds * 1000);
+  try {
+    return await work(AbortSignal.any([signal, deadline]));
+  } catch (error) {
+    if (!deadline.aborted || signal.aborted) throw error;
+    const message = `VM ${vm} was not started within startTimeoutSeconds (${startTimeoutSeconds} s)`;
+    throw new VmsecretdError('vmm_timeout', message, { details: { vm, startTimeoutSeconds } });
+  }
+}
+
+async function start(tools: StartTools, options: StartOptions, signal: AbortSignal): Promise<RunningVm> {
   const { definition } = options;
-  const deadline = AbortSignal.timeout(definition.startTimeoutSeconds * 1000);
-  const signal = AbortSignal.any([options.signal, deadline]);
   const timer = startTimer(tools);
   const definitionDigest = digestDefinition(definition);
+  const plan = await planVm(tools, options);
+  const claims = await tools.claimHost(plan, options.launcher);
+  timer.end('plan');
+  options.onPlanned?.(plan, signal);
+  const delivery = await prepareCredentials(tools, definition, plan, signal);
+  timer.end('secrets');
   try {
-    const plan = await planVm(tools, options);
-    const claims = await tools.claimHost(plan, options.launcher);
-    timer.end('plan');
-    options.onPlanned?.(plan, signal);
-    const delivery = await prepareCredentials(tools, definition, plan, signal);
-    timer.end('secrets');
-    try {
-      const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
-      options.onPrepared(prepared, delivery.notes);
-      const vmm = await options.obtainVmm(prepared, signal);
-      timer.end('spawn');
-      const control = await bringUp(tools, options, {
-        plan,
-        delivery,
-        vmm,
-        signal,
-        onPhase: phase => timer.end(phase),
-      });
-      timer.end('boot');
-      const { apiSocket, console, channels } = plan;
-      return { apiSocket, console, channels, vmm, control, ...prepared };
-    } finally {
-      delivery.end();
-    }
-  } catch (error) {
-    if (deadline.aborted && !options.signal.aborted) throw startTimeout(definition);
-    throw error;
+    const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
+    options.onPrepared(prepared, delivery.notes);
+    const vmm = await options.obtainVmm(prepared, signal);
+    timer.end('spawn');
+    const control = await bringUp(tools, options, {
+      plan,
+      delivery,
+      vmm,
+      signal,
+      onPhase: phase => timer.end(phase),
+    });
+    timer.end('boot');
+    const { apiSocket, console, channels } = plan;
+    return { apiSocket, console, channels, vmm, control, ...prepared };
+  } finally {
+    delivery.end();
   }
 }
 
@@ -211,12 +227,4 @@ function startTimer({ onPhase }: Pick<StartTools, 'onPhase'>): { end(phase: Star
       beganAt = endedAt;
     },
   };
-}
-
-function startTimeout({ name: vm, startTimeoutSeconds }: Definition): VmsecretdError {
-  return new VmsecretdError(
-    'vmm_timeout',
-    `VM ${vm} was not started within startTimeoutSeconds (${startTimeoutSeconds} s)`,
-    { details: { vm, startTimeoutSeconds } },
-  );
 }

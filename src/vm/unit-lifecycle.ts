@@ -5,7 +5,7 @@ import { isSameProcess } from '../system/procfs.js';
 import { adoptVmm, canAdopt } from './adoption.js';
 import { requireStartable } from './check-vm.js';
 import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
-import { pauseGuest, rebootGuest, resumeGuest, stateConflict } from './guest-controls.js';
+import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle } from './lifecycle.js';
 import { readRecord, removeRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
@@ -21,6 +21,8 @@ export class UnitLifecycle implements Lifecycle {
   readonly #systemctl: Systemctl;
   readonly #unit: FollowedUnit;
   readonly #launches: UnitLaunches;
+  /** Ends the checks of restarts. */
+  #checks = new AbortController();
   /** Clears away what a VMM that is gone left. */
   #clearing: Promise<void> = Promise.resolve();
 
@@ -55,6 +57,7 @@ export class UnitLifecycle implements Lifecycle {
   }
 
   async stop(): Promise<void> {
+    this.#endChecks('stop');
     const facts = await this.#unit.show();
     // systemd stops the unit already, and this is its ExecStop= asking for the ladder.
     if (unitPhase(facts) === 'stopping') return this.#climbDown();
@@ -65,7 +68,7 @@ export class UnitLifecycle implements Lifecycle {
   }
 
   async restart(): Promise<void> {
-    if (this.#vm.running !== undefined) await requireStartable(this.#vm, this.#tools.startTools());
+    await this.#requireStartable();
     const before = await this.#unit.show();
     const decided = this.#unit.untilDecided(before, ['failed']);
     if (unitPhase(before) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
@@ -75,6 +78,7 @@ export class UnitLifecycle implements Lifecycle {
   }
 
   async kill(): Promise<void> {
+    this.#endChecks('kill');
     const facts = await this.#unit.show();
     this.#launches.interrupt('kill');
     const stopped = this.#unit.untilDown();
@@ -121,6 +125,24 @@ export class UnitLifecycle implements Lifecycle {
   close(): void {
     this.#unit.close();
     this.#launches.interrupt('the end of the daemon');
+    this.#endChecks('the end of the daemon');
+  }
+
+  /** Before a VM that runs is stopped: it took no lock, so it may be down by the time of the answer. */
+  async #requireStartable(): Promise<void> {
+    const vm = this.#vm;
+    const { running } = vm;
+    if (running === undefined) return;
+    const { signal } = this.#checks;
+    await this.#tools.startLimit(() => requireStartable(vm, this.#tools.startTools(), signal));
+    signal.throwIfAborted();
+    if (vm.running !== running) throw stateConflict(vm, 'restart', 'its VMM ended meanwhile');
+  }
+
+  /** Else a restart that is checked would undo a stop that was answered. */
+  #endChecks(by: string): void {
+    this.#checks.abort(startInterrupted(this.#vm, by));
+    this.#checks = new AbortController();
   }
 
   async #climbDown(): Promise<void> {

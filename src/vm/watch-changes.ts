@@ -51,13 +51,13 @@ export function watchChanges(tools: ChangeTools): () => void {
         () => true,
       ),
     reload,
-    restart: vm =>
-      vms
-        .get(vm.name)
-        .lifecycle.restart()
-        .catch(error => {
-          logger.warn({ vm: vm.name, problem: vm.describeProblem(error) }, 'onChange: restart failed');
-        }),
+    restart: async vm => {
+      try {
+        await vms.get(vm.name).lifecycle.restart();
+      } catch (error) {
+        logger.warn({ vm: vm.name, problem: vm.describeProblem(error) }, 'onChange: restart failed');
+      }
+    },
   });
   const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.start() });
   return () => {

@@ -118,10 +118,12 @@ test('takes a body in chunks, which may have a byte each, from root alone', asyn
   const { path } = await serve(t);
   const chunked = `POST /v1/refused HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(9_000)}`;
   for (const socket of ['launch.sock', 'vmsecretd.sock']) {
-    const { client, closed } = await connectClient(path(socket), chunked);
-    const [answer] = await once(client, 'data');
-    t.match(answer.toString(), /^HTTP\/1\.1 411 /, socket);
-    await closed;
+    for (const request of [chunked, chunked.replace('Host:', 'Expect: something\r\nHost:')]) {
+      const { client, closed } = await connectClient(path(socket), request);
+      const [answer] = await once(client, 'data');
+      t.match(answer.toString(), /^HTTP\/1\.1 411 /, socket);
+      await closed;
+    }
   }
   const { client } = await connectClient(path('admin.sock'), chunked);
   t.notMatch(String((await once(client, 'data'))[0]), /^HTTP\/1\.1 411 /);

@@ -91,3 +91,14 @@ t.test('200 clients that ask nothing take few descriptors, and for no longer tha
   t.same(await fetchFrom({ socketPath: path }, '/metrics'), { status: 200, body: 'a 1\n' });
   await stop();
 });
+
+t.test('a client that asks again and again is answered once, and let go', async t => {
+  const path = join(socketFolder(t), 'metrics.sock');
+  const stop = await listenForMetrics({ path }, { metrics }, undefined);
+  const client = connect(path).on('error', () => {});
+  client.write('GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1_000));
+  let answers = '';
+  for await (const piece of client.setEncoding('latin1')) answers += piece;
+  t.equal(answers.split('HTTP/1.1 200').length, 2);
+  await stop();
+});

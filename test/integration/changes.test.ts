@@ -59,6 +59,19 @@ daemonTest('restarts with onChange, but not into a start that would fail', optio
   t.match(await daemon.show('web'), runsOn, 'nor when it is asked for');
 });
 
+daemonTest('is not stopped for a definition that lacks something on the host', options, async (t, rig) => {
+  const { daemon } = rig;
+  const definition = await defineVm(STAND_IN, rig, 'web');
+  const { pid } = await daemon.act('web', 'start');
+  await daemon.define('web', { ...definition, command: STAND_IN.command('/nowhere/vmlinux') });
+  const refused = await daemon.call('POST', '/v1/vms/web/restart');
+  const detail = /kernel \/nowhere\/vmlinux does not exist.*\(so it was not stopped\)/;
+  t.match(refused, { status: 409, json: { code: 'resource_conflict', detail } });
+  t.match(await daemon.show('web'), { state: 'running', pid });
+  await daemon.define('web', definition);
+  t.match(await daemon.act('web', 'restart'), { state: 'running' }, 'what it has itself is not missing');
+});
+
 daemonTest('a VM that lacks a secret starts when the secret comes', options, async (t, rig) => {
   const { daemon } = rig;
   const file = join(daemon.secrets, 'late');

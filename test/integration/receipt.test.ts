@@ -142,6 +142,11 @@ rule('the name of the nonce is taken, and it counts among the OEM strings', asyn
   t.match(await daemon.call('POST', '/v1/vms/web/start'), { json: { code: 'credentials_too_many' } });
 });
 
+rule('check takes a VM whose launcher brings the command, and with it the channel', async (t, rig) => {
+  await defineWeb(rig, { command: undefined, supervisor: 'unit' });
+  t.match(await rig.daemon.call('POST', '/v1/vms/web/check'), { json: { ok: true } });
+});
+
 rule('check tells what systemd 252 would not read, but where a receipt tells', async (t, rig) => {
   const { daemon } = rig;
   const large = { LARGE: { age: await daemon.seal('large', Buffer.alloc(3_050)) } };

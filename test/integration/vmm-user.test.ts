@@ -14,13 +14,16 @@ import { join } from 'node:path';
 import { readProcess } from '../../src/system/procfs.js';
 import { resolveUser } from '../../src/system/users.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
-import { whyNotRoot } from '../setup/programs.js';
+import { whyClosedToOthers, whyNotRoot } from '../setup/programs.js';
 import { daemonTest } from './daemon-test.js';
 import { apiSocketOf, CLOUD_HYPERVISOR, defineVm, QEMU, STAND_IN } from './vmm.js';
 
 const USER = 'nobody';
 const options = { skip: whyNotRoot() || QEMU.skip };
-const ofStandIn = { skip: whyNotRoot(), config: { hypervisors: STAND_IN.hypervisors } };
+const ofStandIn = {
+  skip: whyNotRoot() || whyClosedToOthers(),
+  config: { hypervisors: STAND_IN.hypervisors },
+};
 
 daemonTest('runs a VMM as its user, whose links lead the daemon nowhere', options, async (t, rig) => {
   const { daemon } = rig;
@@ -73,7 +76,8 @@ for (const [vmm, names] of [
   // Often root alone may open /dev/kvm.
   [CLOUD_HYPERVISOR, ['of-root']],
 ] as const) {
-  const ofVmm = { skip: whyNotRoot() || vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  const skip = vmm === STAND_IN ? ofStandIn.skip : whyNotRoot() || vmm.skip;
+  const ofVmm = { skip, config: { hypervisors: vmm.hypervisors } };
   daemonTest(
     `nobody else reaches a VMM that would show or write its secrets: ${vmm.name}`,
     ofVmm,

@@ -61,6 +61,8 @@ const MAY_BE_TRUE = new Set(['storm', 'vmms_pid', 'vmms_thread']);
 const MAIN_LIES: Readonly<Record<string, readonly RegExp[]>> = {
   main_deep: [/^403 .*"code":"forbidden".* working directory .* is longer than the kernel tells/],
   main_huge: [TOO_LONG],
+  main_separator: [/^403 .*"code":"forbidden".* is not vmsecretd-launch separator/],
+  main_named: [/^403 .*"code":"forbidden".* is not vmsecretd-launch named/],
   main_forged: [/^403 .*"code":"forbidden".* is not run by the user of liar-forged\.service/],
   main_again: [/^200 exec /, /^403 .*"code":"forbidden".* is its VMM already/],
   main_silent: [/^200 exec /],

@@ -15,11 +15,11 @@ async function spawnVmm(
   t: Test,
   runtimeDirectory: string,
   args: readonly string[],
-  { detached = true, hasLog = true } = {},
+  { detached = true, log: logName = 'lost.vmm.log' } = {},
 ) {
   const code = 'process.stderr.write("up"); process.stdin.resume()';
   mkdirSync(join(runtimeDirectory, 'logs'), { recursive: true });
-  const log = openSync(hasLog ? join(runtimeDirectory, 'logs', 'web.vmm.log') : '/dev/null', 'a');
+  const log = openSync(join(runtimeDirectory, 'logs', logName), 'a');
   const child = spawn(process.execPath, ['-e', code, '--', ...args], {
     detached,
     stdio: ['pipe', log, 'pipe'],
@@ -37,15 +37,26 @@ t.test('ends a VMM that no record names, and no other process', async t => {
   const runtimeDirectory = socketFolder(t);
   const socketOf = (vm: string) => `path=${join(runtimeDirectory, 'vms', vm, 'api.sock')}`;
   const orphan = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')]);
-  const known = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('known')]);
+  const known = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('known')], {
+    log: 'known.vmm.log',
+  });
   const remote = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')], { detached: false });
-  const stranger = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')], { hasLog: false });
-  const unit = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('unit')]);
+  const stranger = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')], {
+    log: '../of-nobody',
+  });
+  const ofAnother = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('lost')], {
+    log: 'known.vmm.log',
+  });
+  const unit = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('unit')], {
+    log: 'unit.vmm.log',
+  });
   const elsewhere = await spawnVmm(t, runtimeDirectory, [
     '--api-socket',
     `path=/elsewhere${runtimeDirectory}/vms/lost/api.sock`,
   ]);
-  const another = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('another-user')]);
+  const another = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('another-user')], {
+    log: 'another-user.vmm.log',
+  });
   mkdirSync(join(runtimeDirectory, 'records'));
   const { pid, startTimeTicks } = known;
   writeFileSync(join(runtimeDirectory, 'records', 'known.json'), JSON.stringify({ pid, startTimeTicks }));
@@ -56,7 +67,8 @@ t.test('ends a VMM that no record names, and no other process', async t => {
   });
   t.same(ended, [{ vm: 'lost', pid: orphan.pid }]);
   t.notOk(await orphan.lives());
-  for (const process of [known, remote, stranger, unit, elsewhere, another]) t.ok(await process.lives());
+  for (const process of [known, remote, stranger, ofAnother, unit, elsewhere, another])
+    t.ok(await process.lives());
 });
 
 t.test('a record of another process with the same pid names nobody', async t => {
@@ -75,9 +87,12 @@ t.test(
   async t => {
     const runtimeDirectory = socketFolder(t);
     const orphan = await spawnVmm(t, runtimeDirectory, [join(runtimeDirectory, 'vms', 'lost', 'api.sock')]);
-    const search = { runtimeDirectory, uidsOf: async () => OURS, commandLineTimeoutMs: 1_000 };
-    const others = await spawnWithholders(t, 5);
-    t.same(await endOrphans(search), [{ vm: 'lost', pid: orphan.pid }], 'anybody');
+    const uidsOf = async (vm: string) => (['web', 'lost'].includes(vm) ? OURS : new Set([-1]));
+    const search = { runtimeDirectory, uidsOf, commandLineTimeoutMs: 1_000 };
+    // In a mount namespace of its own its log has whatever path it likes.
+    const others = await spawnWithholders(t, 5, join(runtimeDirectory, 'logs', 'of-another.vmm.log'));
+    const withoutThem = { ...search, commandLineTimeoutMs: 60_000 };
+    t.same(await endOrphans(withoutThem), [{ vm: 'lost', pid: orphan.pid }], 'anybody');
     await others.end();
     const started = performance.now();
     const taken = await spawnWithholders(t, 5, join(runtimeDirectory, 'logs', 'web.vmm.log'));

@@ -29,7 +29,9 @@ export function addConsoleRoutes(app: FastifyInstance, { vms, readConsole }: Con
     followers.set(vm, ofVm.add(newest));
     newest.once('close', () => ofVm.delete(newest));
     const [oldest] = ofVm;
-    if (ofVm.size > MAXIMUM_FOLLOWERS) oldest?.destroy();
+    if (oldest === undefined || ofVm.size <= MAXIMUM_FOLLOWERS) return;
+    ofVm.delete(oldest);
+    oldest.destroy();
   };
 
   app.get<ConsoleRoute>(

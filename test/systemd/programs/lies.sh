@@ -118,6 +118,8 @@ liar() {
 }
 lie_main_deep() { liar deep DEEP="$(mktemp -d)"; }
 lie_main_huge() { liar huge ARGV='/bin/sh|/usr/local/bin/vmsecretd-launch|huge' HUGE=67108864; }
+lie_main_separator() { liar separator ARGV='/bin/sh|/usr/local/bin/vmsecretd-launch|separator|--kernel|/k'; }
+lie_main_named() { liar named ARGV='/bin/sh|/usr/local/bin/vmsecretd-launch|demo'; }
 lie_main_forged() { liar forged AS=65534 NAME='x\rUid:\t0\t0\t0\t'; }
 lie_main_again() { liar again LISTEN=/run/vmsecretd/vms/again/api.sock; }
 lie_main_silent() { liar silent BY=child LISTEN=/run/vmsecretd/vms/silent/api.sock CAUGHT=$lies/out/caught.silent; }
