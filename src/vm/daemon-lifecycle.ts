@@ -234,12 +234,13 @@ export class DaemonLifecycle implements Lifecycle {
     const vm = this.#vm;
     await vm.console.disconnect();
     await vm.reports.close();
-    await this.#forgetRecord();
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
     if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
     vm.vmmGone(exit);
     vm.transition(clean ? 'ended' : 'broke');
+    // Not before: whoever asks something of a VM that runs writes it down anew.
+    await this.#forgetRecord();
     if (!asked) this.#restarts.schedule(clean);
   }
 

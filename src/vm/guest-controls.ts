@@ -27,7 +27,8 @@ export async function rebootGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'reboot', 'running');
   // Before it: the next guest may report before the VMM has answered, and who gives no answer may have reset it.
   vm.guestStartsAnew();
-  await Promise.all([running.control.reboot(), keepRunning(vm, running)]);
+  const outcomes = await Promise.allSettled([running.control.reboot(), keepRunning(vm, running)]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 
 /** Of a VMM that is gone meanwhile nothing is to be found. */

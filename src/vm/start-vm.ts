@@ -1,5 +1,6 @@
 // Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
 import { rm } from 'node:fs/promises';
+import type { Console } from '../console/console.js';
 import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
@@ -16,7 +17,6 @@ import type {
 } from '../hypervisor/hypervisor.js';
 import { describeExit, type VmmProcess } from '../supervisor/vmm-process.js';
 import type { ProcessFacts } from '../system/procfs.js';
-import type { Console } from './console.js';
 
 /** What a start is made of, as its duration is told. */
 export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';

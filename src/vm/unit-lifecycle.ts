@@ -167,7 +167,6 @@ export class UnitLifecycle implements Lifecycle {
   async #vmmGone(): Promise<void> {
     const vm = this.#vm;
     await vm.reports.close();
-    await removeRecord(vm.paths.record);
     // Nobody else knows how it ended.
     const facts = await this.#unit.show().catch(() => undefined);
     this.#unit.runEnded();
@@ -177,5 +176,7 @@ export class UnitLifecycle implements Lifecycle {
       signal: signalled ? `signal ${facts?.mainStatus}` : null,
     });
     this.#unit.catchUp(facts);
+    // Not before: whoever asks something of a VM that runs writes it down anew.
+    await removeRecord(vm.paths.record).catch(error => void vm.describeProblem(error));
   }
 }

@@ -4,17 +4,18 @@
 // - The state changes only through nextState, and each change is an event.
 // - `running` is set exactly while a VMM with a booted guest belongs to this VM.
 // - What a guest reported counts for that guest alone: each start and each reset begins without it, each end forgets it.
+
+import { Console } from '../console/console.js';
 import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
+import { GuestReports } from '../reports/guest-reports.js';
 import type { VmmExit } from '../supervisor/vmm-process.js';
 import { explainStorageError } from '../system/storage-error.js';
-import { Console } from './console.js';
 import type { VmEvents } from './events.js';
-import { GuestReports } from './guest-reports.js';
 import type { VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import { isLive, nextState, type VmEvent, type VmState } from './state.js';

@@ -22,6 +22,13 @@ import { qemuNeeds } from '../../src/hypervisor/qemu/host-needs.js';
 import { qemuArguments, staticOemStrings } from '../../src/hypervisor/qemu/qemu-arguments.js';
 import { connectQmp } from '../../src/hypervisor/qemu/qmp-client.js';
 import { findJsonFault } from '../../src/json-keys.js';
+import { parseNotifyMessage } from '../../src/reports/notify-message.js';
+import {
+  isReceiptComplete,
+  isReceiptCut,
+  parseReceipt,
+  ReceiptInvalidError,
+} from '../../src/reports/receipt.js';
 import { parseAgeHeader } from '../../src/secrets/age-header.js';
 import { AgeFileError } from '../../src/secrets/age-identity.js';
 import { decodeArmor } from '../../src/secrets/armor.js';
@@ -32,8 +39,6 @@ import { parseOpensshKey } from '../../src/secrets/openssh-key.js';
 import { readStanzas } from '../../src/secrets/plugin-stanza.js';
 import { parseUnitFacts } from '../../src/supervisor/systemctl.js';
 import { parseCgroup, parseListeningInode, parseStartTime } from '../../src/system/procfs.js';
-import { parseNotifyMessage } from '../../src/vm/notify-message.js';
-import { isReceiptComplete, isReceiptCut, parseReceipt, ReceiptInvalidError } from '../../src/vm/receipt.js';
 import { mutated } from './mutated.js';
 import * as samples from './samples.js';
 

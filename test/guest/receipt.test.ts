@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import t, { type Test } from 'tap';
 import { computeReceiptDigest } from '../../src/credentials/receipt-digest.js';
-import { parseReceipt } from '../../src/vm/receipt.js';
+import { parseReceipt } from '../../src/reports/receipt.js';
 
 const NONCE = Buffer.from('0123456789abcdef0123456789abcdef');
 

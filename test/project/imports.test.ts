@@ -13,6 +13,8 @@ const ORDER = [
   'hypervisor',
   'delivery',
   'supervisor',
+  'console',
+  'reports',
   'vm',
   'http',
   'cli',

@@ -1,5 +1,6 @@
 // The real lifecycle against VMMs in memory: first one request after the other, against a model; then in overlap.
-import { existsSync } from 'node:fs';
+import fs, { existsSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import fc from 'fast-check';
 import pLimit from 'p-limit';
 import t, { type Test } from 'tap';
@@ -193,6 +194,30 @@ t.test('in overlap: never two VMMs, every request settles, and in the end all ag
     }),
     { numRuns, seed },
   );
+});
+
+t.test('what is asked while the record of a VMM that ended is removed leaves none', async t => {
+  const { rm } = fs.promises;
+  const replaceRm = (replacement: typeof rm) => {
+    fs.promises.rm = replacement;
+    syncBuiltinESMExports();
+  };
+  t.teardown(() => replaceRm(rm));
+  for (const verb of ['reboot', 'pause'] as const) {
+    const subject = makeSubject(t, [0]);
+    await act(subject, 'start');
+    let asked: Promise<unknown> | undefined;
+    replaceRm(async (path, options) => {
+      if (path === subject.vm.paths.record) asked ??= act(subject, verb);
+      await rm(path, options);
+    });
+    await act(subject, 'guest powers off');
+    await settle(subject);
+    t.not(asked, undefined);
+    await asked;
+    await settle(subject);
+    replaceRm(rm);
+  }
 });
 
 async function withDeadline(work: Promise<unknown>, describe: () => string): Promise<void> {

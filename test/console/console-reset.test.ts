@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { Console } from '../../src/vm/console.js';
+import { Console } from '../../src/console/console.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
 t.test('a VMM that is killed with input unread resets the connection, and the daemon lives on', async t => {

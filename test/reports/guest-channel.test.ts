@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
-import { type GuestChannelOptions, openGuestChannel } from '../../src/vm/guest-channel.js';
+import { type GuestChannelOptions, openGuestChannel } from '../../src/reports/guest-channel.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
 const LIMIT = 1_000;

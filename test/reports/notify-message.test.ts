@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { test } from 'tap';
-import { NOTIFY_LIMIT_BYTES, parseNotifyMessage } from '../../src/vm/notify-message.js';
+import { NOTIFY_LIMIT_BYTES, parseNotifyMessage } from '../../src/reports/notify-message.js';
 
 const NOTHING = { ready: false, stopping: false, status: undefined, errno: undefined };
 const parse = (text: string) => parseNotifyMessage(Buffer.from(text));

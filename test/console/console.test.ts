@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Test, test } from 'tap';
-import { Console } from '../../src/vm/console.js';
+import { Console } from '../../src/console/console.js';
 import { socketFolder } from '../setup/socket-folder.js';
 
 const BYTES_ONE_BY_ONE = 1_000;

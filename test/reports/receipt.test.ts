@@ -9,7 +9,7 @@ import {
   type Receipt,
   ReceiptInvalidError,
   verifyReceipt,
-} from '../../src/vm/receipt.js';
+} from '../../src/reports/receipt.js';
 import { readBlock } from '../setup/pages.js';
 
 const numRuns = Number(process.env.VMSECRETD_ROUNDS ?? 200);

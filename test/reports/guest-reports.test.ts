@@ -7,8 +7,8 @@ import { computeReceiptDigest } from '../../src/credentials/receipt-digest.js';
 import { parseDefinition } from '../../src/definition/parse-definition.js';
 import type { PreparedCredential } from '../../src/delivery/protocol.js';
 import type { VmPaths } from '../../src/hypervisor/hypervisor.js';
+import { RECEIPT_LIMITS } from '../../src/reports/receipt.js';
 import { VmEvents } from '../../src/vm/events.js';
-import { RECEIPT_LIMITS } from '../../src/vm/receipt.js';
 import { Vm } from '../../src/vm/vm.js';
 import { socketFolder } from '../setup/socket-folder.js';
 

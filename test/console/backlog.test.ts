@@ -3,8 +3,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { test } from 'tap';
-import { Backlog } from '../../src/vm/backlog.js';
-import { ConsoleFollower } from '../../src/vm/console-follower.js';
+import { Backlog } from '../../src/console/backlog.js';
+import { ConsoleFollower } from '../../src/console/console-follower.js';
 
 const LIMIT = 256 * 1024;
 const READ_BYTES = 64 * 1024;
