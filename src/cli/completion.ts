@@ -27,9 +27,9 @@ function takesVm(command: Command): boolean {
   return command.registeredArguments.some(argument => /^names?$/.test(argument.name()));
 }
 
-/** Its argument's own words, or names of VMs. */
-function wordsOf(command: Command): string[] {
-  const names = takesVm(command) ? [`$(${VM_NAMES})`] : [];
+/** Its argument's own words, or names of VMs. @param vmNames how the shell asks for them once they are wanted */
+function wordsOf(command: Command, vmNames: string): string[] {
+  const names = takesVm(command) ? [vmNames] : [];
   return [...names, ...command.registeredArguments.flatMap(argument => argument.argChoices ?? [])];
 }
 
@@ -47,7 +47,7 @@ function findCandidates(program: Command, words: string): string {
       ...command.options.flatMap(({ long, argChoices }) =>
         argChoices === undefined ? [] : branch(`${command.name()}:${long}`, [...argChoices, ...options]),
       ),
-      branch(`${command.name()}:*`, [...options, ...wordsOf(command)]),
+      branch(`${command.name()}:*`, [...options, ...wordsOf(command, `$(${VM_NAMES})`)]),
     ];
   });
   const withValue = program.options.filter(option => option.required).map(({ long }) => `${long}:*`);
@@ -88,11 +88,12 @@ if [ "$funcstack[1]" = _vmsecretctl ]; then _vmsecretctl "$@"; else compdef _vms
 
 function completeFish(program: Command): string {
   const quote = (text: string) => `'${text.replaceAll(/[\\']/g, '\\$&')}'`;
-  const offer = (words: readonly string[]) => `-f -a "${words.join(' ')}"`;
+  // In double quotes a command would be run when the script is read, once and for all.
+  const offer = (words: readonly string[]) => `-f -a ${quote(words.join(' '))}`;
   const after = (name: string) => `complete -c vmsecretctl -n '__fish_seen_subcommand_from ${name}'`;
   const lines = program.commands.flatMap(command => {
     const seen = after(command.name());
-    const words = wordsOf(command);
+    const words = wordsOf(command, `(${VM_NAMES})`);
     return [
       `complete -c vmsecretctl -n __fish_use_subcommand -f -a ${command.name()} -d ${quote(command.description())}`,
       ...command.options.map(

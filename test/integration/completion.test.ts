@@ -1,6 +1,6 @@
 // The completion scripts, sourced by the shells that are here, with VM names of a real daemon.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { whyNotOnPath } from '../setup/programs.js';
 import { daemonTest } from './daemon-test.js';
@@ -32,9 +32,10 @@ for (const [shell, probe] of Object.entries(PROBES)) {
       t.equal(status, 0);
       const programs = join(daemon.folder, 'programs');
       mkdirSync(programs);
+      const asked = join(daemon.folder, 'asked');
       writeFileSync(
         join(programs, 'vmsecretctl'),
-        `#!/bin/sh\nexec '${process.execPath}' '${process.cwd()}/dist/src/cli/vmsecretctl.js' "$@"\n`,
+        `#!/bin/sh\ntouch '${asked}'\nexec '${process.execPath}' '${process.cwd()}/dist/src/cli/vmsecretctl.js' "$@"\n`,
       );
       chmodSync(join(programs, 'vmsecretctl'), 0o755);
       const complete = (...words: string[]) => {
@@ -56,6 +57,7 @@ for (const [shell, probe] of Object.entries(PROBES)) {
           .join(' ');
       };
       t.equal(complete('res'), 'restart resume');
+      t.notOk(existsSync(asked), 'the daemon is asked for names once they are wanted');
       t.equal(complete('restart', '--o'), '--outdated');
       t.equal(complete('start', 'w'), 'web');
       t.equal(complete('reload', 'w'), '');
