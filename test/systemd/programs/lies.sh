@@ -14,12 +14,12 @@ prepare_lies() {
   mount -o remount,bind,rw /proc/sys 2> /dev/null || mount -o remount,rw /proc/sys
 }
 
-# Of each hierarchy, one of which is systemd's; without a path their roots.
+# Of each hierarchy, one of which is systemd's; without a path their roots. While a unit is restarted its cgroup may go in
+# between, and the lie is told from outside.
 enter() {
   for root in '' /systemd /unified; do
     [ -e "/sys/fs/cgroup$root/cgroup.procs" ] || continue
-    mkdir -p "/sys/fs/cgroup$root$1"
-    echo 0 > "/sys/fs/cgroup$root$1/cgroup.procs"
+    { mkdir -p "/sys/fs/cgroup$root$1" && echo 0 > "/sys/fs/cgroup$root$1/cgroup.procs"; } 2> /dev/null
   done
 }
 launcher() { exec env KNOCK=demo "$@" perl $lies/vmsecretd-launch demo < /dev/null; }
