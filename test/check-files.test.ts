@@ -2,12 +2,14 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
 import t, { type Test } from 'tap';
+import { AS_USERS_DO } from './setup/spawn-node.js';
 
 const DAEMON = join(import.meta.dirname, '../src/daemon.js');
 
 function check(t: Test, files: Record<string, string>, args: string[]) {
   const cwd = t.testdir(files);
-  return execa(process.execPath, [DAEMON, ...args], { cwd, reject: false });
+  const [env, ...unset] = AS_USERS_DO;
+  return execa(env, [...unset, process.execPath, DAEMON, ...args], { cwd, reject: false });
 }
 
 t.test('names what is valid and what is not, and fails for one invalid file', async t => {

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import { listBlocks, readInline } from '../setup/pages.js';
 import { whyNoKvm, whyNotOnPath } from '../setup/programs.js';
+import { AS_USERS_DO } from '../setup/spawn-node.js';
 
 const FIRST_VM = 'docs/first-vm.md';
 const PAGES = [
@@ -58,7 +59,9 @@ const [prepare = '', use = ''] = listBlocks(FIRST_VM).map(({ text }) => text);
 const prepared = prepare.replace('npm ci && npm run build\n', '');
 
 function run(shell: string, script: string) {
-  return spawnSync(shell, ['-euc', END_EVERYTHING + script], { encoding: 'utf8', timeout: 60_000 });
+  const [env, ...unset] = AS_USERS_DO;
+  const args = [...unset, shell, '-euc', END_EVERYTHING + script];
+  return spawnSync(env, args, { encoding: 'utf8', timeout: 60_000 });
 }
 
 /** The second block, for cloud-hypervisor as the page says. */
