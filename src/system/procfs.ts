@@ -57,13 +57,15 @@ export async function isSameProcess(pid: number, startTimeTicks: number): Promis
 
 /**
  * Whether this very process, by pid and start time, holds a listening UNIX socket bound to this path. Its start time is
- * asked last: until then the pid may have become another's, which listens there.
+ * asked first, since a zombie or whoever got the pid may be nobody to look at for this user, and last: until then the pid may
+ * have become another's, which listens there.
  */
 export async function sameProcessListensOn(
   { pid, startTimeTicks }: Pick<ProcessFacts, 'pid' | 'startTimeTicks'>,
   socketPath: string,
 ): Promise<boolean> {
-  return (await processListensOn(pid, socketPath)) && (await isSameProcess(pid, startTimeTicks));
+  const isSame = () => isSameProcess(pid, startTimeTicks);
+  return (await isSame()) && (await processListensOn(pid, socketPath)) && (await isSame());
 }
 
 /** A VMM opens its API socket among its first; `/proc/PID/fd` lists them in their order. */
