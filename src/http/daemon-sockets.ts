@@ -1,13 +1,14 @@
 // The daemon's three sockets: who may connect to each, and which of them a request came by.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../errors.js';
 import { listenOn } from '../system/sockets.js';
 import { requestUnix } from '../system/unix-http.js';
 import { resolveGroup } from '../system/users.js';
 import type { SocketRole } from './access.js';
+import { admit } from './oldest-gives-way.js';
 
 interface SocketPlan {
   /** FileDescriptorName= of the socket unit. */
@@ -101,7 +102,7 @@ export class DaemonSockets {
       requestTimeout: requestTimeoutMs,
       connectionsCheckingInterval: LATE_REQUESTS_POLL_MS,
     };
-    const silent = new Set<Socket>();
+    const silent = new Set<Readable>();
     // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
     const take = (request: IncomingMessage, response: ServerResponse) => {
       if (role !== 'admin' && comesInChunks(request)) return refuseBody(request, response);
@@ -122,11 +123,8 @@ export class DaemonSockets {
     server.maxRequestsPerSocket = 1;
     server.on('connection', socket => {
       this.#roles.set(socket, role);
-      silent.add(socket);
-      socket.once('close', () => silent.delete(socket));
       // Who comes to ask does so at once: the one that has been silent for longest gives way.
-      const [oldest] = silent;
-      if (silent.size > silentConnections) oldest?.destroy();
+      admit(silent, socket, silentConnections);
     });
     return server;
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { requestUnix } from '../../src/system/unix-http.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { type SocketName, TIMEOUT_MS } from './daemon.js';
-import { daemonTest } from './daemon-test.js';
+import { daemonTest, type Rig } from './daemon-test.js';
 import { openUnix } from './unix-api.js';
 import { defineVm, STAND_IN } from './vmm.js';
 
@@ -186,6 +186,11 @@ daemonTest('streams events, of one VM where asked', options, async (t, rig) => {
   );
 });
 
+function followConsole({ daemon }: Rig) {
+  const path = '/v1/vms/web/console?follow=true';
+  return openUnix({ socketPath: daemon.socket('vmsecretd'), method: 'GET', path, timeoutMs: TIMEOUT_MS });
+}
+
 daemonTest(
   'shows the console, follows it over a restart of the VM, and takes input',
   options,
@@ -198,12 +203,7 @@ daemonTest(
     t.match(recent, { status: 200, type: 'application/octet-stream' });
     t.match(recent.body.toString(), END_OF_OEM_STRINGS);
     t.match(await daemon.call('POST', '/v1/vms/web/console', Buffer.from('ls\n')), { status: 204 });
-    const stream = await openUnix({
-      socketPath: daemon.socket('vmsecretd'),
-      method: 'GET',
-      path: '/v1/vms/web/console?follow=true',
-      timeoutMs: TIMEOUT_MS,
-    });
+    const stream = await followConsole(rig);
     await daemon.act('web', 'restart');
     let text = '';
     for await (const chunk of stream.setEncoding('latin1')) {
@@ -223,9 +223,7 @@ daemonTest(
     await daemon.act('web', 'start');
     await daemon.untilConsole('web', END_OF_OEM_STRINGS);
     const follow = async () => {
-      const path = '/v1/vms/web/console?follow=true';
-      const call = { socketPath: daemon.socket('vmsecretd'), method: 'GET', path, timeoutMs: TIMEOUT_MS };
-      const stream = await openUnix(call);
+      const stream = await followConsole(rig);
       t.teardown(() => stream.destroy());
       const closed = new Promise(resolve => stream.on('error', () => {}).once('close', resolve));
       return { stream, closed };

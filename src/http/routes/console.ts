@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../../errors.js';
 import type { Vm } from '../../vm/vm.js';
 import type { Vms } from '../../vm/vms.js';
+import { admit } from '../oldest-gives-way.js';
 import { FollowQuery, NameParams } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
 
@@ -24,14 +25,10 @@ export interface ConsoleTools {
 
 export function addConsoleRoutes(app: FastifyInstance, { vms, readConsole }: ConsoleTools): void {
   const followers = new WeakMap<Vm, Set<Readable>>();
-  const giveWay = (vm: Vm, newest: Readable) => {
+  const follow = (vm: Vm, newest: Readable) => {
     const ofVm = followers.get(vm) ?? new Set();
-    followers.set(vm, ofVm.add(newest));
-    newest.once('close', () => ofVm.delete(newest));
-    const [oldest] = ofVm;
-    if (oldest === undefined || ofVm.size <= MAXIMUM_FOLLOWERS) return;
-    ofVm.delete(oldest);
-    oldest.destroy();
+    followers.set(vm, ofVm);
+    admit(ofVm, newest, MAXIMUM_FOLLOWERS);
   };
 
   app.get<ConsoleRoute>(
@@ -40,7 +37,7 @@ export function addConsoleRoutes(app: FastifyInstance, { vms, readConsole }: Con
     async (request, reply) => {
       const { vm } = vms.get(request.params.name);
       const output = readConsole(vm, request.query.follow === true);
-      if (output instanceof Readable) giveWay(vm, output);
+      if (output instanceof Readable) follow(vm, output);
       return reply.type(RAW).send(output);
     },
   );
