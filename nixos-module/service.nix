@@ -70,7 +70,7 @@ in
       vmsecretd = lib.mkMerge [
         units.services.vmsecretd
         {
-          path = [ pkgs.util-linux ] ++ cfg.agePlugins;
+          path = import ./host-programs.nix pkgs ++ cfg.agePlugins;
           restartTriggers = [ configFile ];
           # One step, so that the sockets' callers wait a moment and are not turned away. VMs are units of their own and stay.
           stopIfChanged = false;

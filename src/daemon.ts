@@ -11,6 +11,7 @@ import { resolveOperatorGroup } from './http/daemon-sockets.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
 import { checkCommand } from './hypervisor/check-command.js';
 import { createLogger } from './log.js';
+import { findMissingPrograms } from './system/host-programs.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
 import { explainStorageError } from './system/storage-error.js';
@@ -43,15 +44,21 @@ async function run(flags: Flags): Promise<void> {
   const logger = createLogger(config.log?.level ?? 'info', process.env.JOURNAL_STREAM !== undefined);
   const notifier = createNotifier({ environment: process.env, logger });
   const isRoot = process.getuid?.() === 0;
+  const isOnSystemd = await isSystemdHost();
+  const searchPath = process.env.PATH ?? DEFAULT_PROGRAM_PATH;
+  const missing = await findMissingPrograms(searchPath, isOnSystemd);
+  // Each is an error only where something needs it.
+  if (missing.length > 0)
+    logger.warn({ missing, searchPath }, `not on PATH: ${missing.join(', ')}; what needs them will fail`);
   // `check` and `--version` do without all that it loads.
   const { wireDaemon } = await import('./wiring.js');
   const daemon = await wireDaemon({
     config,
     folders,
     environment: process.env,
-    programPath: process.env.PATH ?? DEFAULT_PROGRAM_PATH,
+    programPath: searchPath,
     logger,
-    defaultSupervisor: isRoot && (await isSystemdHost()) ? 'unit' : 'daemon',
+    defaultSupervisor: isRoot && isOnSystemd ? 'unit' : 'daemon',
     activatedSockets: activatedSockets(process.env, process.pid),
     version: readVersion(),
   });

@@ -4,6 +4,7 @@ import { lchown, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
+import { requireExecuted } from '../system/host-programs.js';
 
 export function fifoPaths(directory: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => join(directory, `oem-string-${index}`));
@@ -21,8 +22,9 @@ export async function makeFifos(
   const paths = fifoPaths(directory, count);
   if (count === 0) return paths;
   await Promise.all(paths.map(path => rm(path, { force: true })));
-  const { failed } = await execa('mkfifo', ['-m', '600', '--', ...paths], { reject: false, stdio: 'ignore' });
-  if (failed) {
+  const result = await execa('mkfifo', ['-m', '600', '--', ...paths], { reject: false, stdio: 'ignore' });
+  requireExecuted('mkfifo', result);
+  if (result.failed) {
     throw new VmsecretdError('resource_conflict', `mkfifo (coreutils) cannot make FIFOs in ${directory}.`);
   }
   if (owner) await Promise.all(paths.map(path => lchown(path, owner.uid, owner.gid)));

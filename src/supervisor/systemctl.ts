@@ -3,6 +3,7 @@
 
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
+import { requireExecuted } from '../system/host-programs.js';
 
 export interface UnitFacts {
   /** `loaded`, `not-found`, `masked`, `bad-setting`, … */
@@ -53,16 +54,14 @@ export function createSystemctl({
   timeoutMs = 30_000,
 }: SystemctlOptions = {}): Systemctl {
   async function run(verb: string, unit: string, options: readonly string[]): Promise<string> {
-    const { failed, stdout, stderr, timedOut, exitCode } = await execa(
-      program,
-      [verb, ...options, '--', unit],
-      {
-        reject: false,
-        stdin: 'ignore',
-        timeout: timeoutMs,
-        env: { LC_ALL: 'C' },
-      },
-    );
+    const result = await execa(program, [verb, ...options, '--', unit], {
+      reject: false,
+      stdin: 'ignore',
+      timeout: timeoutMs,
+      env: { LC_ALL: 'C' },
+    });
+    requireExecuted(program, result);
+    const { failed, stdout, stderr, timedOut, exitCode } = result;
     if (!failed) return stdout;
     const said = stderr.trim().replaceAll(/\s*\n\s*/g, ' ');
     const why = timedOut

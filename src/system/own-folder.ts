@@ -4,6 +4,7 @@ import { chmod, lchown, lstat, mkdir, readdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
+import { requireExecuted } from './host-programs.js';
 import { requireTrusted, UntrustedPathError, WRITABLE_BY_OTHERS } from './trusted-path.js';
 import type { UserIds } from './users.js';
 
@@ -49,11 +50,12 @@ export async function removeAnything(path: string): Promise<void> {
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return;
     if (systemErrorCode(error) !== 'EISDIR') throw error;
-    const { failed } = await execa('rm', ['-rf', '--one-file-system', '--', path], {
+    const result = await execa('rm', ['-rf', '--one-file-system', '--', path], {
       reject: false,
       stdio: 'ignore',
     });
-    if (failed) throw refuse(path, 'it cannot be removed');
+    requireExecuted('rm', result);
+    if (result.failed) throw refuse(path, 'it cannot be removed');
   }
 }
 

@@ -1,6 +1,7 @@
 // Users and groups of this host.
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
+import { type HostProgram, requireExecuted } from './host-programs.js';
 
 export interface UserIds {
   uid: number;
@@ -15,8 +16,8 @@ export async function resolveUser(
 ): Promise<UserIds | undefined> {
   if (user === undefined) return undefined;
   const [uid, gid] = await Promise.all([
-    readId('id', ['-u', '--', user], 0),
-    group === undefined ? readId('id', ['-g', '--', user], 0) : resolveGroup(group),
+    readId('id', ['-u', '--', user], 0, ID_UNKNOWN),
+    group === undefined ? readId('id', ['-g', '--', user], 0, ID_UNKNOWN) : resolveGroup(group),
   ]);
   if (uid !== undefined && gid !== undefined) return { uid, gid };
   const missing = uid === undefined ? `user ${user}` : `group ${group}`;
@@ -25,14 +26,29 @@ export async function resolveUser(
   });
 }
 
-/** @returns undefined for a group that does not exist */
+/** @returns undefined for a group that does not exist @throws VmsecretdError supervisor_failed: getent did not work */
 export function resolveGroup(group: string): Promise<number | undefined> {
-  return readId('getent', ['group', '--', group], 2);
+  return readId('getent', ['group', '--', group], 2, GETENT_UNKNOWN);
 }
 
+/** Exit statuses for a name that no name service knows. */
+const ID_UNKNOWN = 1;
+const GETENT_UNKNOWN = 2;
+
 /** By the system's own programs, so that every name service counts. */
-async function readId(program: string, args: readonly string[], field: number): Promise<number | undefined> {
-  const { failed, stdout } = await execa(program, args, { reject: false, stdin: 'ignore' });
-  const id = Number(stdout.split(':')[field]);
-  return failed || !Number.isInteger(id) ? undefined : id;
+async function readId(
+  program: HostProgram,
+  args: readonly string[],
+  field: number,
+  unknownStatus: number,
+): Promise<number | undefined> {
+  const result = await execa(program, args, { reject: false, stdin: 'ignore' });
+  requireExecuted(program, result);
+  if (result.exitCode === unknownStatus) return undefined;
+  const id = Number(result.stdout.split(':')[field]);
+  if (!result.failed && Number.isInteger(id)) return id;
+  const why = result.stderr.trim() || `exit status ${result.exitCode ?? 'unknown'}`;
+  throw new VmsecretdError('supervisor_failed', `${program} ${args.join(' ')}: ${why}`, {
+    details: { program },
+  });
 }

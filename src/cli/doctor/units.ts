@@ -12,15 +12,21 @@ const UNITS = [
 
 /** @param systemctl its name, or its path */
 export async function checkUnits(systemctl: string): Promise<Finding[]> {
-  const { failed, stdout } = await execa(systemctl, ['list-unit-files', '--no-legend', '--plain', ...UNITS], {
-    reject: false,
-    stdin: 'ignore',
-    timeout: 10_000,
-  });
+  const { failed, exitCode, code, stdout } = await execa(
+    systemctl,
+    ['list-unit-files', '--no-legend', '--plain', ...UNITS],
+    {
+      reject: false,
+      stdin: 'ignore',
+      timeout: 10_000,
+    },
+  );
+  const check = 'units';
+  if (exitCode === undefined && code !== undefined)
+    return [wrong(check, `${systemctl} cannot be run (${code})`, 'add the folder that has it to PATH')];
   const states = new Map(
     (failed ? '' : stdout).split('\n').map(line => line.split(/\s+/) as [string, string]),
   );
-  const check = 'units';
   const missing = UNITS.filter(unit => !states.has(unit));
   if (missing.length > 0)
     return [wrong(check, `systemd does not know ${missing.join(', ')}`, 'sudo systemd/install.sh')];

@@ -32,3 +32,9 @@ t.test('names units that are missing, masked or not started with the host', asyn
   ]);
   t.match(await checkUnits(systemctlWith(t, {}, 1)), [{ level: 'wrong', detail: /vmsecretd\.service,/ }]);
 });
+
+t.test('a systemctl that cannot be run is not a host without units', async t => {
+  t.match(await checkUnits(join(t.testdir(), 'systemctl')), [
+    { level: 'wrong', detail: /systemctl cannot be run \(ENOENT\)/ },
+  ]);
+});
