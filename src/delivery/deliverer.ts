@@ -9,6 +9,7 @@ import { computeReceiptDigest } from '../credentials/receipt-digest.js';
 import { kindOf, pathOf } from '../definition/credential-source.js';
 import { VmsecretdError } from '../errors.js';
 import { type EncodedCredential, writeVmConfig } from '../hypervisor/cloud-hypervisor/create-body.js';
+import { identifyEncryptedFile } from '../secrets/foreign-file.js';
 import { loadIdentities } from '../secrets/identities.js';
 import { SecretValue } from '../secrets/secret-value.js';
 import { openSource } from '../secrets/source.js';
@@ -103,12 +104,26 @@ async function openSources(
     );
     const failed = outcomes.find(outcome => outcome.status === 'rejected');
     const values = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    if (failed === undefined) return { values, notes: identities.notes.map(note => `key file ${note}`) };
+    if (failed === undefined) {
+      const keyNotes = identities.notes.map(note => `key file ${note}`);
+      return { values, notes: [...keyNotes, ...values.flatMap(noteCiphertext(credentials))] };
+    }
     for (const [, value] of values) value.wipe();
     throw failed.reason;
   } finally {
     identities.wipe();
   }
+}
+
+/** A plain file is delivered as it is; that it is ciphertext of another program can hardly be meant. */
+function noteCiphertext(credentials: Preparation['credentials']) {
+  return ([name, value]: [string, SecretValue]): string[] => {
+    const path = credentials[name]?.file;
+    const encrypted = path === undefined ? undefined : value.open(identifyEncryptedFile);
+    if (encrypted === undefined) return [];
+    const { what, advice } = encrypted;
+    return [`credential ${name}: ${path} is delivered as it is, and looks encrypted: ${what}; ${advice}`];
+  };
 }
 
 function describeCredential(

@@ -6,6 +6,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Stanza } from 'age-encryption';
 import { AgeFileError } from './age-identity.js';
 import { decodeBase64, deriveKey } from './file-key.js';
+import { identifyForeignFile, isReadable } from './foreign-file.js';
 
 const VERSION_LINE = 'age-encryption.org/v1\n';
 const ANY_VERSION = 'age-encryption.org/v';
@@ -16,6 +17,9 @@ const MAC_LINE_START = '--- ';
 const MAC_BYTES = 32;
 /** Each is tried with each identity, in a process that other starts wait for: 1 MiB has room for ten thousand. */
 const MAXIMUM_RECIPIENTS = 1_024;
+
+/** For text alone: who follows it for ciphertext gives that to the guest. */
+const PLAIN_ADVICE = 'encrypt it with age, or name it as "file" if the guest is to get it as it is';
 
 export interface AgeHeader {
   stanzas: Stanza[];
@@ -98,8 +102,13 @@ function notVersion1(file: Buffer): AgeFileError {
   if (NEWER_VERSION.test(start)) {
     return new AgeFileError('unsupported_version', 'it is of a newer version of the age format than v1');
   }
+  if (file.length === 0) return new AgeFileError('not_age', 'it is empty');
+  const foreign = identifyForeignFile(file);
+  if (foreign !== undefined)
+    return new AgeFileError('not_age', `it is not an age file: ${foreign.what}`, { advice: foreign.advice });
   if (startsAsAgeFile(file)) return damaged();
-  return new AgeFileError('not_age', file.length === 0 ? 'it is empty' : 'it is not an age file');
+  const advice = isReadable(file) ? PLAIN_ADVICE : undefined;
+  return new AgeFileError('not_age', 'it is not an age file', { advice });
 }
 
 function tooManyRecipients(): AgeFileError {

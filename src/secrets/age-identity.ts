@@ -10,6 +10,8 @@ export interface AgeIdentity {
   readonly kind: IdentityKind;
   /** The file it came from, and for a plugin its name: for error messages. */
   readonly origin: string;
+  /** Tried after all others: it takes bcrypt's time, or runs a program. */
+  readonly isCostly?: boolean;
   /**
    * Null when no stanza is meant for this key; throws AgeFileError when one is and is malformed.
    * `header` is what the stanzas were read from.
@@ -39,10 +41,17 @@ export class AgeFileError extends Error {
   readonly problem: AgeFileProblem;
   /** Stanza types of the file, where its header could be read. */
   readonly recipientTypes: readonly string[];
+  /** What to do about this very file, where more is known than its problem: a sentence without capital and full stop. */
+  readonly advice: string | undefined;
 
-  constructor(problem: AgeFileProblem, message: string, recipientTypes: readonly string[] = []) {
+  constructor(
+    problem: AgeFileProblem,
+    message: string,
+    { recipientTypes = [], advice }: { recipientTypes?: readonly string[]; advice?: string | undefined } = {},
+  ) {
     super(message);
     this.problem = problem;
     this.recipientTypes = recipientTypes;
+    this.advice = advice;
   }
 }

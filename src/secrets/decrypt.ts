@@ -64,10 +64,14 @@ function refuseMixedPassphrase(types: readonly string[], stanzaCount: number): v
 function explainNoMatch(types: readonly string[], deferred: readonly AgeFileError[]): AgeFileError {
   const [first] = deferred;
   if (first !== undefined) {
-    return new AgeFileError(first.problem, deferred.map(failure => failure.message).join('; '), types);
+    return new AgeFileError(first.problem, deferred.map(failure => failure.message).join('; '), {
+      recipientTypes: types,
+    });
   }
   if (types.includes('scrypt')) {
-    return new AgeFileError('passphrase', 'it is encrypted with a passphrase, and none at hand fits', types);
+    return new AgeFileError('passphrase', 'it is encrypted with a passphrase, and none at hand fits', {
+      recipientTypes: types,
+    });
   }
-  return new AgeFileError('no_match', 'it is encrypted to other keys', types);
+  return new AgeFileError('no_match', 'it is encrypted to other keys', { recipientTypes: types });
 }

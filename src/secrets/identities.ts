@@ -1,5 +1,6 @@
 // The private keys that open age files, read once for each start and only when its first age source asks for them.
-// A file that is absent, empty or closed to us is skipped with a note, as agenix does; one of nonsense is refused.
+// A file that is absent, empty or closed to us is skipped with a note, as agenix does. So is a key that is of no use, or
+// a file that is refused, while another identity is there: nothing is wrong until no key opens a secret.
 
 import type { Stats } from 'node:fs';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
@@ -31,13 +32,15 @@ export class Identities {
   readonly #notes: string[] = [];
   #list: Promise<AgeIdentity[]> | undefined;
   #loaded: AgeIdentity[] = [];
+  /** Each file, or key in one, that is refused. */
+  readonly #refused: { path: string; why: string }[] = [];
 
   constructor(settings: IdentitySettings, plugins: PluginSettings) {
     this.#settings = settings;
     this.#plugins = plugins;
   }
 
-  /** Reads the files at the first call. @throws VmsecretdError secret_no_identity for a file that is no identity file */
+  /** Reads the files at the first call. @throws VmsecretdError secret_no_identity where all that is there is refused */
   list(): Promise<readonly AgeIdentity[]> {
     this.#list ??= this.#load();
     return this.#list;
@@ -70,8 +73,10 @@ export class Identities {
     for (const path of this.#settings.paths) {
       this.#loaded.push(...(await this.#loadIdentityFile(path, passphrases)));
     }
+    if (this.#loaded.length === 0) this.#throwRefused();
+    this.#notes.push(...this.#refused.map(({ path, why }) => `${path} is refused: ${why}`));
     // A key at hand is tried before a plugin is run for nothing.
-    this.#loaded.sort((a, b) => Number(a.kind === 'plugin') - Number(b.kind === 'plugin'));
+    this.#loaded.sort((a, b) => Number(a.isCostly ?? false) - Number(b.isCostly ?? false));
     return this.#loaded;
   }
 
@@ -81,12 +86,16 @@ export class Identities {
     let plain = content;
     try {
       if (looksLikeAgeFile(content)) plain = await this.#openIdentityFile(content);
-      const identities = parseIdentityFile(plain, path, { passphrases, plugins: this.#plugins });
-      if (identities.length === 0) this.#notes.push(`${path} holds no identity`);
+      const refusedBefore = this.#refused.length;
+      const onUnusable = (why: string) => this.#refused.push({ path, why });
+      const identities = parseIdentityFile(plain, path, { passphrases, plugins: this.#plugins, onUnusable });
+      if (identities.length === 0 && this.#refused.length === refusedBefore)
+        this.#notes.push(`${path} holds no identity`);
       return identities;
     } catch (error) {
-      if (error instanceof IdentityFileError) throw this.#refuseFile(path, error);
-      throw error;
+      if (!(error instanceof IdentityFileError)) throw error;
+      this.#refused.push({ path, why: error.message });
+      return [];
     } finally {
       content.fill(0);
       plain.fill(0);
@@ -125,10 +134,17 @@ export class Identities {
     return undefined;
   }
 
-  #refuseFile(path: string, cause: IdentityFileError): VmsecretdError {
+  /** Where nothing else is left to try. */
+  #throwRefused(): void {
+    const [first] = this.#refused;
+    if (first === undefined) return;
     const { vm } = this.#settings;
-    const message = `VM ${vm}: the identity file ${path} is refused: ${cause.message}`;
-    return new VmsecretdError('secret_no_identity', message, { details: { vm, path }, cause });
+    const files = this.#refused
+      .map(({ path, why }) => `the identity file ${path} is refused: ${why}`)
+      .join('; ');
+    throw new VmsecretdError('secret_no_identity', `VM ${vm}: ${files}`, {
+      details: { vm, path: first.path },
+    });
   }
 }
 

@@ -5,7 +5,7 @@ import { createDecipheriv } from 'node:crypto';
 import { pbkdf } from 'bcrypt-pbkdf';
 import { IdentityFileError } from './identity-file-error.js';
 import { importRsa } from './rsa-key.js';
-import { openEd25519, openRsa, type SshKeyType, type SshUnwrap } from './ssh-identity.js';
+import { type OpenedSshKey, openEd25519, openRsa, type SshKeyType } from './ssh-identity.js';
 import { SshReader } from './ssh-wire.js';
 
 const MAGIC = 'openssh-key-v1\0';
@@ -65,17 +65,17 @@ export function isKnownCipher(cipher: string): boolean {
 }
 
 /** For a key without a passphrase; null where it is damaged. */
-export function openOpensshKey(key: OpensshKey): SshUnwrap | null {
+export function openOpensshKey(key: OpensshKey): OpenedSshKey | null {
   return readPrivateSection(key, key.privateSection);
 }
 
 /** Null where none of the passphrases opens it. */
-export function unlockOpensshKey(key: OpensshKey, passphrases: readonly Buffer[]): SshUnwrap | null {
+export function unlockOpensshKey(key: OpensshKey, passphrases: readonly Buffer[]): OpenedSshKey | null {
   for (const passphrase of passphrases) {
     const section = decryptSection(key, passphrase);
     try {
-      const unwrap = section && readPrivateSection(key, section);
-      if (unwrap !== null) return unwrap;
+      const opened = section && readPrivateSection(key, section);
+      if (opened !== null) return opened;
     } finally {
       section?.fill(0);
     }
@@ -100,7 +100,7 @@ function decryptSection(key: OpensshKey, passphrase: Buffer): Buffer | null {
 }
 
 /** Null where the two check numbers differ (the passphrase was another one) or what follows is no key. */
-function readPrivateSection(key: OpensshKey, section: Buffer): SshUnwrap | null {
+function readPrivateSection(key: OpensshKey, section: Buffer): OpenedSshKey | null {
   try {
     const reader = new SshReader(section);
     const check = reader.uint32();
@@ -112,12 +112,12 @@ function readPrivateSection(key: OpensshKey, section: Buffer): SshUnwrap | null 
   }
 }
 
-function readEd25519(reader: SshReader, publicKey: Buffer): SshUnwrap {
+function readEd25519(reader: SshReader, publicKey: Buffer): OpenedSshKey {
   reader.string(); // the public key once more
   return openEd25519(reader.string().subarray(0, SEED_BYTES), publicKey);
 }
 
-function readRsa(reader: SshReader): SshUnwrap {
+function readRsa(reader: SshReader): OpenedSshKey {
   const modulus = reader.string();
   const publicExponent = reader.string();
   const privateExponent = reader.string();

@@ -30,6 +30,7 @@ export function createPluginIdentity(
   return {
     kind: 'plugin',
     origin: `${origin}, plugin ${name}`,
+    isCostly: true,
     unwrapFileKey: stanzas => oneAtATime(() => runPlugin(name, encoded, stanzas, settings)),
     wipe: () => encoded.fill(0),
   };

@@ -98,7 +98,8 @@ async function decryptFile(file: Buffer, identities: Identities, place: Place): 
     return await decryptAgeFile(file, await identities.list());
   } catch (error) {
     if (!(error instanceof AgeFileError)) throw error;
-    const { code, advice } = FAILURES[error.problem];
+    const { code } = FAILURES[error.problem];
+    const advice = error.advice === undefined ? FAILURES[error.problem].advice : toSentence(error.advice);
     if (error.problem === 'no_match' && identities.loaded.length === 0)
       throw refusal(code, place, `does not open: ${explainNoIdentity(error, identities)}`, error);
     const keys = code === 'secret_no_identity' ? ` ${describeKeys(error, identities)}` : '';
@@ -106,11 +107,15 @@ async function decryptFile(file: Buffer, identities: Identities, place: Place): 
   }
 }
 
+function toSentence(clause: string): string {
+  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
+}
+
 const RESTORE = 'Restore it from a good copy, or encrypt it again.';
 const FAILURES: Record<AgeFileProblem, { code: ErrorCode; advice: string }> = {
   not_age: {
     code: 'secret_corrupt',
-    advice: 'Encrypt it with age, or name it as "file" if it is meant to be plain.',
+    advice: 'Encrypt the value with age, and name the encrypted file.',
   },
   unsupported_version: { code: 'secret_corrupt', advice: 'Encrypt it in the format age-encryption.org/v1.' },
   armor: { code: 'secret_corrupt', advice: RESTORE },

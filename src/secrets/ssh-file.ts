@@ -1,63 +1,84 @@
-// Makes an identity of a private key file that SSH can use: OpenSSH's own format, or an RSA key in PEM.
+// Makes identities of a private key in PEM: OpenSSH's own format, or an RSA or Ed25519 key as openssl writes it.
 
 import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { quoteWord } from '../system/quote-word.js';
 import type { AgeIdentity } from './age-identity.js';
 import { IdentityFileError, PASSPHRASE_REMEDY } from './identity-file-error.js';
 import { isKnownCipher, openOpensshKey, parseOpensshKey, unlockOpensshKey } from './openssh-key.js';
 import { decodePem } from './pem.js';
 import { sshRsaPublicKey } from './rsa-key.js';
-import { createSshIdentity, openRsa } from './ssh-identity.js';
+import { createSshIdentities, openEd25519, openRsa } from './ssh-identity.js';
+import { sshString } from './ssh-wire.js';
+import { edwardsSeed, publicPoint } from './x25519.js';
 
-/** Whether the content is a key in PEM, as SSH's private keys are. */
-export function looksLikePem(content: Buffer): boolean {
-  return content.includes('-----BEGIN ') && content.includes('PRIVATE KEY-----');
+const OPENSSH = 'OPENSSH PRIVATE KEY';
+const NO_PASSPHRASE_FITS = 'is encrypted and no passphrase opens it';
+
+/**
+ * @param block from its BEGIN line to its END line
+ * @param label what the BEGIN line names
+ * @throws IdentityFileError for a key of another kind, a damaged one, or one that needs a passphrase to be read
+ */
+export function parseSshKey(
+  block: Buffer,
+  label: string,
+  origin: string,
+  passphrases: readonly Buffer[],
+): AgeIdentity[] {
+  return label === OPENSSH
+    ? parseOpenssh(block, origin, passphrases)
+    : parsePem(readPem(block, label, passphrases), origin);
 }
 
-/** Throws IdentityFileError for a key of another kind, a damaged one, or one that needs a passphrase to be read. */
-export function parseSshFile(content: Buffer, origin: string, passphrases: readonly Buffer[]): AgeIdentity {
-  const bytes = decodePem(content, 'OPENSSH PRIVATE KEY');
-  return bytes === null
-    ? parsePemFile(content, origin, passphrases)
-    : parseOpensshFile(bytes, origin, passphrases);
-}
-
-function parseOpensshFile(bytes: Buffer, origin: string, passphrases: readonly Buffer[]): AgeIdentity {
-  const key = parseOpensshKey(bytes);
+function parseOpenssh(block: Buffer, origin: string, passphrases: readonly Buffer[]): AgeIdentity[] {
+  const bytes = decodePem(block, OPENSSH);
+  const key = bytes && parseOpensshKey(bytes);
   if (key === null) throw new IdentityFileError('it is a damaged OpenSSH key');
   const publicKey = Buffer.from(key.publicKey);
   const { type, cipher } = key;
   if (cipher === 'none') {
-    const unwrap = openOpensshKey(key);
-    bytes.fill(0);
-    if (unwrap === null) throw new IdentityFileError('it is a damaged OpenSSH key');
-    return createSshIdentity(type, publicKey, origin, () => unwrap);
+    const opened = openOpensshKey(key);
+    bytes?.fill(0);
+    if (opened === null) throw new IdentityFileError('it is a damaged OpenSSH key');
+    return createSshIdentities({ type, publicKey, origin, isLocked: false, unlock: () => opened });
   }
-  if (!isKnownCipher(cipher)) {
-    const remedy = `ssh-keygen -p -Z aes256-ctr -f ${origin}`;
-    throw new IdentityFileError(`it is encrypted with ${cipher.slice(0, 40)}; change that: ${remedy}`);
-  }
-  return createSshIdentity(type, publicKey, origin, () => unlockOpensshKey(key, passphrases));
+  const unlock = isKnownCipher(cipher)
+    ? () => unlockOpensshKey(key, passphrases) ?? NO_PASSPHRASE_FITS
+    : () => {
+        const remedy = `ssh-keygen -p -Z aes256-ctr -f ${quoteWord(origin)}`;
+        return `is encrypted with ${cipher.slice(0, 40)}; change that: ${remedy}`;
+      };
+  return createSshIdentities({ type, publicKey, origin, isLocked: true, unlock });
 }
 
-function parsePemFile(content: Buffer, origin: string, passphrases: readonly Buffer[]): AgeIdentity {
-  const privateKey = readPem(content, passphrases);
-  if (privateKey.asymmetricKeyType !== 'rsa') {
-    throw new IdentityFileError(
-      `in PEM only RSA keys are known, this one is ${privateKey.asymmetricKeyType}`,
-    );
+function parsePem(privateKey: KeyObject, origin: string): AgeIdentity[] {
+  const kind = privateKey.asymmetricKeyType;
+  if (kind === 'rsa') {
+    const publicKey = sshRsaPublicKey(privateKey);
+    const unlock = () => openRsa(privateKey);
+    return createSshIdentities({ type: 'ssh-rsa', publicKey, origin, isLocked: false, unlock });
   }
-  return createSshIdentity('ssh-rsa', sshRsaPublicKey(privateKey), origin, () => openRsa(privateKey));
+  if (kind === 'ed25519') {
+    const type = 'ssh-ed25519';
+    const publicKey = Buffer.concat([sshString(Buffer.from(type)), sshString(publicPoint(privateKey))]);
+    const opened = openEd25519(edwardsSeed(privateKey), publicKey);
+    return createSshIdentities({ type, publicKey, origin, isLocked: false, unlock: () => opened });
+  }
+  throw new IdentityFileError(`age knows RSA and Ed25519 keys, and this one is ${kind}`);
 }
 
-function readPem(content: Buffer, passphrases: readonly Buffer[]): KeyObject {
-  for (const passphrase of [undefined, ...passphrases]) {
+function readPem(block: Buffer, label: string, passphrases: readonly Buffer[]): KeyObject {
+  const isEncrypted = label.startsWith('ENCRYPTED ') || block.includes('Proc-Type: 4,ENCRYPTED');
+  for (const passphrase of isEncrypted ? passphrases : [undefined]) {
     try {
-      return createPrivateKey({ key: content, format: 'pem', ...(passphrase && { passphrase }) });
+      return createPrivateKey({ key: block, format: 'pem', ...(passphrase && { passphrase }) });
     } catch {
       // Encrypted with another passphrase, or damaged: node:crypto does not tell them apart.
     }
   }
   throw new IdentityFileError(
-    `it is a private key that cannot be read; if it is encrypted, ${PASSPHRASE_REMEDY}`,
+    isEncrypted
+      ? `it ${NO_PASSPHRASE_FITS}; ${PASSPHRASE_REMEDY}`
+      : 'it is a private key that cannot be read: it is damaged, or of a kind that age does not know',
   );
 }

@@ -24,6 +24,7 @@ export function importScalar(scalar: Buffer): KeyObject {
   }
 }
 
+/** Of an X25519 or an Ed25519 key: the DER of both differs in the name of the curve alone. */
 export function publicPoint(privateKey: KeyObject): Buffer {
   return createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(SPKI_PREFIX.length);
 }
@@ -39,11 +40,15 @@ export function sharedSecret(privateKey: KeyObject, point: Buffer): Buffer | nul
   }
 }
 
-/** A native identity from its 32 secret bytes, which it takes over. */
-export function createX25519Identity(scalar: Buffer, origin: string): AgeIdentity {
-  const privateKey = importScalar(scalar);
+/** The 32 secret bytes of an Ed25519 key; the caller wipes them. */
+export function edwardsSeed(privateKey: KeyObject): Buffer {
+  return privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(PKCS8_PREFIX.length);
+}
+
+/** Opens one X25519 stanza; null where it is not for this key. */
+export function openX25519(privateKey: KeyObject): (stanza: Stanza) => Buffer | null {
   const recipient = publicPoint(privateKey);
-  const unwrap = (stanza: Stanza): Buffer | null => {
+  return stanza => {
     if (stanza.args.length !== 2) throw malformedStanza(TYPE);
     const share = decodeArgument(TYPE, stanza.args[1], POINT_BYTES);
     const secret = sharedSecret(privateKey, share);
@@ -52,6 +57,11 @@ export function createX25519Identity(scalar: Buffer, origin: string): AgeIdentit
     secret.fill(0);
     return openFileKey(TYPE, stanza.body, key);
   };
+}
+
+/** A native identity from its 32 secret bytes, which it takes over. */
+export function createX25519Identity(scalar: Buffer, origin: string): AgeIdentity {
+  const unwrap = openX25519(importScalar(scalar));
   return {
     kind: TYPE,
     origin,

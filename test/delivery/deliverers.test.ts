@@ -36,3 +36,21 @@ t.test(
     await t.rejects(others);
   },
 );
+
+t.test('warns of a "file" that looks encrypted, and of no other', async t => {
+  const folder = t.testdir({
+    'sops.yaml': 'A: ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]',
+    armored: '-----BEGIN AGE ENCRYPTED FILE-----\n',
+    plain: 'hunter2',
+  });
+  const at = (name: string) => `${folder}/${name}`;
+  const deliverers = new Deliverers({ path: process.env.PATH ?? '' });
+  t.teardown(() => deliverers.close());
+  const credentials = { A: { file: at('sops.yaml') }, B: { file: at('plain') }, C: { file: at('armored') } };
+  const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(20_000));
+  delivery.end();
+  t.strictSame(delivery.notes, [
+    `credential A: ${at('sops.yaml')} is delivered as it is, and looks encrypted: it is a sops file; decrypt it with sops -d and encrypt the value with age, or name the file that sops-nix makes of it below /run/secrets`,
+    `credential C: ${at('armored')} is delivered as it is, and looks encrypted: it is an age file; name it as "age"`,
+  ]);
+});
