@@ -16,6 +16,7 @@ import { openSource } from '../secrets/source.js';
 import { warmUpDecryption } from '../secrets/warm-up.js';
 import { type Packed, packOemStrings } from './pack.js';
 import type {
+  CheckResult,
   DelivererAnswer,
   DelivererRequest,
   DelivererResult,
@@ -34,6 +35,7 @@ const prepared = new Map<number, Packed>();
 
 async function answer(request: DelivererRequest): Promise<DelivererResult> {
   if (request.verb === 'digest') return { digests: await digestSources(request.sources, request.digestKey) };
+  if (request.verb === 'check') return check(request.preparation);
   if (request.verb === 'prepare') {
     const { packed, result } = await prepare(request.preparation);
     prepared.set(request.id, packed);
@@ -49,13 +51,41 @@ async function answer(request: DelivererRequest): Promise<DelivererResult> {
   return null;
 }
 
-async function prepare(preparation: Preparation): Promise<{ packed: Packed; result: PreparationResult }> {
+interface Prepared {
+  packed: Packed;
+  result: PreparationResult;
+}
+
+/** All or nothing: the first error in the definition's order ends the preparation. */
+async function prepare(preparation: Preparation): Promise<Prepared> {
+  const opened = await openSources(preparation);
+  try {
+    if (opened.problems.length > 0) throw opened.problems[0];
+    return encode(preparation, opened);
+  } finally {
+    for (const [, value] of opened.values) value.wipe();
+  }
+}
+
+/** Everything that is wrong is told; whether the credentials fit together is known only where all of them open. */
+async function check(preparation: Preparation): Promise<CheckResult> {
+  const opened = await openSources(preparation);
+  const problems = opened.problems.map(describeFailure);
+  try {
+    const credentials = opened.values.map(([name, value]) =>
+      describeCredential(preparation, name, value, { nonce: undefined, ciphertextDigest: undefined }),
+    );
+    if (problems.length === 0) encode(preparation, opened).packed.wipe();
+    return { credentials, notes: opened.notes, problems };
+  } catch (error) {
+    return { credentials: [], notes: opened.notes, problems: [...problems, describeFailure(error)] };
+  } finally {
+    for (const [, value] of opened.values) value.wipe();
+  }
+}
+
+function encode(preparation: Preparation, { values, notes, ciphertextDigests }: Opened): Prepared {
   const { vm, packing } = preparation;
-  const names = Object.keys(preparation.credentials);
-  const allNames = preparation.wantsReceipt ? [NONCE_CREDENTIAL, ...names] : names;
-  checkOemStrings(vm, preparation.staticOemStrings, allNames);
-  const ciphertextDigests = new Map<string, string>();
-  const { values, notes } = await openSources(preparation, ciphertextDigests);
   const encoded: EncodedCredential[] = [];
   try {
     const credentials: PreparedCredential[] = [];
@@ -76,17 +106,28 @@ async function prepare(preparation: Preparation): Promise<{ packed: Packed; resu
     const packed = packOemStrings(vm, packing, preparation.staticOemStrings, encoded);
     return { packed, result: { credentials, notes } };
   } finally {
-    for (const [, value] of values) value.wipe();
     if (packing.kind !== 'fifo') for (const { oemString } of encoded) oemString.fill(0);
   }
 }
 
-/** All or nothing: the first error in the definition's order ends the preparation. */
-async function openSources(
-  preparation: Preparation,
-  ciphertextDigests: Map<string, string>,
-): Promise<{ values: [string, SecretValue][]; notes: readonly string[] }> {
+interface Opened {
+  values: [string, SecretValue][];
+  /** In the definition's order. */
+  problems: unknown[];
+  notes: readonly string[];
+  ciphertextDigests: ReadonlyMap<string, string>;
+}
+
+/** The caller wipes the values. */
+async function openSources(preparation: Preparation): Promise<Opened> {
   const { vm, credentials } = preparation;
+  const names = Object.keys(credentials);
+  checkOemStrings(
+    vm,
+    preparation.staticOemStrings,
+    preparation.wantsReceipt ? [NONCE_CREDENTIAL, ...names] : names,
+  );
+  const ciphertextDigests = new Map<string, string>();
   const limit = pLimit(CONCURRENT_SOURCES);
   const identities = await loadIdentities({
     vm,
@@ -102,14 +143,14 @@ async function openSources(
         }),
       ),
     );
-    const failed = outcomes.find(outcome => outcome.status === 'rejected');
     const values = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
-    if (failed === undefined) {
-      const keyNotes = identities.notes.map(note => `key file ${note}`);
-      return { values, notes: [...keyNotes, ...values.flatMap(noteCiphertext(credentials))] };
-    }
-    for (const [, value] of values) value.wipe();
-    throw failed.reason;
+    const keyNotes = identities.notes.map(note => `key file ${note}`);
+    return {
+      values,
+      problems: outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : [])),
+      notes: [...keyNotes, ...values.flatMap(noteCiphertext(credentials))],
+      ciphertextDigests,
+    };
   } finally {
     identities.wipe();
   }
@@ -147,13 +188,12 @@ function describeCredential(
   };
 }
 
-function describeError(id: number, error: unknown): DelivererAnswer {
-  if (error instanceof VmsecretdError) {
-    return { id, ok: false, code: error.code, message: error.message, details: error.details };
-  }
+function describeFailure(error: unknown): CheckResult['problems'][number] {
+  if (error instanceof VmsecretdError)
+    return { code: error.code, message: error.message, details: error.details };
   // An unknown error's text may quote what it was given: nothing of it but its kind leaves this process.
   const kind = error instanceof Error ? error.constructor.name : typeof error;
-  return { id, ok: false, code: 'internal', message: `the deliverer failed (${kind})`, details: {} };
+  return { code: 'internal', message: `the deliverer failed (${kind})`, details: {} };
 }
 
 const WARM_UP_ROUNDS = 3;
@@ -180,7 +220,7 @@ async function warmUpDelivery(): Promise<void> {
 process.on('message', (request: DelivererRequest) => {
   void answer(request)
     .then((result): DelivererAnswer => ({ id: request.id, ok: true, result }))
-    .catch(error => describeError(request.id, error))
+    .catch((error): DelivererAnswer => ({ id: request.id, ok: false, ...describeFailure(error) }))
     .then(message => process.send?.(message));
 });
 // Node would open a debugger, to which every user of the host can connect.

@@ -11,6 +11,7 @@ import type { Destination } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
 import { runAs } from '../system/run-as.js';
 import type {
+  CheckResult,
   DelivererAnswer,
   DelivererReady,
   DelivererRequest,
@@ -79,6 +80,13 @@ export class Deliverers {
     }
   }
 
+  /** As prepare, and everything is told that is wrong; nothing is kept. @throws VmsecretdError what keeps it from looking */
+  async check(preparation: Preparation, signal: AbortSignal): Promise<CheckResult> {
+    const result = await this.#ask({ verb: 'check', preparation }, signal);
+    if (result === null || !('problems' in result)) throw delivererGone();
+    return result;
+  }
+
   /**
    * Digests of sources as they are now, comparable with what a preparation gave; nothing is opened or kept.
    * @returns null for a source that cannot be read
@@ -88,16 +96,9 @@ export class Deliverers {
     digestKey: string,
     signal: AbortSignal,
   ): Promise<readonly (string | null)[]> {
-    const deliverer = this.#borrow();
-    const claim = deliverer.claim();
-    try {
-      const result = await claim.request({ verb: 'digest', sources, digestKey }, signal);
-      if (result === null || !('digests' in result)) throw delivererGone();
-      return result.digests;
-    } finally {
-      claim.release();
-      this.#giveBack(deliverer);
-    }
+    const result = await this.#ask({ verb: 'digest', sources, digestKey }, signal);
+    if (result === null || !('digests' in result)) throw delivererGone();
+    return result.digests;
   }
 
   close(): void {
@@ -106,6 +107,18 @@ export class Deliverers {
     this.#spare?.kill();
     this.#active = undefined;
     this.#spare = undefined;
+  }
+
+  /** One question to a deliverer that keeps nothing of it. */
+  async #ask(question: Question, signal: AbortSignal): Promise<DelivererResult> {
+    const deliverer = this.#borrow();
+    const claim = deliverer.claim();
+    try {
+      return await claim.request(question, signal);
+    } finally {
+      claim.release();
+      this.#giveBack(deliverer);
+    }
   }
 
   #borrow(): DelivererProcess {
@@ -124,14 +137,13 @@ export class Deliverers {
   }
 }
 
+type Question =
+  | { verb: 'prepare' | 'check'; preparation: Preparation }
+  | { verb: 'deliver'; destination: Destination }
+  | { verb: 'digest'; sources: NamedSource[]; digestKey: string };
+
 interface Claim {
-  request(
-    request:
-      | { verb: 'prepare'; preparation: Preparation }
-      | { verb: 'deliver'; destination: Destination }
-      | { verb: 'digest'; sources: NamedSource[]; digestKey: string },
-    signal: AbortSignal,
-  ): Promise<DelivererResult>;
+  request(question: Question, signal: AbortSignal): Promise<DelivererResult>;
   release(): void;
 }
 

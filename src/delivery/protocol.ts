@@ -46,13 +46,19 @@ export interface PreparationResult {
   notes: readonly string[];
 }
 
+/** Of a preparation that is forgotten at once: everything that is wrong with it. */
+export interface CheckResult extends PreparationResult {
+  problems: { code: ErrorCode; message: string; details: ErrorDetails }[];
+}
+
 export type DelivererRequest =
   | { id: number; verb: 'prepare'; preparation: Preparation }
+  | { id: number; verb: 'check'; preparation: Preparation }
   | { id: number; verb: 'deliver'; destination: Destination }
   | { id: number; verb: 'forget' }
   | { id: number; verb: 'digest'; sources: NamedSource[]; digestKey: string };
 
-export type DelivererResult = PreparationResult | DigestResult | null;
+export type DelivererResult = PreparationResult | CheckResult | DigestResult | null;
 
 export type DelivererAnswer =
   | { id: number; ok: true; result: DelivererResult }

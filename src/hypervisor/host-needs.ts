@@ -1,8 +1,11 @@
 // What a VM needs of its host, as its plan tells: things only one VM may have, and things that must be there.
 
+/** A UNIX socket on which the VMM itself listens: cloud-hypervisor does not start where a file stands there. */
+export type ListenedSocket = 'vsock socket' | 'serial socket';
+
 /** Something that two VMs must not have at once. */
 export interface HostClaim {
-  kind: 'vsock CID' | 'vsock socket' | 'tap' | 'MAC address' | 'disk image' | 'port';
+  kind: 'vsock CID' | ListenedSocket | 'tap' | 'MAC address' | 'disk image' | 'port';
   /** A port as `tcp ADDRESS:PORT`; a path is relative to the VMM's working directory until it is resolved. */
   value: string;
   /** Others may have it too, as long as everybody shares: a disk image that is only read. */
@@ -12,7 +15,7 @@ export interface HostClaim {
 export interface HostNeeds {
   claims: readonly HostClaim[];
   /** `what` as in "kernel /boot/vmlinux does not exist". */
-  files: readonly { what: string; path: string }[];
+  files: readonly { what: string; path: string; isWritten?: boolean }[];
   /** Where another program must listen already. */
   sockets: readonly { what: string; path: string }[];
   needsKvm: boolean;

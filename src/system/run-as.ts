@@ -1,8 +1,5 @@
 // Runs a command as another user, without new privileges and without core dumps.
 import { readFileSync } from 'node:fs';
-import { execa } from 'execa';
-import { VmsecretdError } from '../errors.js';
-import { requireExecuted } from './host-programs.js';
 import type { UserIds } from './users.js';
 
 /**
@@ -35,15 +32,4 @@ function isConfined(): boolean {
     /^NoNewPrivs:\s+1$/m.test(readFileSync('/proc/self/status', 'utf8')) &&
     /^Max core file size\s+0\s+0\s/m.test(readFileSync('/proc/self/limits', 'utf8'))
   );
-}
-
-/** Tried as that user, since groups and access lists decide, too. */
-export async function canUserOpen(ids: UserIds, path: string): Promise<boolean> {
-  const [program, ...args] = runAs(ids, ['test', '-r', path, '-a', '-w', path]);
-  const result = await execa(program, args, { reject: false, stdin: 'ignore' });
-  requireExecuted(program, result);
-  // test(1) answers 0 or 1; prlimit and setpriv end with others when the next program is not there.
-  if (result.exitCode !== undefined && result.exitCode > 1)
-    throw new VmsecretdError('supervisor_failed', `${program} ${args.join(' ')}: ${result.stderr.trim()}`);
-  return !result.failed;
 }

@@ -4,7 +4,7 @@ import type { Console } from '../console/console.js';
 import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
-import type { PreparedCredential } from '../delivery/protocol.js';
+import type { Preparation, PreparedCredential } from '../delivery/protocol.js';
 import { nameVm, VmsecretdError } from '../errors.js';
 import type { HostClaim } from '../hypervisor/host-needs.js';
 import type {
@@ -17,13 +17,14 @@ import type {
 } from '../hypervisor/hypervisor.js';
 import { describeExit, type VmmProcess } from '../supervisor/vmm-process.js';
 import type { ProcessFacts } from '../system/procfs.js';
+import type { HostReport } from './host-look.js';
 
 /** What a start is made of, as its duration is told. */
 export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';
 
 export interface StartTools {
   hypervisor: Hypervisor;
-  deliverers: Pick<Deliverers, 'prepare'>;
+  deliverers: Pick<Deliverers, 'prepare' | 'check'>;
   /** Where the definition has none. */
   identities: readonly string[];
   passphraseFiles: readonly string[];
@@ -33,7 +34,7 @@ export interface StartTools {
   claimHost(plan: VmPlan, launcher: ProcessFacts | undefined): Promise<readonly HostClaim[]>;
   onPhase(phase: StartPhase, durationMs: number): void;
   /** As claimHost, without taking anything. */
-  checkHost(plan: VmPlan): Promise<void>;
+  checkHost(plan: VmPlan): Promise<HostReport>;
 }
 
 export interface StartOptions {
@@ -156,19 +157,24 @@ export function prepareCredentials(
   plan: VmPlan,
   signal: AbortSignal,
 ): Promise<Delivery> {
-  return tools.deliverers.prepare(
-    {
-      vm: definition.name,
-      credentials: definition.credentials,
-      identities: [...(definition.identities ?? tools.identities)],
-      passphraseFiles: [...tools.passphraseFiles],
-      staticOemStrings: [...plan.staticOemStrings],
-      packing: plan.packing,
-      wantsReceipt: plan.channels.receipt !== undefined,
-      digestKey: tools.digestKey,
-    },
-    signal,
-  );
+  return tools.deliverers.prepare(preparationOf(tools, definition, plan), signal);
+}
+
+export function preparationOf(
+  tools: Pick<StartTools, 'identities' | 'passphraseFiles' | 'digestKey'>,
+  definition: Definition,
+  { staticOemStrings, packing, channels }: Pick<VmPlan, 'staticOemStrings' | 'packing' | 'channels'>,
+): Preparation {
+  return {
+    vm: definition.name,
+    credentials: definition.credentials,
+    identities: [...(definition.identities ?? tools.identities)],
+    passphraseFiles: [...tools.passphraseFiles],
+    staticOemStrings: [...staticOemStrings],
+    packing,
+    wantsReceipt: channels.receipt !== undefined,
+    digestKey: tools.digestKey,
+  };
 }
 
 interface SpawnedVm {

@@ -1,23 +1,34 @@
 // Where and as whom a VMM will run: what decides whether it finds and may use what it needs of the host.
-import { access, constants } from 'node:fs/promises';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { type Access, accessAs, type WantedAccess } from '../system/access-as.js';
 import type { ProcessFacts } from '../system/procfs.js';
-import { canUserOpen } from '../system/run-as.js';
-import { resolveUser } from '../system/users.js';
+import { resolveUser, type UserIds } from '../system/users.js';
 import type { Vm } from './vm.js';
+
+export type { WantedAccess };
 
 export interface VmmSite {
   vm: string;
   program: string;
   workingDirectory: string;
+  /** Who the VMM runs as; undefined for the daemon's own user. */
+  user: UserIds | undefined;
+  /** As in "may not be read by the user of the VMM (microvm)". */
+  userName: string;
+  /** As ip tuntap takes it. */
+  userArgument: string;
   /** A process with the VMM's view of files and network, which a hardened daemon does not share; undefined: ours. */
   viewOf: number | undefined;
   /** Root's VMM makes a tap that is missing. */
   isRoot: boolean;
-  /** Something runs before the VMM and may make what is missing now. */
-  isPrepared: boolean;
-  /** Whether the VMM may open a file to read and write. */
-  canOpen(path: string): Promise<boolean>;
+  /** What runs before the VMM and may make what is missing now; undefined where nothing does. */
+  preparedBy: string | undefined;
+  /** What makes sockets that are missing now; undefined where nothing but `preparedBy` does. */
+  makesSockets: string | undefined;
+  /** Whether the VMM may have devices that this process does not see. */
+  hasOwnDevices: boolean;
+  /** What the VMM may do; all `unknown` where nobody can tell. */
+  access(wanted: readonly WantedAccess[]): Promise<Access[]>;
 }
 
 export interface SiteOptions {
@@ -39,28 +50,32 @@ export async function describeSite({ definition, paths }: Vm, options: SiteOptio
       vm,
       program,
       workingDirectory,
+      user: undefined,
+      userName: `the user of ${definition.unit}`,
+      userArgument: 'USER',
       viewOf: launcher?.pid,
-      isRoot: launcher === undefined || launcher.uid === 0,
-      isPrepared: launcher === undefined,
+      isRoot: launcher?.uid === 0,
+      preparedBy: undefined,
+      makesSockets: launcher === undefined ? `a unit that ${definition.unit} requires` : undefined,
+      hasOwnDevices: launcher === undefined,
       // Groups, devices and capabilities are the unit's own.
-      canOpen: () => Promise.resolve(true),
+      access: wanted => Promise.resolve(wanted.map(() => 'unknown')),
     };
   }
-  const ids = await resolveUser(vm, definition.user ?? options.user, definition.group ?? options.group);
+  const name = definition.user ?? options.user;
+  const user = await resolveUser(vm, name, definition.group ?? options.group);
   return {
     vm,
     program,
     workingDirectory: definition.workingDirectory ?? paths.directory,
+    user,
+    userName: name === undefined ? 'the user of vmsecretd, which is its VMM’s' : `its VMM’s user ${name}`,
+    userArgument: name ?? String(process.getuid?.() ?? 'USER'),
     viewOf: undefined,
-    isRoot: (ids?.uid ?? process.getuid?.()) === 0,
-    isPrepared: definition.preStart.length > 0,
-    canOpen: path => (ids === undefined ? canOpenOurselves(path) : canUserOpen(ids, path)),
+    isRoot: (user?.uid ?? process.getuid?.()) === 0,
+    preparedBy: definition.preStart.length > 0 ? 'preStart' : undefined,
+    makesSockets: undefined,
+    hasOwnDevices: false,
+    access: wanted => accessAs(user, wanted),
   };
-}
-
-function canOpenOurselves(path: string): Promise<boolean> {
-  return access(path, constants.R_OK | constants.W_OK).then(
-    () => true,
-    () => false,
-  );
 }

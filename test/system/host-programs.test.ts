@@ -4,8 +4,8 @@ import t from 'tap';
 import { resolveOperatorGroup } from '../../src/http/daemon-sockets.js';
 import { makeFifos } from '../../src/hypervisor/fifos.js';
 import { createSystemctl } from '../../src/supervisor/systemctl.js';
+import { accessAs } from '../../src/system/access-as.js';
 import { findMissingPrograms, readHostPrograms } from '../../src/system/host-programs.js';
-import { canUserOpen } from '../../src/system/run-as.js';
 import { resolveGroup, resolveUser } from '../../src/system/users.js';
 
 const ids = { uid: 0, gid: 0 };
@@ -21,7 +21,7 @@ t.test('a program that is not on PATH is named, and never reads as what it would
     getent: () => resolveGroup('root'),
     id: () => resolveUser('web', 'root', undefined),
     mkfifo: () => makeFifos(empty, 1),
-    prlimit: () => canUserOpen(ids, '/dev/null'),
+    prlimit: () => accessAs(ids, [{ path: '/dev/null', mode: 'write' }]),
     systemctl: () => createSystemctl().show('web.service'),
   };
   for (const [program, attempt] of Object.entries(attempts)) {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
@@ -28,10 +29,15 @@ function makeHost(t: Test) {
     vm,
     program: '/bin/true',
     workingDirectory: folder,
+    user: undefined,
+    userName: 'its user',
+    userArgument: 'web',
     viewOf: undefined,
     isRoot: true,
-    isPrepared: false,
-    canOpen: async () => true,
+    preparedBy: undefined,
+    makesSockets: undefined,
+    hasOwnDevices: false,
+    access: async wanted => wanted.map(() => 'allowed'),
     ...differs,
   });
   return { folder, at: (...names: string[]) => join(folder, ...names), claims, start, site };
@@ -41,6 +47,12 @@ const own = (kind: HostClaim['kind'], value: string, shared = false): HostNeeds 
   ...NOTHING,
   claims: [{ kind, value, shared }],
 });
+
+/** Rejects with the first thing that stands in the way. */
+async function checked(claims: HostClaims, needs: HostNeeds, site: VmmSite): Promise<void> {
+  const { problems } = await claims.check(needs, site);
+  if (problems[0] !== undefined) throw problems[0];
+}
 
 async function refuses(t: Test, work: Promise<unknown>, message: RegExp) {
   const error = await work.then(
@@ -59,15 +71,16 @@ t.test('refuses what another VM has, names that VM, and grants it once that VM i
     own('tap', 'vm-a'),
     own('MAC address', '02:00:00:00:00:01'),
     own('vsock socket', '/notify.vsock'),
+    own('serial socket', '/serial.sock'),
   ];
   for (const needs of kinds) {
     const [kind, value] = [needs.claims[0]?.kind, needs.claims[0]?.value];
     const first = start('first');
-    await claims.claim(needs, site('first', { isPrepared: true }));
+    await claims.claim(needs, site('first', { preparedBy: 'preStart' }));
     start('second');
     const refusal = new RegExp(`VM second: VM first has the ${kind} ${value} already; .*stop VM first`);
     await refuses(t, claims.claim(needs, site('second')), refusal);
-    await refuses(t, claims.check(needs, site('second')), refusal);
+    await refuses(t, checked(claims, needs, site('second')), refusal);
     first.transition('ended');
     const second = start('second');
     await claims.claim(needs, site('second'));
@@ -107,10 +120,10 @@ t.test('ports collide by protocol, number and address', async t => {
   for (const name of ['a', 'b']) start(name);
   const port = await freePort();
   await claims.claim(own('port', `tcp 127.0.0.1:${port}`), site('a'));
-  await claims.check(own('port', `udp 127.0.0.1:${port}`), site('b'));
-  await claims.check(own('port', `tcp 127.0.0.2:${port}`), site('b'));
-  await refuses(t, claims.check(own('port', `tcp 127.0.0.1:${port}`), site('b')), /VM a has the port/);
-  await refuses(t, claims.check(own('port', `tcp 0.0.0.0:${port}`), site('b')), /VM a has the port/);
+  await checked(claims, own('port', `udp 127.0.0.1:${port}`), site('b'));
+  await checked(claims, own('port', `tcp 127.0.0.2:${port}`), site('b'));
+  await refuses(t, checked(claims, own('port', `tcp 127.0.0.1:${port}`), site('b')), /VM a has the port/);
+  await refuses(t, checked(claims, own('port', `tcp 0.0.0.0:${port}`), site('b')), /VM a has the port/);
 });
 
 t.test(
@@ -133,7 +146,7 @@ t.test(
     // As its VMM does now.
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
-    await claims.check(needs, site('a'));
+    await checked(claims, needs, site('a'));
     server.close();
   },
 );
@@ -142,7 +155,7 @@ t.test('refuses missing files and sockets, unless something is still to make the
   const { claims, site, at } = makeHost(t);
   const file: HostNeeds = { ...NOTHING, files: [{ what: 'kernel', path: 'vmlinux' }] };
   await refuses(t, claims.claim(file, site('a')), /VM a: kernel .*\/vmlinux does not exist; create it/);
-  await claims.claim(file, site('a', { isPrepared: true }));
+  await claims.claim(file, site('a', { preparedBy: 'preStart' }));
   writeFileSync(at('vmlinux'), '');
   await claims.claim(file, site('a'));
   const socket: HostNeeds = { ...NOTHING, sockets: [{ what: 'virtiofs socket', path: 'vmlinux' }] };
@@ -157,6 +170,77 @@ t.test('refuses missing files and sockets, unless something is still to make the
   server.close();
 });
 
+t.test('takes away a socket on which nobody listens, and no other', async t => {
+  const { claims, start, site, at } = makeHost(t);
+  for (const kind of ['vsock socket', 'serial socket'] as const) {
+    const path = at(`${kind.slice(0, 2)}.sock`);
+    start('a');
+    leaveSocket(path);
+    await checked(claims, own(kind, path), site('a'));
+    t.ok(existsSync(path), 'a check takes nothing away');
+    await claims.claim(own(kind, path), site('a'));
+    t.notOk(existsSync(path));
+    const server = createServer().listen(path);
+    await once(server, 'listening');
+    const refusal = new RegExp(`VM b: ${kind} ${path} is another program’s`);
+    await refuses(t, claims.claim(own(kind, path), site('b')), /VM a has the/);
+    await checked(claims, own(kind, path), site('a'));
+    start('a').transition('ended');
+    await refuses(t, claims.claim(own(kind, path), site('b')), refusal);
+    await refuses(t, checked(claims, own(kind, path), site('b')), refusal);
+    t.ok(existsSync(path), 'a socket in use stays');
+    server.close();
+    await once(server, 'close');
+    writeFileSync(path, 'a file of somebody’s');
+    await refuses(t, claims.claim(own(kind, path), site('b')), /is no socket; remove it/);
+    t.ok(existsSync(path), 'a file stays');
+  }
+  const nowhere = own('vsock socket', at('nowhere', 'notify.vsock'));
+  await refuses(
+    t,
+    claims.claim(nowhere, site('b')),
+    /the folder of the vsock socket .*nowhere does not exist/,
+  );
+  const closed = site('b', { access: async wanted => wanted.map(() => 'refused') });
+  await refuses(
+    t,
+    claims.claim(own('vsock socket', at('notify.vsock')), closed),
+    /folder .* may not be written to by its user; namei -l/,
+  );
+});
+
+t.test('a check tells all that stands in the way, and what it did not look at', async t => {
+  const { claims, site, at } = makeHost(t);
+  writeFileSync(at('there'), '');
+  const needs: HostNeeds = {
+    claims: [{ kind: 'tap', value: 'no-such-tap', shared: false }],
+    files: [
+      { what: 'kernel', path: 'nope' },
+      { what: 'disk image', path: 'nada', isWritten: true },
+      { what: 'initramfs', path: 'there' },
+    ],
+    sockets: [{ what: 'virtiofs socket', path: 'fs.sock' }],
+    needsKvm: false,
+  };
+  const told = async (differs: Partial<VmmSite>) => {
+    const { problems, unseen } = await claims.check(needs, site('a', { isRoot: false, ...differs }));
+    return { problems: problems.map(({ message }) => message).join('\n'), unseen: unseen.join('\n') };
+  };
+  t.match(await told({}), {
+    problems:
+      /kernel .*nope does not exist[\s\S]*disk image .*nada does not exist[\s\S]*virtiofs socket [\s\S]*no-such-tap/,
+    unseen: '',
+  });
+  const unknown = await told({ access: async wanted => wanted.map(() => 'unknown') });
+  t.match(unknown.unseen, /whether its user may use initramfs .*there/);
+  const unit = await told({ makesSockets: 'a unit that web.service requires' });
+  t.match(unit.unseen, /virtiofs socket .*a unit that web.service requires may make it/);
+  t.match(unit.problems, /kernel .*nope does not exist/);
+  const prepared = await told({ preparedBy: 'preStart' });
+  t.equal(prepared.problems, '');
+  for (const what of ['kernel', 'disk image', 'virtiofs socket', 'tap']) t.match(prepared.unseen, what);
+});
+
 t.test('a tap that is missing is refused where the VMM may not make it', async t => {
   const { claims, site } = makeHost(t);
   const needs = own('tap', 'vmsecretd-none');
@@ -164,13 +248,17 @@ t.test('a tap that is missing is refused where the VMM may not make it', async t
   const user = site('b', { isRoot: false });
   await refuses(
     t,
-    claims.check(own('tap', 'no-such-tap'), user),
+    checked(claims, own('tap', 'no-such-tap'), user),
     /tap no-such-tap does not exist.*ip tuntap add/,
   );
-  await claims.check(own('tap', 'lo'), user);
+  await checked(claims, own('tap', 'lo'), user);
   // A unit's process has its own view of the host; this one has ours.
-  await claims.check(own('tap', 'lo'), { ...user, viewOf: process.pid });
-  await refuses(t, claims.check(own('tap', 'no-such-tap'), { ...user, viewOf: process.pid }), /no-such-tap/);
+  await checked(claims, own('tap', 'lo'), { ...user, viewOf: process.pid });
+  await refuses(
+    t,
+    checked(claims, own('tap', 'no-such-tap'), { ...user, viewOf: process.pid }),
+    /no-such-tap/,
+  );
 });
 
 t.test(
@@ -178,7 +266,10 @@ t.test(
   async t => {
     const { claims, site, at } = makeHost(t);
     const needs = { ...NOTHING, needsKvm: true };
-    const locked = site('a', { program: process.execPath, canOpen: async () => false });
+    const locked = site('a', {
+      program: process.execPath,
+      access: async wanted => wanted.map(() => 'refused'),
+    });
     await refuses(t, claims.claim(needs, locked), /VM a: \/dev\/kvm (may not be opened|does not exist)/);
     await claims.claim(NOTHING, locked);
     writeFileSync(at('wrapper'), '#!/bin/sh\n');
@@ -192,13 +283,24 @@ t.test('a missing /dev/kvm is refused, unless something is still to bring it', a
   const claims = new HostClaims({ events: makeEvents(), findVm: () => undefined, kvmPath });
   const needs = { ...NOTHING, needsKvm: true };
   const binary = site('a', { program: process.execPath });
-  if (!existsSync('/dev/mshv')) await refuses(t, claims.check(needs, binary), /kvm does not exist; load/);
-  await claims.check(needs, { ...binary, isPrepared: true });
+  if (!existsSync('/dev/mshv')) await refuses(t, checked(claims, needs, binary), /kvm does not exist; load/);
+  await checked(claims, needs, { ...binary, preparedBy: 'preStart' });
   writeFileSync(kvmPath, '');
-  await claims.check(needs, binary);
-  const locked = { ...binary, isPrepared: true, canOpen: async () => false };
-  await refuses(t, claims.check(needs, locked), /kvm may not be opened/);
+  await checked(claims, needs, binary);
+  const locked = site('a', {
+    program: process.execPath,
+    preparedBy: 'preStart',
+    access: async wanted => wanted.map(() => 'refused'),
+  });
+  await refuses(t, checked(claims, needs, locked), /kvm may not be opened/);
 });
+
+/** As a process does that is killed. */
+function leaveSocket(path: string): void {
+  const script =
+    "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 9))";
+  spawnSync(process.execPath, ['-e', script, path]);
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

@@ -87,12 +87,15 @@ export class MemoryHost {
   startTools(): StartTools {
     return {
       hypervisor: this.hypervisor(),
-      deliverers: { prepare: (_preparation, signal) => this.prepare(signal) },
+      deliverers: {
+        prepare: (_preparation, signal) => this.prepare(signal),
+        check: async (_preparation, signal) => ({ ...(await this.prepare(signal)), problems: [] }),
+      },
       identities: [],
       passphraseFiles: [],
       digestKey: '',
       claimHost: async () => [],
-      checkHost: async () => {},
+      checkHost: async () => ({ problems: [], unseen: [] }),
       onPhase: () => {},
     };
   }

@@ -32,6 +32,7 @@ function makeStart(t: Test, { definition = {}, packing, fails = {} }: Subject = 
         },
       },
       deliverers: {
+        ...shared.deliverers,
         prepare: async (_preparation, signal) => {
           await secrets.pass(signal);
           return host.prepare(signal);

@@ -27,7 +27,7 @@ function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
   ];
 }
 
-async function checkStart(client: Client, { name, pid, problem }: VmView): Promise<Finding[]> {
+async function checkStart(client: Client, { name, pid, state, problem }: VmView): Promise<Finding[]> {
   const check = `VM ${name}`;
   try {
     const { checks } = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
@@ -36,15 +36,24 @@ async function checkStart(client: Client, { name, pid, problem }: VmView): Promi
       return failed
         .filter(({ detail }) => detail !== problem?.detail)
         .map(({ detail, code }) => wrong(check, withoutName(name, detail), explanationOf(code)));
-    const warnings = checks.filter(({ name: item }) => item === 'warning');
-    if (warnings.length === 0) return [fine(check, 'would start')];
-    return warnings.map(({ detail }) =>
-      warning(check, detail, page(detail.startsWith('key file ') ? 'secrets.md' : 'compatibility.md')),
+    // What a VM that runs needs of the host it has.
+    const warnings = checks.filter(
+      ({ name: item, detail }) => item === 'warning' && !(pid !== null && detail.startsWith(NOT_LOOKED_AT)),
     );
+    if (warnings.length === 0)
+      return [fine(check, pid === null ? 'would start' : `is ${state}, and would start again`)];
+    return warnings.map(({ detail }) => warning(check, detail, remedyFor(name, detail)));
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     return [wrong(check, error.message, page('errors.md'))];
   }
+}
+
+const NOT_LOOKED_AT = 'not looked at: ';
+
+function remedyFor(vm: string, detail: string): string {
+  if (detail.startsWith(NOT_LOOKED_AT)) return `only a start tells: vmsecretctl start ${vm}`;
+  return page(detail.startsWith('key file ') ? 'secrets.md' : 'compatibility.md');
 }
 
 function explanationOf(code: string | null): string {

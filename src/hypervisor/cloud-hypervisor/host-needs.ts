@@ -3,7 +3,7 @@ import type { HostClaim, HostNeeds } from '../host-needs.js';
 import type { JsonObject, VmConfig } from './vm-config.js';
 
 export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
-  const { payload = {}, vsock } = vmConfig;
+  const { payload = {}, vsock, serial } = vmConfig;
   const disks = vmConfig.disks ?? [];
   const nets = vmConfig.net ?? [];
   const memories = objects(vmConfig.pmem);
@@ -11,8 +11,9 @@ export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
     value === undefined || value === null ? [] : [{ kind, value: String(value), shared }];
   return {
     claims: [
-      ...own('vsock CID', vsock?.cid),
+      // Its CID is the VMM's own matter: two VMs may have the same.
       ...own('vsock socket', vsock?.socket),
+      ...own('serial socket', serial?.mode === 'Socket' ? serial.socket : undefined),
       ...nets.flatMap(({ tap, mac }) => [...own('tap', tap), ...own('MAC address', mac?.toLowerCase())]),
       ...disks.flatMap(({ path, readonly }) => own('disk image', path, readonly === true)),
       ...memories.flatMap(({ file, discard_writes }) => own('disk image', file, discard_writes === true)),
@@ -21,8 +22,10 @@ export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
       ...named('kernel', payload.kernel),
       ...named('firmware', payload.firmware),
       ...named('initramfs', payload.initramfs),
-      ...disks.flatMap(({ path }) => named('disk image', path)),
-      ...memories.flatMap(({ file }) => named('persistent memory', file)),
+      ...disks.flatMap(({ path, readonly }) => written(named('disk image', path), readonly !== true)),
+      ...memories.flatMap(({ file, discard_writes }) =>
+        written(named('persistent memory', file), discard_writes !== true),
+      ),
     ],
     sockets: [
       ...objects(vmConfig.fs).flatMap(({ socket }) => named('virtiofs socket', socket)),
@@ -37,6 +40,10 @@ export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
 
 function named(what: string, path: unknown): { what: string; path: string }[] {
   return typeof path === 'string' ? [{ what, path }] : [];
+}
+
+function written(files: { what: string; path: string }[], isWritten: boolean): HostNeeds['files'] {
+  return isWritten ? files.map(file => ({ ...file, isWritten })) : files;
 }
 
 /** A definition's own `vmConfig` may hold anything; the VMM says what is wrong with it. */

@@ -47,7 +47,8 @@ export async function planVm(program: string, definition: Definition, context: P
     inheritedNets: converted.fileDescriptorNets.map(({ value }) => value),
     apiSocketLink: converted.program.apiSocket,
     console,
-    needs: vmConfigNeeds(config),
+    // A socket of ours for the console is made free with the VM's own folder.
+    needs: vmConfigNeeds(converted.vmConfig),
     channels,
     vmConfig: config,
   };

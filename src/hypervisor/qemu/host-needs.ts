@@ -17,7 +17,7 @@ export function qemuNeeds(argv: readonly string[]): HostNeeds {
   const initramfs = valuesOf(options, '-initrd').map(path => ({ what: 'initramfs', path }));
   return {
     claims: [
-      ...devices.flatMap(pairs => claim('vsock CID', find(pairs, 'guest-cid'))),
+      ...devices.flatMap(pairs => claim('vsock CID', sameNumber(find(pairs, 'guest-cid')))),
       ...[...devices, ...networks].flatMap(pairs =>
         claim('MAC address', (find(pairs, 'mac') ?? find(pairs, 'macaddr'))?.toLowerCase()),
       ),
@@ -31,7 +31,15 @@ export function qemuNeeds(argv: readonly string[]): HostNeeds {
         }),
       ),
     ],
-    files: [...kernel, ...initramfs, ...disks.map(({ path }) => ({ what: 'disk image', path }))],
+    files: [
+      ...kernel,
+      ...initramfs,
+      ...disks.map(({ path, readOnly }) => ({
+        what: 'disk image',
+        path,
+        ...(readOnly || discardsWrites ? {} : { isWritten: true }),
+      })),
+    ],
     sockets: [],
     needsKvm: false,
   };
@@ -76,6 +84,11 @@ function valuesOf(options: readonly QemuOption[], name: string): string[] {
 
 function find(pairs: Pairs, wanted: string): string | undefined {
   return pairs.findLast(({ key }) => key === wanted)?.value;
+}
+
+/** The kernel's vhost-vsock has one number space for the whole host; QEMU reads 0x3 and 3 alike. */
+function sameNumber(text: string | undefined): string | undefined {
+  return text === undefined || text === '' || Number.isNaN(Number(text)) ? text : String(Number(text));
 }
 
 function claim(kind: HostClaim['kind'], value: string | undefined): HostClaim[] {

@@ -6,14 +6,22 @@ const needsOf = (...argv: string[]) => vmConfigNeeds(convertCommand(['--kernel',
 
 t.test('tells what only one VM may have', t => {
   const { claims } = needsOf(
-    ...['--vsock', 'cid=3,socket=notify.vsock', '--disk', 'path=/rw.img', 'path=/ro.img,readonly=on'],
+    ...[
+      '--vsock',
+      'cid=3,socket=notify.vsock',
+      '--serial',
+      'socket=/serial.sock',
+      '--disk',
+      'path=/rw.img',
+      'path=/ro.img,readonly=on',
+    ],
     ...['--net', 'tap=vm-a,mac=02:00:00:00:00:AB', 'tap=vm-b', '--pmem', 'file=/pmem,discard_writes=on'],
   );
   t.same(
     claims.map(({ kind, value, shared }) => `${kind} ${value}${shared ? ' (shared)' : ''}`),
     [
-      'vsock CID 3',
       'vsock socket notify.vsock',
+      'serial socket /serial.sock',
       'tap vm-a',
       'MAC address 02:00:00:00:00:ab',
       'tap vm-b',
@@ -33,8 +41,8 @@ t.test('tells what must be there', t => {
     ...['--memory', 'size=512M,shared=on'],
   );
   t.same(
-    files.map(({ what, path }) => `${what} ${path}`),
-    ['kernel /k', 'initramfs /i', 'disk image /d'],
+    files.map(({ what, path, isWritten }) => `${what} ${path}${isWritten ? ' (written)' : ''}`),
+    ['kernel /k', 'initramfs /i', 'disk image /d (written)'],
   );
   t.same(
     sockets.map(({ what, path }) => `${what} ${path}`),

@@ -30,7 +30,7 @@ t.test('tells addresses, taps and forwarded ports', t => {
     claimsOf(
       ...[
         '-device',
-        'vhost-vsock-pci,guest-cid=7',
+        'vhost-vsock-pci,guest-cid=0x7',
         '-device',
         'virtio-net-pci,netdev=n,mac=02:00:00:00:00:AB',
       ],
@@ -58,7 +58,7 @@ t.test('tells the files that must be there', t => {
   t.same(files, [
     { what: 'kernel', path: '/k' },
     { what: 'initramfs', path: '/i' },
-    { what: 'disk image', path: '/d' },
+    { what: 'disk image', path: '/d', isWritten: true },
   ]);
   t.end();
 });

@@ -1,0 +1,235 @@
+// Looks at what a VM needs of its host, as its VMM will find it: everything is looked at, and what could not be is told.
+import type { Stats } from 'node:fs';
+import { open, readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { systemErrorCode, VmsecretdError } from '../errors.js';
+import type { HostClaim, HostNeeds } from '../hypervisor/host-needs.js';
+import { lookAtSocketPlace, type SocketPlace } from '../system/dead-socket.js';
+import { isPortFree, parsePortClaim } from './host-port.js';
+import type { VmmSite, WantedAccess } from './vmm-site.js';
+
+export interface HostReport {
+  /** Each keeps the VM from starting. */
+  problems: VmsecretdError[];
+  /** What was not looked at, each with its reason. */
+  unseen: string[];
+}
+
+export interface HostLook {
+  needs: HostNeeds;
+  /** Of these needs, with their paths resolved. */
+  claims: readonly HostClaim[];
+  site: VmmSite;
+  /** Whether the VM has this claim already: it runs, and this is a check. */
+  isOwn(claim: HostClaim): boolean;
+  kvm: string;
+}
+
+export async function lookAtHost(look: HostLook): Promise<HostReport> {
+  const report = new Findings(look.site);
+  await lookAtFiles(look, report);
+  await lookAtSockets(look, report);
+  await lookAtTaps(look, report);
+  await lookAtPorts(look, report);
+  await lookAtListeners(look, report);
+  if (look.needs.needsKvm) await lookAtKvm(look, report);
+  await report.askAccess();
+  return report;
+}
+
+/** Whether a claim is a socket on which the VMM listens. */
+export function isListened({ kind }: HostClaim): boolean {
+  return kind === 'vsock socket' || kind === 'serial socket';
+}
+
+export function refuseSocketPlace(
+  vm: string,
+  { kind, value: path }: HostClaim,
+  place: SocketPlace,
+): VmsecretdError | undefined {
+  const why = {
+    free: undefined,
+    dead: 'is left of a VMM that was killed, and could not be removed; remove it',
+    'listened on':
+      'is another program’s, which listens there; stop it (ss -xlp shows it), or name another path',
+    'no socket': 'is there already and is no socket; remove it, or name another path',
+  }[place];
+  return why === undefined ? undefined : refused(vm, `${kind} ${path} ${why}`, { path });
+}
+
+class Findings implements HostReport {
+  readonly problems: VmsecretdError[] = [];
+  readonly unseen: string[] = [];
+  readonly #site: VmmSite;
+  readonly #wanted: (WantedAccess & { what: string })[] = [];
+
+  constructor(site: VmmSite) {
+    this.#site = site;
+  }
+
+  refuse(why: string, details: Record<string, string>): void {
+    this.problems.push(refused(this.#site.vm, why, details));
+  }
+
+  /** What something that runs before the VMM may still make is no problem. */
+  refuseMissing(what: string, path: string, remedy: string): void {
+    const { preparedBy } = this.#site;
+    if (preparedBy === undefined) this.refuse(`${what} ${path} does not exist; ${remedy}`, { path });
+    else this.unseen.push(`${what} ${path} does not exist; ${preparedBy} may make it`);
+  }
+
+  want(what: string, path: string, mode: WantedAccess['mode']): void {
+    this.#wanted.push({ what, path, mode });
+  }
+
+  /** One question for all: as another user it is a process. */
+  async askAccess(): Promise<void> {
+    const wanted = this.#wanted;
+    if (wanted.length === 0) return;
+    const answers = await this.#site.access(wanted);
+    const unknown: string[] = [];
+    for (const [index, { what, path, mode }] of wanted.entries()) {
+      const answer = answers[index] ?? 'unknown';
+      if (answer === 'unknown') unknown.push(`${what} ${path}`);
+      if (answer !== 'refused') continue;
+      if (this.#site.preparedBy !== undefined) {
+        this.unseen.push(`${what} ${path}: ${this.#site.preparedBy} may change who may use it`);
+        continue;
+      }
+      const verb = { read: 'read', write: 'read and written', make: 'written to' }[mode];
+      this.refuse(
+        `${what} ${path} may not be ${verb} by ${this.#site.userName}; namei -l ${path} shows which folder or file keeps it out`,
+        { path },
+      );
+    }
+    if (unknown.length > 0) this.unseen.push(`whether ${this.#site.userName} may use ${unknown.join(', ')}`);
+  }
+}
+
+async function lookAtFiles({ needs, site }: HostLook, report: Findings): Promise<void> {
+  for (const { what, path: given, isWritten } of needs.files) {
+    const path = resolve(site.workingDirectory, given);
+    const found = await find(path, site);
+    if (found === 'missing') report.refuseMissing(what, path, 'create it, or correct its path');
+    else if (found === 'unknown') report.unseen.push(`${what} ${path}: vmsecretd may not look at it`);
+    else report.want(what, path, isWritten ? 'write' : 'read');
+  }
+}
+
+async function lookAtSockets({ needs, site }: HostLook, report: Findings): Promise<void> {
+  for (const { what, path: given } of needs.sockets) {
+    const path = resolve(site.workingDirectory, given);
+    const found = await find(path, site);
+    const remedy = 'start the program that listens there first';
+    if (found === 'missing' && site.makesSockets !== undefined)
+      report.unseen.push(`${what} ${path} does not exist; ${site.makesSockets} may make it`);
+    else if (found === 'missing') report.refuseMissing(what, path, remedy);
+    else if (found === 'unknown') report.unseen.push(`${what} ${path}: vmsecretd may not look at it`);
+    else if (!found.isSocket()) report.refuse(`${what} ${path} is no socket; ${remedy}`, { path });
+    else report.want(what, path, 'write');
+  }
+}
+
+async function lookAtTaps({ needs, site }: HostLook, report: Findings): Promise<void> {
+  const taps = needs.claims.filter(({ kind }) => kind === 'tap');
+  if (site.isRoot || taps.length === 0) return;
+  const interfaces = await readInterfaces(site);
+  for (const { value: tap } of taps) {
+    if (interfaces === undefined) report.unseen.push(`tap ${tap}: network interfaces cannot be read`);
+    if (interfaces?.has(tap) !== false) continue;
+    const remedy = `ip tuntap add ${tap} mode tap user ${site.userArgument}`;
+    const why = `tap ${tap} does not exist`;
+    if (site.preparedBy !== undefined) report.unseen.push(`${why}; ${site.preparedBy} may make it`);
+    else report.refuse(`${why}, and its VMM may not make one; make it with: ${remedy}`, { tap });
+  }
+}
+
+/** Ports that the VM itself has already are no conflict. */
+async function lookAtPorts({ claims, isOwn }: HostLook, report: Findings): Promise<void> {
+  for (const claim of claims) {
+    if (claim.kind !== 'port' || isOwn(claim) || (await isPortFree(parsePortClaim(claim.value)))) continue;
+    report.refuse(
+      `another program listens on ${claim.value}, which the VM forwards; stop it (ss -lnp shows it), or forward another port`,
+      { port: claim.value },
+    );
+  }
+}
+
+/** A socket that a killed VMM left is no problem: a start removes it. */
+async function lookAtListeners({ claims, site, isOwn }: HostLook, report: Findings): Promise<void> {
+  for (const claim of claims) {
+    if (!isListened(claim) || isOwn(claim)) continue;
+    const folder = dirname(claim.value);
+    const found = await find(folder, site);
+    const what = `the folder of the ${claim.kind}`;
+    if (found === 'missing') report.refuseMissing(what, folder, 'create it, or correct the path');
+    else if (found === 'unknown') report.unseen.push(`${what} ${folder}: vmsecretd may not look at it`);
+    else report.want(what, folder, 'make');
+    // Sockets of a mount namespace of its own are out of our reach.
+    if (site.preparedBy !== undefined || site.viewOf !== undefined) continue;
+    const place = await lookAtSocketPlace(claim.value);
+    const problem = place === 'dead' ? undefined : refuseSocketPlace(site.vm, claim, place);
+    if (problem !== undefined) report.problems.push(problem);
+  }
+}
+
+async function lookAtKvm({ kvm, site }: HostLook, report: Findings): Promise<void> {
+  // A script may run whatever it likes, as a user of its own.
+  if (!(await isBinary(site.program))) return;
+  const found = await find(kvm, site);
+  if (found !== 'missing') {
+    const [answer] = await site.access([{ path: kvm, mode: 'write' }]);
+    if (answer === 'unknown') report.unseen.push(`whether ${site.userName} may open ${kvm}`);
+    if (answer === 'refused')
+      report.refuse(`${kvm} may not be opened by ${site.userName}; put that user into the group kvm`, {
+        path: kvm,
+      });
+    return;
+  }
+  const devices = site.hasOwnDevices ? 'the devices of its unit are its own' : undefined;
+  const unseenBecause = devices ?? (site.preparedBy && `${site.preparedBy} may load its module`);
+  if (unseenBecause !== undefined) report.unseen.push(`${kvm} is not here; ${unseenBecause}`);
+  // The other hypervisor that the program knows.
+  else if ((await find('/dev/mshv', site)) === 'missing')
+    report.refuse(
+      `${kvm} does not exist; load the kernel module kvm_intel or kvm_amd, or let the VM be run by "hypervisor": "qemu"`,
+      { path: kvm },
+    );
+}
+
+async function isBinary(program: string): Promise<boolean> {
+  const file = await open(program).catch(() => undefined);
+  if (file === undefined) return false;
+  try {
+    const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return buffer.toString('latin1') === '\x7fELF';
+  } finally {
+    await file.close();
+  }
+}
+
+/** As the VMM will find it. What nobody lets us look at is for the VMM to tell. */
+async function find(path: string, { viewOf }: VmmSite): Promise<Stats | 'missing' | 'unknown'> {
+  const places = viewOf === undefined ? [path] : [path, `/proc/${viewOf}/root${path}`];
+  let isUnknown = false;
+  for (const place of places) {
+    try {
+      return await stat(place);
+    } catch (error) {
+      const code = systemErrorCode(error);
+      isUnknown ||= code !== 'ENOENT' && code !== 'ENOTDIR';
+    }
+  }
+  return isUnknown ? 'unknown' : 'missing';
+}
+
+/** Names of the VMM's network interfaces; undefined where they cannot be read. */
+async function readInterfaces({ viewOf }: VmmSite): Promise<ReadonlySet<string> | undefined> {
+  const text = await readFile(`/proc/${viewOf ?? 'self'}/net/dev`, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  return new Set([...text.matchAll(/^ *([^ :|]+):/gm)].map(([, name = '']) => name));
+}
+
+export function refused(vm: string, why: string, details: Record<string, string>): VmsecretdError {
+  return new VmsecretdError('resource_conflict', `VM ${vm}: ${why}`, { details: { vm, ...details } });
+}
