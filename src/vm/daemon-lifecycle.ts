@@ -32,6 +32,7 @@ export class DaemonLifecycle implements Lifecycle {
   #startAbort: AbortController | undefined;
   #stopAbort: AbortController | undefined;
   #ending: Promise<void> = Promise.resolve();
+  #isClosed = false;
 
   constructor(vm: Vm, tools: DaemonLifecycleTools) {
     this.#vm = vm;
@@ -112,6 +113,7 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#restarts.cancel();
     this.#startAbort?.abort(startInterrupted(this.#vm, 'the end of the daemon'));
   }
@@ -154,6 +156,8 @@ export class DaemonLifecycle implements Lifecycle {
     await this.#ending;
     if (vm.state === 'running') return;
     if (vm.state === 'paused') throw stateConflict(vm, 'start', 'resume it instead');
+    // Nobody would find its VMM again: the VM is forgotten, or another lifecycle's.
+    if (this.#isClosed) throw startInterrupted(vm, 'the end of its definition, or of the daemon');
     const abort = new AbortController();
     this.#startAbort = abort;
     vm.transition('start');

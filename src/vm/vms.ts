@@ -8,15 +8,16 @@ import { suggestNearest } from '../nearest-name.js';
 import type { Lifecycle } from './lifecycle.js';
 import { isLive } from './state.js';
 import type { Vm } from './vm.js';
+import { WorkingLifecycle } from './working-lifecycle.js';
 
 export interface ManagedVm {
   vm: Vm;
-  lifecycle: Lifecycle;
+  lifecycle: WorkingLifecycle;
 }
 
 export interface VmsTools {
   definitions: Definitions;
-  build(definition: Definition): ManagedVm;
+  build(definition: Definition): { vm: Vm; lifecycle: Lifecycle };
 }
 
 export class Vms {
@@ -79,7 +80,7 @@ export class Vms {
   prune(): void {
     const { definitions } = this.#tools;
     for (const [name, { vm, lifecycle }] of this.#byName) {
-      if (definitions.get(name) !== undefined || isLive(vm.state) || vm.state === 'starting') continue;
+      if (definitions.get(name) !== undefined || isInUse({ vm, lifecycle })) continue;
       lifecycle.close();
       this.#byName.delete(name);
       vm.publish('definition', { change: 'removed' });
@@ -102,15 +103,13 @@ export class Vms {
   }
 
   async #delete(name: string): Promise<void> {
-    const { vm } = this.get(name);
-    if (isLive(vm.state) || vm.state === 'starting') {
-      throw new VmsecretdError(
-        'state_conflict',
-        `VM ${name} is ${vm.state}: stop it before its definition goes`,
-        {
-          details: { vm: name, state: vm.state },
-        },
-      );
+    const managed = this.get(name);
+    const { vm } = managed;
+    if (isInUse(managed)) {
+      const what = managed.lifecycle.isWorking ? 'is being started, stopped or restarted' : `is ${vm.state}`;
+      throw new VmsecretdError('state_conflict', `VM ${name} ${what}: stop it before its definition goes`, {
+        details: { vm: name, state: vm.state },
+      });
     }
     await this.#tools.definitions.delete(name);
     this.#follow();
@@ -133,7 +132,7 @@ export class Vms {
     for (const definition of this.#tools.definitions.list()) {
       const { name } = definition;
       const existing = this.#byName.get(name)?.vm;
-      if (existing === undefined) this.#byName.set(name, this.#tools.build(definition));
+      if (existing === undefined) this.#byName.set(name, this.#build(definition));
       this.#followSupervisor(name);
       const { vm } = this.#byName.get(name) ?? {};
       if (vm === undefined || vm !== existing) continue;
@@ -147,20 +146,35 @@ export class Vms {
 
   /** Another supervisor takes over once the VM is down; until then it stays with the one that runs it. */
   #followSupervisor(name: string): void {
-    const vm = this.#byName.get(name)?.vm;
+    const managed = this.#byName.get(name);
     const declared = this.#tools.definitions.get(name);
-    const isDown = vm?.state === 'stopped' || vm?.state === 'failed';
-    if (isDown && declared !== undefined && isSupervisedElse(vm.definition, declared))
-      this.#rebuild(declared);
+    if (managed === undefined || declared === undefined || isInUse(managed)) return;
+    if (isSupervisedElse(managed.vm.definition, declared)) this.#rebuild(declared);
+  }
+
+  #build(definition: Definition): ManagedVm {
+    const { vm, lifecycle } = this.#tools.build(definition);
+    // What was put off while it worked: a definition may be gone, or name another supervisor.
+    const onIdle = () => {
+      if (this.#byName.get(vm.name)?.vm !== vm) return;
+      this.#followSupervisor(vm.name);
+      this.prune();
+    };
+    return { vm, lifecycle: new WorkingLifecycle(lifecycle, onIdle) };
   }
 
   #rebuild(definition: Definition): void {
     const before = this.#byName.get(definition.name);
     before?.lifecycle.close();
-    const rebuilt = this.#tools.build(definition);
+    const rebuilt = this.#build(definition);
     this.#byName.set(definition.name, rebuilt);
     if (before !== undefined) rebuilt.vm.publish('definition', { change: 'changed' });
   }
+}
+
+/** Its state alone does not tell: between the stop and the start of a restart a VM is stopped. */
+function isInUse({ vm, lifecycle }: ManagedVm): boolean {
+  return isLive(vm.state) || vm.state === 'starting' || lifecycle.isWorking;
 }
 
 function isSupervisedElse(a: Definition, b: Definition): boolean {

@@ -1,0 +1,48 @@
+// Knows whether what was asked of a VM is done: between its stop and its start a VM that is restarted looks as one that is down.
+import type { Lifecycle } from './lifecycle.js';
+
+export class WorkingLifecycle implements Lifecycle {
+  readonly #lifecycle: Lifecycle;
+  readonly #onIdle: () => void;
+  #underway = 0;
+
+  /** @param onIdle called each time that the last of what was asked is done */
+  constructor(lifecycle: Lifecycle, onIdle: () => void) {
+    this.#lifecycle = lifecycle;
+    this.#onIdle = onIdle;
+  }
+
+  get isWorking(): boolean {
+    return this.#underway > 0;
+  }
+
+  start = (): Promise<void> => this.#work(() => this.#lifecycle.start());
+  stop = (): Promise<void> => this.#work(() => this.#lifecycle.stop());
+  restart = (): Promise<void> => this.#work(() => this.#lifecycle.restart());
+  reboot = (): Promise<void> => this.#work(() => this.#lifecycle.reboot());
+  kill = (): Promise<void> => this.#work(() => this.#lifecycle.kill());
+  pause = (): Promise<void> => this.#work(() => this.#lifecycle.pause());
+  resume = (): Promise<void> => this.#work(() => this.#lifecycle.resume());
+
+  launch(pid: number): Promise<string> {
+    return this.#lifecycle.launch(pid);
+  }
+
+  adopt(): Promise<void> {
+    return this.#lifecycle.adopt();
+  }
+
+  close(): void {
+    this.#lifecycle.close();
+  }
+
+  async #work(work: () => Promise<void>): Promise<void> {
+    this.#underway += 1;
+    try {
+      await work();
+    } finally {
+      this.#underway -= 1;
+      if (this.#underway === 0) this.#onIdle();
+    }
+  }
+}

@@ -1,0 +1,116 @@
+// VMs and their definitions: a VM that is worked on is kept, whatever its state says and becomes of its definition meanwhile.
+import t, { type Test } from 'tap';
+import type { Definition } from '../../src/definition/definition.js';
+import type { Definitions } from '../../src/definition/definitions.js';
+import type { Lifecycle } from '../../src/vm/lifecycle.js';
+import type { Vm } from '../../src/vm/vm.js';
+import { Vms } from '../../src/vm/vms.js';
+import { defineVm, makeVm, runningVm } from './vm-for-test.js';
+
+/** Definitions in memory, and lifecycles whose restart stops between its two halves. */
+function makeVms(t: Test) {
+  const declared = new Map<string, Definition>();
+  const closed: Vm[] = [];
+  const gate = makeGate();
+  const definitions = {
+    problems: [],
+    get: (name: string) => declared.get(name),
+    list: () => [...declared.values()],
+    load: async () => {},
+    delete: async (name: string) => void declared.delete(name),
+  } as unknown as Definitions;
+  const build = (definition: Definition) => {
+    const vm = makeVm(t.testdir(), definition);
+    const refuse = () => Promise.reject(new Error('not asked for in this test'));
+    const lifecycle: Lifecycle = {
+      start: refuse,
+      reboot: refuse,
+      pause: refuse,
+      resume: refuse,
+      launch: refuse,
+      kill: refuse,
+      adopt: refuse,
+      stop: async () => {
+        vm.transition('stop');
+        vm.running = undefined;
+        vm.transition('ended');
+      },
+      restart: async () => {
+        vm.transition('stop');
+        vm.transition('ended');
+        await gate.promise;
+        vm.transition('start');
+        vm.booted(runningVm(vm));
+      },
+      close: () => closed.push(vm),
+    };
+    return { vm, lifecycle };
+  };
+  return { vms: new Vms({ definitions, build }), declared, closed, gate };
+}
+
+async function beginRestart(t: Test) {
+  const made = makeVms(t);
+  made.declared.set('web', defineVm('web', {}));
+  await made.vms.reload();
+  const { vm, lifecycle } = made.vms.get('web');
+  vm.transition('start');
+  vm.booted(runningVm(vm));
+  const restarted = lifecycle.restart();
+  t.equal(vm.state, 'stopped');
+  return { ...made, vm, lifecycle, restarted };
+}
+
+t.test('a VM that is restarted stays when a reload drops its definition', async t => {
+  const { vms, declared, closed, gate, vm, lifecycle, restarted } = await beginRestart(t);
+  declared.delete('web');
+  await vms.reload();
+  t.equal(vms.get('web').vm, vm);
+  gate.resolve();
+  await restarted;
+  t.match(vms.get('web').vm, { state: 'running' });
+  declared.set('web', defineVm('web', {}));
+  await vms.reload();
+  t.equal(vms.get('web').vm, vm, 'defined again it is the same VM');
+  declared.delete('web');
+  await vms.reload();
+  await lifecycle.stop();
+  t.throws(() => vms.get('web'), { code: 'vm_unknown' }, 'once it is down it goes');
+  t.strictSame(closed, [vm]);
+});
+
+t.test('a VM that is restarted is not deleted, and keeps its supervisor until then', async t => {
+  const { vms, declared, closed, gate, vm, restarted } = await beginRestart(t);
+  await t.rejects(vms.delete('web'), {
+    code: 'state_conflict',
+    message: /is being started, stopped or restarted/,
+  });
+  declared.set('web', defineVm('web', { supervisor: 'unit', unit: 'web.service' }));
+  await vms.reload();
+  t.equal(vms.get('web').vm, vm);
+  t.match(vm.definition, { supervisor: 'daemon' });
+  gate.resolve();
+  await restarted;
+  t.strictSame(closed, []);
+  await vms.get('web').lifecycle.stop();
+  t.match(vms.get('web').vm.definition, { supervisor: 'unit' }, 'down, it has the other one');
+});
+
+t.test('what fails in a restart goes with its definition', async t => {
+  const { vms, declared, gate, restarted } = await beginRestart(t);
+  declared.delete('web');
+  await vms.reload();
+  gate.reject(new Error('no such secret'));
+  await t.rejects(restarted);
+  t.throws(() => vms.get('web'), { code: 'vm_unknown' });
+});
+
+function makeGate() {
+  let resolve = () => {};
+  let reject = (_error: Error) => {};
+  const promise = new Promise<void>((open, fail) => {
+    resolve = open;
+    reject = fail;
+  });
+  return { promise, resolve: () => resolve(), reject: (error: Error) => reject(error) };
+}
