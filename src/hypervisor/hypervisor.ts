@@ -87,7 +87,8 @@ export interface PlanContext {
 export interface VmmControl {
   /** Such as "53.0.0". */
   readonly version: string;
-  powerButton(): Promise<void>;
+  /** @param timeoutMs how long the VMM may take to answer */
+  powerButton(timeoutMs: number): Promise<void>;
   shutdown(): Promise<void>;
   reboot(): Promise<void>;
   pause(): Promise<void>;

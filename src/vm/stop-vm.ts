@@ -7,6 +7,8 @@ export type StopStep = 'power-button' | 'shutdown' | 'SIGTERM' | 'SIGKILL';
 
 /** How long each rung but the guest's own gets. */
 const RUNG_TIMEOUT_MS = { shutdown: 5_000, SIGTERM: 2_000 };
+/** Before a VMM whose queue was full is asked again. */
+const AGAIN_MS = 500;
 
 export interface StopOptions {
   isPaused: boolean;
@@ -27,26 +29,39 @@ export async function stopVm({ control, vmm }: RunningVm, options: StopOptions):
     timer.abort();
     return gone;
   };
-  const ask = async (step: 'power-button' | 'shutdown', request: () => Promise<void>) => {
-    options.onStep(step);
-    // A VMM that is gone answers nothing, and owes no answer.
-    return Promise.race([request(), vmm.exited]).then(
-      () => true,
-      error => {
-        // A VMM that does not answer while its process lives answers nothing else either.
-        if (error instanceof VmsecretdError) return !isDeaf(error);
-        throw error;
-      },
+  /** The answer, or what came before it: the end of the VMM, or of the patience with it. */
+  const ask = async (request: () => Promise<void>, timeoutMs: number): Promise<Heard> => {
+    const answer = request().then(
+      (): Heard => 'answered',
+      error => hear(error),
     );
+    // A VMM that is gone answers nothing, and owes no answer.
+    const waited = goneWithin(timeoutMs).then((gone): Heard => (gone ? 'answered' : 'late'));
+    return Promise.race([answer, waited]);
+  };
+  /** @returns whether the VMM is to be asked on: it is there still, and listens */
+  const askGuest = async (): Promise<boolean> => {
+    const deadline = performance.now() + options.timeoutMs;
+    const left = () => Math.max(1, deadline - performance.now());
+    // A paused guest hears no button.
+    if (options.isPaused) await ask(() => control.resume(), left());
+    options.onStep('power-button');
+    // A VMM under load, or one that was halted, may answer late: its guest has its whole time all the same.
+    for (;;) {
+      const heard = await ask(() => control.powerButton(left()), left());
+      if (heard === 'deaf') return false;
+      if (heard === 'answered') return !(await goneWithin(left()));
+      if ((await goneWithin(Math.min(AGAIN_MS, left()))) || options.signal.aborted) return false;
+      if (performance.now() >= deadline) return true;
+    }
   };
   const climb = async (): Promise<boolean> => {
     if (options.signal.aborted) return false;
-    // A paused guest hears no button.
-    if (options.isPaused) await control.resume().catch(() => {});
-    if (!(await ask('power-button', () => control.powerButton()))) return goneWithin(0);
-    if (await goneWithin(options.timeoutMs)) return true;
-    if (options.signal.aborted || !(await ask('shutdown', () => control.shutdown()))) return false;
-    if (await goneWithin(RUNG_TIMEOUT_MS.shutdown)) return true;
+    if (!(await askGuest()) || options.signal.aborted) return goneWithin(0);
+    options.onStep('shutdown');
+    const shutdown = await ask(() => control.shutdown(), RUNG_TIMEOUT_MS.shutdown);
+    if (shutdown === 'deaf' || options.signal.aborted) return goneWithin(0);
+    if (shutdown === 'answered' && (await goneWithin(RUNG_TIMEOUT_MS.shutdown))) return true;
     options.onStep('SIGTERM');
     vmm.kill('SIGTERM');
     return goneWithin(RUNG_TIMEOUT_MS.SIGTERM);
@@ -58,6 +73,11 @@ export async function stopVm({ control, vmm }: RunningVm, options: StopOptions):
   await vmm.exited;
 }
 
-function isDeaf(error: VmsecretdError): boolean {
-  return error.details.answered !== true;
+/** `late`: the VMM has not answered yet; `deaf`: nobody listens, though its process lives. */
+type Heard = 'answered' | 'late' | 'deaf';
+
+function hear(error: unknown): Heard {
+  if (!(error instanceof VmsecretdError)) throw error;
+  if (error.details.answered === true) return 'answered';
+  return error.code === 'vmm_timeout' ? 'late' : 'deaf';
 }

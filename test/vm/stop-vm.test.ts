@@ -69,3 +69,50 @@ test('kills at once when a kill comes during the stop', async t => {
   await stopping;
   t.strictSame(steps, ['power-button', 'SIGKILL']);
 });
+
+test('a VMM that is late to answer keeps its guest’s time', async t => {
+  const { steps, running, onStep } = startVmm('power-button');
+  const asked: number[] = [];
+  const { control, vmm } = running;
+  const late = {
+    vmm,
+    control: {
+      ...control,
+      powerButton: async (timeoutMs: number) => {
+        asked.push(timeoutMs);
+        if (asked.length === 1) throw new VmsecretdError('vmm_timeout', 'its queue is full');
+        await control.powerButton(timeoutMs);
+      },
+    },
+  } as unknown as RunningVm;
+  await stopVm(late, { isPaused: false, timeoutMs: 60_000, onStep, signal: NEVER });
+  t.strictSame(steps, ['power-button']);
+  t.ok(
+    asked.every(timeoutMs => timeoutMs > 58_000 && timeoutMs <= 60_000),
+    String(asked),
+  );
+});
+
+test('climbs the whole ladder for a VMM that never answers, once its guest’s time is over', async t => {
+  const { steps, running, onStep } = startVmm('SIGTERM');
+  const never = () => new Promise<void>(() => {});
+  const halted = {
+    vmm: running.vmm,
+    control: { powerButton: never, shutdown: never },
+  } as unknown as RunningVm;
+  const beganAt = performance.now();
+  await stopVm(halted, { isPaused: false, timeoutMs: 1_000, onStep, signal: NEVER });
+  t.strictSame(steps, ['power-button', 'shutdown', 'SIGTERM']);
+  t.ok(performance.now() - beganAt >= 1_000);
+});
+
+test('a kill ends the wait for a VMM that does not answer', async t => {
+  const { steps, running, onStep } = startVmm('SIGKILL');
+  const control = { powerButton: () => new Promise<void>(() => {}) };
+  const kill = new AbortController();
+  const halted = { vmm: running.vmm, control } as unknown as RunningVm;
+  const stopping = stopVm(halted, { isPaused: false, timeoutMs: 60_000, onStep, signal: kill.signal });
+  kill.abort();
+  await stopping;
+  t.strictSame(steps, ['power-button', 'SIGKILL']);
+});

@@ -127,7 +127,8 @@ function notListening(vm: string, timeoutMs: number): VmsecretdError {
 
 function notAnswered(vm: string, verb: string, cause: unknown): VmsecretdError {
   const code = systemErrorCode(cause) ?? 'not HTTP';
-  const late = code === 'ETIMEDOUT';
+  // EAGAIN: more connections wait already than the VMM has accepted.
+  const late = code === 'ETIMEDOUT' || code === 'EAGAIN';
   return new VmsecretdError(
     late ? 'vmm_timeout' : 'vmm_refused',
     `VM ${vm}: cloud-hypervisor did not answer ${verb} (${code})`,

@@ -61,7 +61,7 @@ function control(api: VmmApi, version: string): VmmControl {
   const call = (verb: VmmVerb) => callVmm(api, verb);
   return {
     version,
-    powerButton: () => call('vm.power-button'),
+    powerButton: timeoutMs => callVmm({ ...api, timeoutMs }, 'vm.power-button'),
     shutdown: () => call('vmm.shutdown'),
     reboot: () => call('vm.reboot'),
     pause: () => call('vm.pause'),

@@ -105,9 +105,9 @@ async function connect(
   // The signal is for connecting only: a client made with it would close when the start is over.
   const probe = await connectQmp(socketPath, { timeoutMs, signal });
   const version = await readVersion(probe).finally(() => probe.close());
-  const call = async (command: string) => {
+  const call = async (command: string, callTimeoutMs = CALL_TIMEOUT_MS) => {
     // QMP serves one client at a time; a connection held open would keep the operator's own tools out.
-    const client = await connectQmp(socketPath, { timeoutMs: CALL_TIMEOUT_MS });
+    const client = await connectQmp(socketPath, { timeoutMs: callTimeoutMs });
     try {
       await client.execute(command);
     } catch (error) {
@@ -122,7 +122,7 @@ async function connect(
   };
   return {
     version,
-    powerButton: () => call('system_powerdown'),
+    powerButton: buttonTimeoutMs => call('system_powerdown', buttonTimeoutMs),
     shutdown: () => call('quit'),
     reboot: () => call('system_reset'),
     pause: () => call('stop'),
