@@ -1,9 +1,10 @@
 // config.json: what an administrator sets for the whole host.
 import { type Static, Type } from 'typebox';
+import { findAbsolutePathProblem, findPathProblem } from './definition/declared-path.js';
 import { HYPERVISOR_KINDS, type HypervisorKind } from './definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from './errors.js';
 import { readJsonFile } from './json-file.js';
-import { createJsonValidator, formatFieldProblems } from './json-validator.js';
+import { createJsonValidator, type FieldProblem, formatFieldProblems } from './json-validator.js';
 import { LOG_LEVELS } from './log.js';
 
 const Hypervisor = Type.Optional(
@@ -85,6 +86,27 @@ export async function loadConfig(path: string): Promise<Config> {
     throw refuse(error.message);
   });
   const problems = findFieldProblems(json);
-  if (problems.length > 0) throw refuse(`is not a valid configuration: ${formatFieldProblems(problems)}`);
+  const unmet = problems.length > 0 ? problems : findPathProblems(json as Config);
+  if (unmet.length > 0) throw refuse(`is not a valid configuration: ${formatFieldProblems(unmet)}`);
   return json as Config;
+}
+
+/** There is no folder that they could be relative to; a program may be a name, to be looked for. */
+function findPathProblems({
+  identities = [],
+  passphraseFiles = [],
+  hypervisors = {},
+}: Config): FieldProblem[] {
+  const named = (field: string, paths: readonly string[]) =>
+    paths.map((path, index) => ({ field: `${field}.${index}`, message: findAbsolutePathProblem(path) }));
+  const programs = Object.entries(hypervisors).map(([kind, program]) => {
+    const path = program?.path ?? '';
+    const message = path.includes('/') ? findAbsolutePathProblem(path) : findPathProblem(path);
+    return { field: `hypervisors.${kind}.path`, message };
+  });
+  return [
+    ...named('identities', identities),
+    ...named('passphraseFiles', passphraseFiles),
+    ...programs,
+  ].flatMap(({ field, message }) => (message === undefined ? [] : [{ field, message }]));
 }

@@ -27,8 +27,18 @@ export function findJsonFault(text: string): string | undefined {
 
 /** JSON.parse for what people write. @throws SyntaxError also for what `findJsonFault` finds */
 export function parseJsonOnce(text: string): unknown {
-  const value: unknown = JSON.parse(text);
+  const value = parseUnquoted(text);
   const fault = findJsonFault(text);
   if (fault !== undefined) throw new SyntaxError(fault);
   return value;
+}
+
+/** V8 quotes what stands around a mistake, which may be a secret that was pasted without quotation marks. */
+function parseUnquoted(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    throw new SyntaxError(message.replace(/(?:^|, )(?:\.\.\.)?".*"(?:\.\.\.)? is not valid JSON$/s, ''));
+  }
 }

@@ -6,10 +6,10 @@ import { AS_USERS_DO } from './setup/spawn-node.js';
 
 const DAEMON = join(import.meta.dirname, '../src/daemon.js');
 
-function check(t: Test, files: Record<string, string>, args: string[]) {
+function check(t: Test, files: Record<string, string>, args: string[], options = {}) {
   const cwd = t.testdir(files);
   const [env, ...unset] = AS_USERS_DO;
-  return execa(env, [...unset, process.execPath, DAEMON, ...args], { cwd, reject: false });
+  return execa(env, [...unset, process.execPath, DAEMON, ...args], { cwd, reject: false, ...options });
 }
 
 t.test('names what is valid and what is not, and fails for one invalid file', async t => {
@@ -65,4 +65,89 @@ t.test('warns of a group that this host does not have; the one it is for may hav
     stdout: 'config.json: valid',
     stderr: /would not start: operatorGroup in .*config\.json: there is no group no-such-group; groupadd/,
   });
+});
+
+t.test('refuses paths that no daemon could mean, and quotes none: it may be a key', async t => {
+  const key = 'AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ';
+  const paths = [
+    '~/key',
+    '$HOME/key',
+    'file:///etc/key',
+    'keys/key',
+    'hunter2',
+    'correct horse',
+    key,
+    `/${key}`,
+  ];
+  for (const path of paths) {
+    const configs: [field: string, config: object][] = [
+      ['identities.1', { identities: ['/etc/key', path] }],
+      ['passphraseFiles.0', { passphraseFiles: [path] }],
+      ...((path.includes('/') ? [['hypervisors.qemu.path', { hypervisors: { qemu: { path } } }]] : []) as [
+        string,
+        object,
+      ][]),
+    ];
+    for (const [field, config] of configs) {
+      const files = { 'config.json': JSON.stringify(config) };
+      const result = await check(t, files, ['--config', 'config.json', 'check']);
+      t.match(result, { exitCode: 1, stdout: '' }, path);
+      t.match(result.stderr, new RegExp(`${field}: must be (an absolute path|the path of a file)`), path);
+      t.notMatch(result.stderr, path, 'the path is not shown');
+    }
+  }
+  const good = {
+    identities: ['/a'],
+    passphraseFiles: ['/b c'],
+    hypervisors: { qemu: { path: 'qemu-system-x86_64' } },
+  };
+  const result = await check(t, { 'config.json': JSON.stringify(good) }, [
+    '--config',
+    'config.json',
+    'check',
+  ]);
+  t.match(result, { exitCode: 0 });
+});
+
+t.test('the daemon does not start with a key in place of a path, and logs nothing of it', async t => {
+  const secret = 'AGE-SECRET-KEY-1QQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQQ';
+  for (const config of [{ identities: [secret] }, { passphraseFiles: ['hunter2'] }]) {
+    const files = { 'config.json': JSON.stringify(config) };
+    const folders = ['--runtime-directory', 'run', '--state-directory', 'state'];
+    const { exitCode, all } = await check(t, files, ['--config', 'config.json', ...folders], { all: true });
+    t.equal(exitCode, 1);
+    t.match(all, /must be/);
+    t.notMatch(all, secret);
+    t.notMatch(all, 'hunter2');
+  }
+});
+
+t.test('refuses credentials that can never start, those of the command line included', async t => {
+  const oem = (strings: string) => ({
+    command: ['--kernel', '/k', '--platform', `oem_strings=[${strings}]`],
+  });
+  const command = ['--kernel', '/k'];
+  const many = Array.from({ length: 250 }, (_, at) => `s${at}`);
+  const KEY = { credentials: { KEY: { text: 'x' } } };
+  const six = Object.fromEntries(many.slice(0, 6).map(name => [name, { text: 'x' }]));
+  const cases: [object, RegExp][] = [
+    [{ command, credentials: { 'A=B': { text: 'x' } } }, /"A=B" is no credential name/],
+    [{ command, ...KEY, oemStrings: ['io.systemd.credential:KEY=y'] }, /credential KEY is there twice/],
+    [{ ...oem('io.systemd.credential:KEY=y'), ...KEY }, /credential KEY is there twice/],
+    [{ ...oem(many.join()), credentials: six }, /256 OEM strings \(6 of them credentials\)/],
+    [
+      {
+        hypervisor: 'qemu',
+        command: ['-smbios', 'type=11,value=io.systemd.credential:KEY=y'],
+        ...KEY,
+      },
+      /credential KEY is there twice/,
+    ],
+    [{ command, credentials: { A: '/run/secrets/x' } }, /credentials\.A: must have exactly one of age, /],
+  ];
+  for (const [definition, says] of cases) {
+    const result = await check(t, { 'web.json': JSON.stringify(definition) }, ['check', 'web.json']);
+    t.match(result, { exitCode: 1, stdout: '', stderr: says });
+    t.match(result.stderr, 'VM web');
+  }
 });

@@ -44,3 +44,21 @@ test('refuses what is nested so deep that walking through it would run out of st
   t.equal(findJsonFault(nested(100)), undefined);
   t.throws(() => parseJsonOnce(nested(100_000)), { message: 'it is nested deeper than 100' });
 });
+
+test('quotes nothing of a text that is no JSON', async t => {
+  for (const text of [
+    '{"passphraseFiles": [hunter2]}',
+    'hunter2',
+    '{"a": "hunter2',
+    '["hunter2" 5]',
+    '{hunter2',
+    '[1,]hunter2',
+  ])
+    try {
+      parseJsonOnce(text);
+      t.fail(text);
+    } catch (error) {
+      t.type(error, SyntaxError);
+      t.notMatch((error as Error).message, 'unter2', text);
+    }
+});

@@ -26,7 +26,7 @@ let
   kindsOf = source: filter (kind: source.${kind} or null != null) kinds;
 
   isCredentialName =
-    name: match "[ -~]{1,255}" name != null && match ".*[/:].*" name == null && name != "." && name != "..";
+    name: match "[ -~]{1,255}" name != null && match ".*[/:=].*" name == null && name != "." && name != "..";
 
   # "io.systemd.credential:NAME=…" and "io.systemd.credential.binary:NAME=…"; null for any other string.
   credentialOfOemString =
@@ -47,7 +47,7 @@ let
     [
       {
         assertion = isCredentialName name;
-        message = "${at}: a credential name is 1-255 printable ASCII characters without '/' and ':', and not '.' or '..'.";
+        message = "${at}: a credential name is 1-255 printable ASCII characters without '/', ':' and '=', and not '.' or '..'.";
       }
       {
         assertion = length given == 1;
@@ -77,6 +77,19 @@ let
       assertion = false;
       message = "${option}.credentials.${builtins.toJSON name}: a static OEM string has the same credential, and the guest would take that one and drop the secret. Remove it from oemStrings (microvm.cloud-hypervisor.platformOEMStrings).";
     }) twice;
+
+  # `vmsecretd check` counts those of the definition; it does not see the VM's own.
+  countProblem =
+    option: definition: staticStrings:
+    let
+      count = length (
+        staticStrings ++ orEmpty (definition.oemStrings or null) ++ attrNames (definition.credentials or { })
+      );
+    in
+    {
+      assertion = count <= 255;
+      message = "${option}: ${toString count} OEM strings, static ones (microvm.cloud-hypervisor.platformOEMStrings) and credentials together, are more than the 255 that SMBIOS can count. Join some into one credential.";
+    };
 
   isVmName = name: match "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}" name != null;
 
@@ -129,7 +142,8 @@ let
           message = "${option}: microvm.vms.${name} brings its own evaluation (flake or evaluatedConfig), which takes no module of the host. Import vmsecretd.nixosModules.microvm in the VM and set vmsecretd.microvm.name = \"${name}\"; or set microvm.cloud-hypervisor.package = vmsecretd.lib.mkLauncher { inherit pkgs; name = \"${name}\"; }.";
         }
       ]
-      ++ duplicateProblems option definition vm.oemStrings;
+      ++ duplicateProblems option definition vm.oemStrings
+      ++ [ (countProblem option definition vm.oemStrings) ];
 in
 {
   inherit

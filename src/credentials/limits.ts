@@ -1,67 +1,11 @@
-// What must hold of a VM's OEM strings before anything starts, since nothing after us checks it.
+// How much room a VM's OEM strings may take, since nothing after us checks it; definition/oem-strings.ts has the other rules.
 import { VmsecretdError } from '../errors.js';
-import { checkCredentialName } from './credential-name.js';
-import { credentialNameOf } from './oem-string.js';
-
-/** The count of an SMBIOS type 11 structure is one byte; cloud-hypervisor v53 wraps it without a word. */
-const MAXIMUM_OEM_STRINGS = 255;
 
 /**
  * cloud-hypervisor puts its SMBIOS tables at 0xf0000 with RAM going on at 0x100000, and checks nothing.
  * Set aside for the rest: entry point, types 0, 1, 3 and 127, and an MP table of 254 CPUs (20 bytes each).
  */
 export const SMBIOS_AREA_BYTES = 65_536 - 8_192;
-
-/**
- * Checks count, static strings and names.
- * @throws VmsecretdError credentials_too_many, definition_invalid, credential_name_invalid, credential_duplicate
- */
-export function checkOemStrings(
-  vm: string,
-  staticStrings: readonly string[],
-  credentials: readonly string[],
-): void {
-  const count = staticStrings.length + credentials.length;
-  if (count > MAXIMUM_OEM_STRINGS) {
-    throw new VmsecretdError(
-      'credentials_too_many',
-      `VM ${vm}: ${count} OEM strings (${credentials.length} of them credentials) are more than the ${MAXIMUM_OEM_STRINGS} that SMBIOS can count; join some into one credential`,
-      { details: { vm, count, limit: MAXIMUM_OEM_STRINGS } },
-    );
-  }
-  for (const string of staticStrings) checkStaticString(vm, string);
-  for (const name of credentials) checkCredentialName(vm, name);
-  checkDuplicates(vm, staticStrings, credentials);
-}
-
-function checkStaticString(vm: string, string: string): void {
-  if (string !== '' && !string.includes('\0')) return;
-  const what =
-    string === '' ? 'an empty OEM string, which would end the table' : 'an OEM string with a NUL in it';
-  throw new VmsecretdError(
-    'definition_invalid',
-    `VM ${vm} has ${what}; take it out of oemStrings or --platform`,
-    {
-      details: { vm },
-    },
-  );
-}
-
-/** Of two credentials of one name systemd takes the first and drops the second silently. */
-function checkDuplicates(vm: string, staticStrings: readonly string[], credentials: readonly string[]): void {
-  const seen = new Set<string>();
-  const names = [...staticStrings.map(credentialNameOf).filter(name => name !== undefined), ...credentials];
-  for (const name of names) {
-    if (seen.has(name)) {
-      throw new VmsecretdError(
-        'credential_duplicate',
-        `VM ${vm}: credential ${name} is there twice, and the guest would silently take the first; take it out of the static OEM strings (oemStrings, --platform) or rename it`,
-        { details: { vm, credential: name } },
-      );
-    }
-    seen.add(name);
-  }
-}
 
 /** One page, which is all that systemd 252 reads of the structure (docs/compatibility.md); its header takes five bytes. */
 const FIRST_PAGE_BYTES = 4_096 - 5;

@@ -1,17 +1,7 @@
 // OEM strings: SMBIOS type 11 strings, the way a credential travels into a guest.
 import type { SecretValue } from '../secrets/secret-value.js';
 
-/** Carries the nonce of a start, for the guest's receipt; see docs/receipt.md. */
-export const NONCE_CREDENTIAL = 'vmsecretd.nonce';
-
 const BINARY_PREFIX = 'io.systemd.credential.binary:';
-const CREDENTIAL_PATTERN = /^io\.systemd\.credential(?:\.binary)?:([^=]*)=/;
-
-/** The name of the credential that a static OEM string carries, or undefined for any other string. */
-export function credentialNameOf(oemString: string): string | undefined {
-  return CREDENTIAL_PATTERN.exec(oemString)?.[1];
-}
-
 /** Leaves the value out of each credential that a text quotes: what a VMM says may have its own VM config in it. */
 export function hideCredentials(text: string): string {
   return text.replaceAll(/(io\.systemd\.credential(?:\.binary)?:[^=\s]*=)[^\s"'\\,\]]+/g, '$1<hidden>');

@@ -1,4 +1,6 @@
 // What there is to know of a credential's source: its kind, and the file that it names, if any.
+import type { FieldProblem } from '../json-validator.js';
+import { suggestNearest } from '../nearest-name.js';
 import type { CredentialSource } from './schema.js';
 
 /** Each a key of a source, of which it has exactly one. */
@@ -32,4 +34,31 @@ export function mapPath(source: CredentialSource, change: (path: string) => stri
     return path === undefined ? [] : [[kind, change(path)]];
   });
   return { ...source, ...Object.fromEntries(changed) };
+}
+
+/** Of sources that are none, in words of their own: what a schema says of them helps nobody. */
+export function findSourceProblems(json: unknown): FieldProblem[] {
+  const credentials = (json as { credentials?: unknown } | null)?.credentials;
+  if (typeof credentials !== 'object' || credentials === null || Array.isArray(credentials)) return [];
+  return Object.entries(credentials).flatMap(([name, source]) => {
+    const message = findSourceProblem(source);
+    return message === undefined ? [] : [{ field: `credentials.${name}`, message }];
+  });
+}
+
+const TAKES_ONE = `must have exactly one of ${SOURCE_KINDS.join(', ')}, such as {"file": "/run/secrets/NAME"}`;
+
+function findSourceProblem(source: unknown): string | undefined {
+  if (typeof source !== 'object' || source === null || Array.isArray(source))
+    return `${TAKES_ONE}, and is ${Array.isArray(source) ? 'a list' : source === null ? 'null' : `a ${typeof source}`}`;
+  const unknown = Object.keys(source).find(
+    key => key !== 'trim' && !SOURCE_KINDS.includes(key as SourceKind),
+  );
+  if (unknown !== undefined) {
+    const suggestion = suggestNearest(unknown, [...SOURCE_KINDS, 'trim']);
+    return `has the unknown key ${JSON.stringify(unknown.slice(0, 60))}.${suggestion} It ${TAKES_ONE}`;
+  }
+  const kinds = kindsOf(source);
+  if (kinds.length === 1) return undefined;
+  return `${TAKES_ONE}, not ${kinds.length === 0 ? 'none' : kinds.join(' and ')}`;
 }

@@ -1,6 +1,6 @@
 // Takes the JSON of a definition, gives a Definition with defaults filled in and paths absolute.
 // Refuses with definition_invalid, naming the file and every field that is wrong.
-import { isAbsolute, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { nameVm, VmsecretdError } from '../errors.js';
 import {
   createJsonValidator,
@@ -8,9 +8,11 @@ import {
   formatFieldProblems,
   TOLD_PROBLEMS,
 } from '../json-validator.js';
-import { kindsOf, mapPath, pathOf, SOURCE_KINDS } from './credential-source.js';
+import { findSourceProblems, kindsOf, mapPath, pathOf } from './credential-source.js';
+import { findAbsolutePathProblem, findPathProblem } from './declared-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { HYPERVISORS } from './hypervisor-kinds.js';
+import { checkOemStrings, credentialNames } from './oem-strings.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
 import { findVmConfigProblems, withoutNulls } from './vm-config-schema.js';
@@ -31,9 +33,6 @@ const findFieldProblems = createJsonValidator(DefinitionSchema);
 /** Of a path in an answer's details; a credential's name has 255 at most. */
 const FIELD_LENGTH = 300;
 
-/** PATH_MAX of Linux. */
-const PATH_LENGTH = 4096;
-
 /** systemd.unit(5): a service name, with an instance or without. */
 const UNIT_PATTERN = /^[A-Za-z0-9:_.\\@-]{1,247}\.service$/;
 
@@ -41,10 +40,10 @@ function isVmName(name: string): boolean {
   return new RegExp(VM_NAME_PATTERN).test(name);
 }
 
-/** @throws VmsecretdError definition_invalid */
+/** @throws VmsecretdError definition_invalid, and what checkOemStrings throws */
 export function parseDefinition(json: unknown, context: DefinitionContext): Definition {
   const problems = isVmName(context.name)
-    ? findFieldProblems(json)
+    ? findShapeProblems(json)
     : [
         {
           field: '',
@@ -56,20 +55,28 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
   const file: DefinitionFile =
     declared.vmConfig === undefined ? declared : { ...declared, vmConfig: withoutNulls(declared.vmConfig) };
   const unmet = [
-    ...findCredentialProblems(file),
     ...findContradictions(file),
     ...findVmConfigProblems(file.vmConfig ?? {}).map(({ field, message }) => ({
       field: `vmConfig.${field}`,
       message,
     })),
-    ...findRelativePaths(file, context),
+    ...findPathProblems(file, context),
   ];
   if (unmet.length > 0) refuse(context, unmet);
   try {
-    return buildDefinition(file, context);
+    const definition = buildDefinition(file, context);
+    checkOemStrings(context.name, ownOemStrings(definition), credentialNames(definition));
+    return definition;
   } catch (error) {
     throw nameVm(error, context.name, context.path);
   }
+}
+
+function findShapeProblems(json: unknown): FieldProblem[] {
+  const ofSources = findSourceProblems(json);
+  const isTold = (field: string) =>
+    ofSources.some(told => field === told.field || field.startsWith(`${told.field}.`));
+  return [...findFieldProblems(json).filter(({ field }) => !isTold(field)), ...ofSources];
 }
 
 function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): never {
@@ -79,20 +86,6 @@ function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): 
     `VM ${context.name}: ${context.path} is not a valid definition: ${formatFieldProblems(problems)}`,
     { details: { vm: context.name, path: context.path, fields } },
   );
-}
-
-function findCredentialProblems(file: DefinitionFile): FieldProblem[] {
-  return Object.entries(file.credentials ?? {}).flatMap(([name, source]) => {
-    const kinds = kindsOf(source);
-    if (kinds.length === 1) return [];
-    const found = kinds.length === 0 ? 'none' : kinds.join(' and ');
-    return [
-      {
-        field: `credentials.${name}`,
-        message: `must have exactly one of ${SOURCE_KINDS.join(', ')}, not ${found}`,
-      },
-    ];
-  });
 }
 
 /** Keys that are each valid and do not go together. */
@@ -135,8 +128,8 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
   return rules.filter(([unmet]) => unmet).map(([, field, message]) => ({ field, message }));
 }
 
-function findRelativePaths(file: DefinitionFile, context: DefinitionContext): FieldProblem[] {
-  if (context.directory !== undefined) return [];
+function findPathProblems(file: DefinitionFile, { directory }: DefinitionContext): FieldProblem[] {
+  const find = directory === undefined ? findAbsolutePathProblem : findPathProblem;
   const paths: [field: string, path: string | undefined][] = [
     ['workingDirectory', file.workingDirectory],
     ...(file.identities ?? []).map((path, index): [string, string] => [`identities.${index}`, path]),
@@ -145,12 +138,15 @@ function findRelativePaths(file: DefinitionFile, context: DefinitionContext): Fi
       pathOf(source),
     ]),
   ];
-  return paths
-    .filter(([, path]) => path !== undefined && !isAbsolute(path))
-    .map(([field, path]) => ({
-      field,
-      message: `must be an absolute path, not "${path?.slice(0, PATH_LENGTH)}"`,
-    }));
+  return paths.flatMap(([field, path]) => {
+    const message = path === undefined ? undefined : find(path);
+    return message === undefined ? [] : [{ field, message }];
+  });
+}
+
+function ownOemStrings({ vmConfig, oemStrings }: Definition): string[] {
+  const platform = vmConfig?.platform as { oem_strings?: string[] } | undefined;
+  return [...(platform?.oem_strings ?? []), ...oemStrings];
 }
 
 function buildDefinition(file: DefinitionFile, context: DefinitionContext): Definition {

@@ -3,10 +3,10 @@
 
 import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
-import { checkOemStrings } from '../credentials/limits.js';
-import { buildCredentialString, NONCE_CREDENTIAL } from '../credentials/oem-string.js';
+import { buildCredentialString } from '../credentials/oem-string.js';
 import { computeReceiptDigest } from '../credentials/receipt-digest.js';
 import { kindOf, pathOf } from '../definition/credential-source.js';
+import { checkOemStrings, NONCE_CREDENTIAL } from '../definition/oem-strings.js';
 import { VmsecretdError } from '../errors.js';
 import { type EncodedCredential, writeVmConfig } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { identifyEncryptedFile } from '../secrets/foreign-file.js';

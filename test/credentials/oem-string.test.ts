@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { test } from 'tap';
 import {
   buildCredentialString,
-  credentialNameOf,
   credentialStringSize,
   hideCredentials,
 } from '../../src/credentials/oem-string.js';
@@ -27,19 +26,6 @@ test('leaves the value as it was, for its owner to wipe', async t => {
   const bytes = Buffer.from('secret');
   buildCredentialString('KEY', new SecretValue(bytes));
   t.equal(bytes.toString(), 'secret');
-});
-
-test('tells the name of the credential in a static string, and of no other string', async t => {
-  t.equal(credentialNameOf('io.systemd.credential:A=b=c'), 'A');
-  t.equal(credentialNameOf('io.systemd.credential.binary:A.b=AAA='), 'A.b');
-  for (const other of [
-    'io.systemd.credential:A',
-    'xio.systemd.credential:A=b',
-    'io.systemd.credentials:A=b',
-    '',
-  ]) {
-    t.equal(credentialNameOf(other), undefined, other);
-  }
 });
 
 test('hides the value of each credential that a text quotes, and nothing else', async t => {

@@ -79,27 +79,51 @@ const CREDENTIALS: readonly Failure[] = [
     code: 'credentials_too_large',
     detail: /do not fit into .*HUGE \d{5}/,
   },
+];
+
+/** Refused by PUT already: test/definition/parse-definition.test.ts has more. */
+const NEVER: readonly [definition: object, code: string, detail: RegExp][] = [
+  [
+    { oemStrings: ['io.systemd.credential:CANARY=open'] },
+    'credential_duplicate',
+    /credential CANARY is there twice/,
+  ],
+  [{ credentials: { 'A=B': { text: 'x' } } }, 'credential_name_invalid', /A=B/],
+  [
+    { oemStrings: Array.from({ length: 255 }, (_, at) => `string-${at}`) },
+    'credentials_too_many',
+    /256 OEM strings/,
+  ],
+];
+
+daemonTest(
+  'does not take a definition that could never start',
+  { config: { hypervisors: STAND_IN.hypervisors } },
+  async (t, rig) => {
+    const { daemon } = rig;
+    const definition = await defineVm(STAND_IN, rig, 'web');
+    for (const [more, code, detail] of NEVER) {
+      const answer = await daemon.call('PUT', '/v1/vms/web', { ...definition, ...more });
+      t.match(answer, { status: 422, json: { code, detail } });
+    }
+    await daemon.act('web', 'start');
+    t.match(await daemon.show('web'), { state: 'running' }, 'what was there before stays');
+  },
+);
+
+const COMMANDS: readonly Failure[] = [
   {
-    title: 'whose static strings have the name of a secret already',
-    arrange: () => ({ oemStrings: ['io.systemd.credential:CANARY=open'] }),
+    title: 'whose command line has the name of a secret already',
+    arrange: ({ daemon }) => ({
+      command: [
+        ...STAND_IN.command(join(daemon.folder, 'web.elf')),
+        '--platform',
+        'oem_strings=[io.systemd.credential:CANARY=open]',
+      ],
+    }),
     code: 'credential_duplicate',
     detail: /credential CANARY is there twice/,
   },
-  {
-    title: 'whose credential has a name with =',
-    arrange: () => ({ credentials: { 'A=B': { text: 'x' } } }),
-    code: 'credential_name_invalid',
-    detail: /A=B/,
-  },
-  {
-    title: 'with 256 OEM strings',
-    arrange: () => ({ oemStrings: Array.from({ length: 255 }, (_, at) => `string-${at}`) }),
-    code: 'credentials_too_many',
-    detail: /256 OEM strings/,
-  },
-];
-
-const COMMANDS: readonly Failure[] = [
   {
     title: 'with -v on its command line, which would log the secrets',
     arrange: () => ({ command: ['--kernel', '/dev/null', '-v'] }),

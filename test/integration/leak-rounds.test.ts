@@ -25,6 +25,14 @@ async function start(
   return rig.daemon.call('POST', `/v1/vms/fails/start${query}`);
 }
 
+/** What is refused before it is kept. */
+const put = ({ daemon, canary }: Rig, more: object) =>
+  daemon.call('PUT', '/v1/vms/fails', {
+    command: ['--kernel', '/dev/null'],
+    credentials: { CANARY: { text: canary.text } },
+    ...more,
+  });
+
 const withCredential = (name: string, source: object) => ({ more: { credentials: { [name]: source } } });
 const withCommand = (...command: string[]) => ({ more: { command: ['--kernel', '/dev/null', ...command] } });
 
@@ -65,12 +73,12 @@ const ERRORS: Readonly<Record<string, (rig: Rig) => Promise<Answer>>> = {
     start(rig, withCredential('LARGE', { file: join(rig.daemon.secrets, 'large') }), () =>
       writeFileSync(join(rig.daemon.secrets, 'large'), rig.canary.text.repeat(20_000)),
     ),
-  credential_name_invalid: rig => start(rig, withCredential('A=B', { age: sealed(rig) })),
-  credential_duplicate: rig => start(rig, { more: { oemStrings: ['io.systemd.credential:CANARY=x'] } }),
+  credential_name_invalid: rig => put(rig, { credentials: { 'A=B': { text: rig.canary.text } } }),
+  credential_duplicate: rig => put(rig, { oemStrings: [`io.systemd.credential:CANARY=${rig.canary.text}`] }),
   credentials_too_large: async rig =>
     start(rig, withCredential('HUGE', { age: await rig.daemon.seal('huge', rig.canary.text.repeat(900)) })),
   credentials_too_many: rig =>
-    start(rig, { more: { oemStrings: Array.from({ length: 255 }, (_, at) => `s${at}`) } }),
+    put(rig, { oemStrings: Array.from({ length: 255 }, (_, at) => `${rig.canary.text}${at}`) }),
   vmm_missing: rig => start(rig, { more: { hypervisor: 'qemu', command: ['-nodefaults'] } }),
   vmm_refused: rig => start(rig, { kernelName: 'refuses-boot' }),
   supervisor_failed: rig => start(rig, { more: { preStart: [['false']] } }),

@@ -33,6 +33,11 @@ const REFUSED: [string, unknown, RegExp][] = [
     { credentials: { 'a/b': { text: 'x' } } },
     /"a\/b": a credential name is/,
   ],
+  [
+    'a credential name with =',
+    { credentials: { 'a=b': { text: 'x' } } },
+    /"a=b": a credential name is .*'='/,
+  ],
   ['a plain file in the Nix store', { credentials: { K: { file: '/nix/store/x' } } }, /world-readable/],
   ['an identity in the Nix store', { identities: ['/nix/store/key'] }, /world-readable, a private key/],
   [
@@ -67,6 +72,11 @@ const REFUSED_VMS: [string, object, RegExp][] = [
   ['-v with secrets', { extraArgs: ['-v'] }, /logs the whole configuration/],
   ['a VM that does not execute the launcher', { launcherFor: null }, /nixosModules\.microvm/],
   ['the launcher of another VM', { launcherFor: 'b' }, /mkLauncher \{ inherit pkgs; name = "a"; \}/],
+  [
+    'more strings than SMBIOS counts',
+    { oemStrings: Array.from({ length: 255 }, (_, at) => `s${at}`) },
+    /256 OEM strings, .* more than the 255/,
+  ],
   ['a static string of the same name', { oemStrings: ['io.systemd.credential:KEY=v'] }, /platformOEMStrings/],
 ];
 for (const [what, vm, message] of REFUSED_VMS) {

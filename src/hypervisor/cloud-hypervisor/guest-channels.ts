@@ -1,7 +1,7 @@
 // On which channel the guest of a VM reports, and how its systemd is told of it.
 import { resolve } from 'node:path';
-import { credentialNameOf } from '../../credentials/oem-string.js';
 import type { Definition } from '../../definition/definition.js';
+import { credentialNameOf } from '../../definition/oem-strings.js';
 import { VmsecretdError } from '../../errors.js';
 import type { GuestChannelPlans, PlanContext } from '../hypervisor.js';
 import type { VmConfig } from './vm-config.js';

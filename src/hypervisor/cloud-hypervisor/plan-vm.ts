@@ -1,6 +1,6 @@
 // What a start of a cloud-hypervisor VM will do: its VM config, its console, its limits; without a secret, and nothing is touched.
-import { checkOemStrings } from '../../credentials/limits.js';
 import type { Definition } from '../../definition/definition.js';
+import { checkOemStrings, credentialNames } from '../../definition/oem-strings.js';
 import { VmsecretdError } from '../../errors.js';
 import { fifoPaths } from '../fifos.js';
 import type { ConsolePlan, Packing, PlanContext, VmPlan } from '../hypervisor.js';
@@ -18,7 +18,7 @@ const CREATE_BODY_BYTES = { upTo53: 51_200, later: 4 * 1024 * 1024 };
 /** Up to v53 OEM strings are dropped without a word on other architectures than x86_64. */
 const LAST_X86_64_ONLY_VERSION = 53;
 
-/** @throws VmsecretdError command_invalid, definition_invalid, needs_file_descriptors, architecture_unsupported, and what limits.ts throws */
+/** @throws VmsecretdError command_invalid, definition_invalid, needs_file_descriptors, architecture_unsupported, and what checkOemStrings throws */
 export async function planVm(program: string, definition: Definition, context: PlanContext): Promise<VmPlan> {
   const vm = definition.name;
   const { paths } = context;
@@ -30,7 +30,7 @@ export async function planVm(program: string, definition: Definition, context: P
     ...definition.oemStrings,
     ...notifyStrings(channels, [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings]),
   ];
-  const credentials = Object.keys(definition.credentials);
+  const credentials = credentialNames(definition);
   checkOemStrings(vm, staticOemStrings, credentials);
   const version = await readMajorVersion(program);
   if (staticOemStrings.length + credentials.length > 0) checkArchitecture(vm, version);

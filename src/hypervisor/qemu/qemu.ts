@@ -1,6 +1,6 @@
 // QEMU as a Hypervisor, for hosts without KVM, for demos and tests: credentials through FIFOs, control by QMP.
-import { checkOemStrings } from '../../credentials/limits.js';
 import type { Definition } from '../../definition/definition.js';
+import { checkOemStrings } from '../../definition/oem-strings.js';
 import { VmsecretdError } from '../../errors.js';
 import { fifoPaths } from '../fifos.js';
 import type {

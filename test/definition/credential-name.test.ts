@@ -1,5 +1,5 @@
 import { test } from 'tap';
-import { checkCredentialName } from '../../src/credentials/credential-name.js';
+import { checkCredentialName } from '../../src/definition/credential-name.js';
 
 test('takes 1-255 printable ASCII characters', async t => {
   for (const name of ['a', 'x'.repeat(255), 'a b', '...', '.a', '"\\,]', '__proto__', '~']) {
