@@ -1,4 +1,4 @@
-# Takes the folder nixos-module/, gives [ { option, description } ] of every option that it declares, for the table in nixos.md.
+# Takes the folder nixos-module/, gives [ { option, description } ] of every option that it declares, for the table in nixos-options.md.
 # It stands in for nixpkgs' lib, of which only the names of options and their nesting matter here.
 modules:
 let
@@ -13,7 +13,12 @@ let
     };
     mkIf = _: _: { };
     mkMerge = _: { };
+    mkPackageOption = _: name: { extraDescription ? "", ... }: {
+      isOption = true;
+      description = "The ${name} package to use. ${extraDescription}";
+    };
     literalExpression = text: text;
+    literalMD = text: text;
     genAttrs = names: f: builtins.listToAttrs (map (name: { inherit name; value = f name; }) names);
     filterAttrs =
       keep: attrs:
@@ -35,11 +40,11 @@ let
       };
       nullOr = deep;
       listOf = _: leaf;
+      coercedTo = _: _: deep;
       either = _: _: leaf;
       enum = _: leaf;
       strMatching = _: leaf;
-      ints.between = _: _: leaf;
-      anything = leaf;
+      deferredModule = leaf;
       attrs = leaf;
       bool = leaf;
       package = leaf;
@@ -51,7 +56,7 @@ let
     inherit lib;
     pkgs = {
       formats.json = _: { type = leaf; };
-      callPackage = _: _: leaf;
+      vmsecretd = leaf;
     };
     config = { };
     options = { };
@@ -69,17 +74,14 @@ let
       else if value.internal or false then
         [ ]
       else
-        [
-          {
-            option = path;
-            inherit (value) description;
-          }
-        ]
+        # microvm.vms is microvm.nix's, and extended only.
+        builtins.filter (row: row ? description) [ (removeAttrs value (builtins.filter (key: key != "description") (attrNames value)) // { option = path; }) ]
         ++ list path (value.type.inner or { })
     ) (attrNames options);
 in
 concatMap (file: list "" (import (modules + "/${file}") arguments).options) [
   "options.nix"
+  "microvms.nix"
   "microvm.nix"
   "guest.nix"
 ]

@@ -8,6 +8,11 @@ export async function renderOptionsPage(): Promise<Page> {
   const flags = ['--eval', '--strict', '--json', '--store', 'dummy://'];
   const { stdout } = await execa('nix-instantiate', [...flags, '--expr', EXPRESSION]);
   const options = JSON.parse(stdout) as { option: string; description: string }[];
-  const rows = options.map(({ option, description }) => [`\`${option}\``, description]);
+  const rows = options.map(({ option, description }) => [`\`${option}\``, inMarkdown(description)]);
   return renderPage('docs/nixos-options.md', [['option', 'meaning'], ...rows]);
+}
+
+/** The roles of NixOS's manual, {option}`a.b` and the like, are for its own renderer. */
+function inMarkdown(description: string): string {
+  return description.replace(/\{(option|file|command|manpage|var|env)\}(?=`)/g, '').trim();
 }

@@ -8,31 +8,31 @@
 let
   cfg = config.services.vmsecretd;
   problems = import ./pure/problems.nix;
-  hasMicrovmNix = options ? microvm.vms;
+  evaluatedVm = import ./pure/evaluated-vm.nix;
+  # Not microvm.vms, which ./microvms.nix declares, too.
+  hasMicrovmNix = options ? microvm.stateDir;
+  microvmNames = lib.attrNames config.microvm.vms;
 
-  # What the problems ask of a VM of microvm.nix, however it is evaluated; null where nothing evaluates it.
+  # What the problems ask of a VM of microvm.nix; null where nothing evaluates it.
   factsOf =
     name:
     let
       vm = config.microvm.vms.${name};
-      guest =
-        if vm.flake != null then
-          vm.flake.nixosConfigurations.${name}
-        else if vm.evaluatedConfig != null then
-          vm.evaluatedConfig
-        else
-          vm.config;
+      guest = evaluatedVm name vm;
       inherit (guest.config.microvm) cloud-hypervisor hypervisor;
+      pkgs = guest.pkgs or guest._module.args.pkgs or null;
     in
-    if vm.flake == null && vm.evaluatedConfig == null && vm.config == null then
+    if guest == null then
       null
     else
       {
         inherit hypervisor;
         inherit (cloud-hypervisor) extraArgs;
         oemStrings = cloud-hypervisor.platformOEMStrings;
-        inherit (guest._module.args.pkgs.stdenv.hostPlatform) system;
+        graphics = guest.config.microvm.graphics.enable or false;
+        system = if pkgs == null then null else pkgs.stdenv.hostPlatform.system;
         launcherFor = cloud-hypervisor.package.launcherFor or null;
+        isDeclared = vm.flake == null && vm.evaluatedConfig == null;
       };
 
   perDefinition =
@@ -42,27 +42,48 @@ let
         name: problems.definitionProblems "services.vmsecretd.${kind}.${name}" name
       ) cfg.${kind}
     );
+
+  hasIdentities = cfg.settings.identities or [ ] != [ ];
+  needsIdentity =
+    vm:
+    vm.identities or null == null
+    && lib.any (source: source.age != null) (lib.attrValues vm.credentials);
+  withoutIdentity = lib.attrNames (lib.filterAttrs (_: needsIdentity) (cfg.vms // cfg.microvms));
 in
 {
-  config = lib.mkIf cfg.enable {
-    assertions =
-      perDefinition "vms"
-      ++ perDefinition "microvms"
-      ++ map (problems.identityProblem "services.vmsecretd.identityPaths") cfg.identityPaths
-      ++ map (problems.identityProblem "services.vmsecretd.settings.identities") (
-        cfg.settings.identities or [ ]
-      )
-      ++ map (problems.identityProblem "services.vmsecretd.settings.passphraseFiles") (
-        cfg.settings.passphraseFiles or [ ]
-      )
-      ++ map problems.twiceProblem (lib.attrNames (builtins.intersectAttrs cfg.vms cfg.microvms))
-      ++ (
-        if hasMicrovmNix then
-          lib.concatLists (
-            lib.mapAttrsToList (name: vm: problems.microvmProblems name vm (factsOf name)) cfg.microvms
-          )
-        else
-          [ (problems.noMicrovmNixProblem (lib.attrNames cfg.microvms)) ]
+  config = lib.mkMerge [
+    {
+      assertions = lib.optional (!cfg.enable) (
+        problems.notEnabledProblem (lib.attrNames (cfg.vms // cfg.microvms))
       );
-  };
+    }
+    (lib.mkIf cfg.enable {
+      assertions =
+        perDefinition "vms"
+        ++ perDefinition "microvms"
+        ++ map (problems.identityProblem "services.vmsecretd.identityPaths") cfg.identityPaths
+        ++ map (problems.identityProblem "services.vmsecretd.settings.identities") (
+          cfg.settings.identities or [ ]
+        )
+        ++ map (problems.identityProblem "services.vmsecretd.settings.passphraseFiles") (
+          cfg.settings.passphraseFiles or [ ]
+        )
+        ++ [ (problems.noIdentityProblem (lib.optionals (!hasIdentities) withoutIdentity)) ]
+        ++ map problems.twiceProblem (lib.attrNames (builtins.intersectAttrs cfg.vms cfg.microvms))
+        ++ (
+          if hasMicrovmNix then
+            map problems.wrongPlaceProblem (lib.attrNames (builtins.intersectAttrs cfg.vms config.microvm.vms))
+            ++ lib.concatLists (
+              lib.mapAttrsToList (
+                name: vm:
+                problems.microvmProblems microvmNames name vm (
+                  if config.microvm.vms ? ${name} then factsOf name else null
+                )
+              ) cfg.microvms
+            )
+          else
+            [ (problems.noMicrovmNixProblem (lib.attrNames cfg.microvms)) ]
+        );
+    })
+  ];
 }

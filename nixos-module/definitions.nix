@@ -8,6 +8,7 @@
 let
   cfg = config.services.vmsecretd;
   toDefinition = import ./pure/definition.nix;
+  evaluatedVm = import ./pure/evaluated-vm.nix;
 
   ofMicrovm =
     name: microvm:
@@ -18,27 +19,74 @@ let
         unit = "microvm@${name}.service";
       }
     );
+  ofVm =
+    name: vm:
+    toDefinition (
+      vm
+      // lib.optionalAttrs (cfg.unitNames ? ${name}) {
+        supervisor = "unit";
+        unit = cfg.unitNames.${name};
+      }
+    );
 
-  # `check` takes the VM's name from the file's name.
+  # `check` takes the VM's name from the file's name. Age files of the host itself are not there at build time.
   checkedFile =
     name: definition:
     pkgs.runCommand "vmsecretd-definition-${name}"
       {
         nativeBuildInputs = [ cfg.package ];
         definition = builtins.toJSON definition;
+        ageFiles = lib.filter (lib.hasPrefix builtins.storeDir) (
+          map (source: source.age or "") (lib.attrValues (definition.credentials or { }))
+        );
         passAsFile = [ "definition" ];
         preferLocalBuild = true;
       }
       ''
         mkdir $out
         cp "$definitionPath" "$out/${name}.json"
-        vmsecretd check "$out/${name}.json"
+        vmsecretd check --other-host "$out/${name}.json"
+        for file in $ageFiles; do
+          case $(head -c 64 "$file" | tr -d '\0 \t\r\n') in
+            age-encryption.org/* | -----BEGINAGEENCRYPTEDFILE-----*) ;;
+            *)
+              echo "VM ${name}: $file is no age file: every user can read its content in the Nix store." >&2
+              echo "Encrypt it (age -R /etc/ssh/ssh_host_ed25519_key.pub), take the plaintext out of the store" >&2
+              echo "(nix-store --delete $file), and replace the secret if others could read it." >&2
+              exit 1
+              ;;
+          esac
+        done
+      '';
+
+  # The command line that microvm-run executes, extraArgs included, as the daemon will read it.
+  checkedCommand =
+    name:
+    let
+      guest = evaluatedVm name config.microvm.vms.${name};
+    in
+    pkgs.runCommand "vmsecretd-command-${name}"
+      {
+        nativeBuildInputs = [
+          cfg.package
+          pkgs.nodejs
+        ];
+        preferLocalBuild = true;
+      }
+      ''
+        line=$(grep '^exec .*/bin/cloud-hypervisor ' ${guest.config.microvm.declaredRunner}/bin/microvm-run)
+        runtime_args=
+        eval "set -- ''${line#exec }"
+        if [ "$1" = -a ]; then shift 2; fi
+        mkdir $out
+        node -p 'JSON.stringify({ command: process.argv.slice(2) })' -- "$@" >"$out/${name}.json"
+        vmsecretd check --other-host "$out/${name}.json"
       '';
 in
 {
   config = lib.mkIf cfg.enable {
     services.vmsecretd.definitions =
-      lib.mapAttrs (_: toDefinition) cfg.vms // lib.mapAttrs ofMicrovm cfg.microvms;
+      lib.mapAttrs ofVm cfg.vms // lib.mapAttrs ofMicrovm cfg.microvms;
 
     environment.etc = lib.mapAttrs' (
       name: definition:
@@ -47,9 +95,14 @@ in
       }
     ) cfg.definitions;
 
-    # A reload reads the definitions again; running VMs stay, and show as outdated.
-    systemd.services.vmsecretd.reloadTriggers = lib.mapAttrsToList (
-      name: _: config.environment.etc."vmsecretd/vms/${name}.json".source
-    ) cfg.definitions;
+    system.checks = map checkedCommand (lib.attrNames cfg.microvms);
+
+    # A reload reads the definitions again; running VMs stay, and show as outdated. One trigger that is there without any VM, too: the
+    # key has to stay in the unit for its change to be a reload.
+    systemd.services.vmsecretd.reloadTriggers = [
+      (builtins.toJSON (
+        lib.mapAttrs (name: _: config.environment.etc."vmsecretd/vms/${name}.json".source) cfg.definitions
+      ))
+    ];
   };
 }

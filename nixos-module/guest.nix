@@ -10,21 +10,13 @@ let
   cfg = config.vmsecretd.guest;
   configuration = import ./pure/guest-configuration.nix;
 
-  programs = pkgs.runCommand "vmsecretd-guest" { } ''
+  # The programs and units of guest/, with store paths.
+  parts = pkgs.runCommand "vmsecretd-guest" { } ''
     install -D -m 0755 -t $out/lib/vmsecretd-guest ${../guest}/vmsecretd-{place,receipt,send,kubernetes-secret}
-    patchShebangs $out
+    install -D -m 0644 -t $out/lib/systemd/system ${../guest}/vmsecretd-{place,receipt,kubernetes-secret@}.service
+    sed -i "s#/usr/lib/vmsecretd-guest/#$out/lib/vmsecretd-guest/#" $out/lib/systemd/system/*
+    patchShebangs $out/lib/vmsecretd-guest
   '';
-  programPaths = lib.genAttrs [
-    "vmsecretd-place"
-    "vmsecretd-receipt"
-    "vmsecretd-kubernetes-secret"
-  ] (name: "${programs}/lib/vmsecretd-guest/${name}");
-  unitOf =
-    file:
-    import ./pure/unit-settings.nix {
-      text = builtins.readFile (../guest + "/${file}");
-      programs = programPaths;
-    };
   tools = [
     pkgs.coreutils
     pkgs.diffutils
@@ -118,14 +110,17 @@ in
 
   config = lib.mkMerge [
     {
-      systemd.services.vmsecretd-receipt = unitOf "vmsecretd-receipt.service" // {
+      systemd.packages = [ parts ];
+      systemd.services.vmsecretd-receipt = {
+        wantedBy = [ "multi-user.target" ];
         path = tools;
       };
     }
     (lib.mkIf (cfg.secrets != { }) {
       assertions = configuration.secretProblems cfg.secrets;
       environment.etc."vmsecretd-guest/secrets".text = configuration.secrets cfg.secrets;
-      systemd.services.vmsecretd-place = unitOf "vmsecretd-place.service" // {
+      systemd.services.vmsecretd-place = {
+        wantedBy = [ "sysinit.target" ];
         path = tools;
         restartTriggers = [ config.environment.etc."vmsecretd-guest/secrets".source ];
       };
@@ -146,9 +141,7 @@ in
       ) cfg.kubernetesSecrets;
 
       systemd.services = {
-        "vmsecretd-kubernetes-secret@" = removeAttrs (unitOf "vmsecretd-kubernetes-secret@.service") [ "wantedBy" ] // {
-          path = tools;
-        };
+        "vmsecretd-kubernetes-secret@".path = tools;
       }
       // lib.mapAttrs' (
         name: secret:

@@ -33,7 +33,7 @@ let
     );
 in
 {
-  inherit credentialName credentialsFrom;
+  inherit credentialName credentialsFrom toCredential;
 
   # The package for microvm.cloud-hypervisor.package of a VM that brings its own evaluation.
   mkLauncher = import ./launcher.nix;

@@ -1,5 +1,5 @@
-# For a VM's own evaluation (a flake's nixosConfigurations.NAME, evaluatedConfig): gives it the launcher, as the host module does for
-# VMs that are declared whole on the host.
+# Inside a VM of microvm.nix: gives it the launcher. The host's module imports it into the VMs that it declares; a VM that brings its
+# own evaluation (a flake's nixosConfigurations.NAME, evaluatedConfig) imports it itself.
 {
   config,
   lib,
@@ -10,27 +10,33 @@ let
   pkgs = config.microvm.vmHostPackages;
 in
 {
+  # Imported by the host and by the VM it is one module.
+  key = "vmsecretd.nixosModules.microvm";
+
   options.vmsecretd.microvm = {
     name = lib.mkOption {
       type = lib.types.str;
       default = config.networking.hostName;
       defaultText = lib.literalExpression "config.networking.hostName";
-      description = "The VM's name on the host: NAME of its microvm@NAME.service.";
+      description = "The VM's name on the host: NAME of its {file}`microvm@NAME.service`.";
     };
     cloudHypervisor.package = lib.mkOption {
       type = lib.types.package;
       default = pkgs.cloud-hypervisor;
       defaultText = lib.literalExpression "config.microvm.vmHostPackages.cloud-hypervisor";
-      description = "The cloud-hypervisor whose ch-remote and version the runner uses. The host's vmsecretd has its own path.";
+      description = "The cloud-hypervisor whose {command}`ch-remote` and version the runner uses. The host's vmsecretd has its own path.";
     };
   };
 
   config.microvm = {
     hypervisor = lib.mkDefault "cloud-hypervisor";
-    cloud-hypervisor.package = import ./launcher.nix {
-      inherit (cfg) name;
-      inherit pkgs;
-      cloud-hypervisor = cfg.cloudHypervisor.package;
-    };
+    # Where the VM sets a package of its own, the host's assertion says what to do instead.
+    cloud-hypervisor.package = lib.mkDefault (
+      import ./launcher.nix {
+        inherit (cfg) name;
+        inherit pkgs;
+        cloud-hypervisor = cfg.cloudHypervisor.package;
+      }
+    );
   };
 }

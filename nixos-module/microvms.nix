@@ -1,44 +1,67 @@
-# microvm.nix as it is: each VM of services.vmsecretd.microvms gets the launcher for its hypervisor package, and its unit what
-# ./pure/microvm-unit.nix says. Volumes, taps, shares, notify and shutdown stay as they are.
+# VMs of microvm.nix. One with secrets gets the launcher for its hypervisor package, and its unit what ./vm-unit.nix says. Volumes,
+# taps, shares, notify and shutdown stay as they are. microvm.vms is extended, not set: a name that is only here creates no VM.
 {
   config,
   lib,
   options,
-  pkgs,
   ...
 }:
 let
+  inherit (lib) mkOption types;
   cfg = config.services.vmsecretd;
-  unit = import ./pure/microvm-unit.nix (builtins.readFile (../systemd + "/microvm@.service"));
+  # Not microvm.vms, which is declared here, too.
+  hasMicrovmNix = options ? microvm.stateDir;
+  vmUnit = import ./vm-unit.nix;
 
   launcherModule = name: {
     _file = "services.vmsecretd.microvms.${name}";
-    microvm.cloud-hypervisor.package = import ./launcher.nix {
-      inherit name pkgs;
-      cloud-hypervisor = cfg.cloudHypervisor.package;
+    imports = [ ./microvm.nix ];
+    vmsecretd.microvm = {
+      name = lib.mkForce name;
+      cloudHypervisor.package = lib.mkDefault cfg.cloudHypervisor.package;
     };
   };
 
-  unitOf = name: microvm: {
+  vmModule =
+    { name, ... }:
+    {
+      options.vmsecretd = mkOption {
+        type = types.nullOr types.deferredModule;
+        default = null;
+        description = "Secrets of this VM: the options of {option}`services.vmsecretd.microvms.NAME`.";
+      };
+      config = lib.optionalAttrs hasMicrovmNix {
+        extraModules = lib.mkIf (cfg.microvms ? ${name}) [ (launcherModule name) ];
+      };
+    };
+
+  unitOf = isolate: {
     # The drop-in that microvm.nix makes of this unit has the same two lines.
     overrideStrategy = "asDropin";
     path = lib.mkForce [ ];
-    inherit (unit) after wants;
+    inherit (vmUnit) wants;
+    after = vmUnit.after ++ import ./secret-installers.nix;
     serviceConfig =
-      unit.serviceConfig
-      // lib.optionalAttrs microvm.isolate (
-        import ./pure/isolation.nix { inherit (config.microvm) stateDir; }
-      );
+      vmUnit.serviceConfig
+      // lib.optionalAttrs isolate (import ./pure/isolation.nix { inherit (config.microvm) stateDir; });
   };
+  # Made by `microvm -c`, so not in microvm.vms, and run by microvm.nix all the same.
+  imperative = lib.filterAttrs (
+    name: vm: cfg.unitNames ? ${name} && cfg.unitNames.${name} == "microvm@${name}.service"
+  ) cfg.vms;
 in
 {
-  config = lib.mkIf cfg.enable (
-    lib.optionalAttrs (options ? microvm.vms) {
-      microvm.vms = lib.mapAttrs (name: _: { extraModules = [ (launcherModule name) ]; }) cfg.microvms;
+  options.microvm.vms = mkOption { type = types.attrsOf (types.submodule vmModule); };
 
-      systemd.services = lib.mapAttrs' (
-        name: microvm: lib.nameValuePair "microvm@${name}" (unitOf name microvm)
-      ) cfg.microvms;
-    }
-  );
+  config = {
+    services.vmsecretd.microvms = lib.mapAttrs (_: vm: _: { imports = [ vm.vmsecretd ]; }) (
+      lib.filterAttrs (_: vm: vm.vmsecretd != null) config.microvm.vms
+    );
+
+    systemd.services = lib.mkIf (cfg.enable && hasMicrovmNix) (
+      lib.mapAttrs' (name: vm: lib.nameValuePair "microvm@${name}" (unitOf (vm.isolate or false))) (
+        imperative // cfg.microvms
+      )
+    );
+  };
 }

@@ -12,9 +12,14 @@ export interface Flags {
   definitions?: string;
 }
 
+export interface CheckFlags {
+  /** The files are for another host: what this one lacks is no news. */
+  otherHost?: true;
+}
+
 export interface DaemonActions {
   run(flags: Flags): Promise<void>;
-  check(files: string[], flags: Flags): Promise<void>;
+  check(files: string[], flags: Flags & CheckFlags): Promise<void>;
 }
 
 export const DAEMON_EXAMPLES: Examples = {
@@ -42,11 +47,12 @@ export function buildDaemonProgram({ run, check }: DaemonActions): Command {
     .command('check')
     .description('validate definition files, and the configuration that --config names, without a daemon')
     .argument('[file...]', 'definition files, NAME.json')
-    .action((files: string[], _options: unknown, command: Command) => {
+    .option('--other-host', 'the files are for another host: say nothing of what this one lacks')
+    .action((files: string[], options: CheckFlags, command: Command) => {
       const flags: Flags = program.opts();
       if (files.length === 0 && flags.config === undefined)
         command.error('vmsecretd: nothing to check: name definition files, or a configuration with --config');
-      return check(files, flags);
+      return check(files, { ...flags, ...options });
     });
   addExamples(program, DAEMON_EXAMPLES);
   return program;

@@ -151,3 +151,12 @@ t.test('refuses credentials that can never start, those of the command line incl
     t.match(result.stderr, 'VM web');
   }
 });
+
+t.test('says nothing of this host where the file is for another', async t => {
+  const files = { 'config.json': '{"operatorGroup": "no-such-group"}' };
+  t.match(await check(t, files, ['--config', 'config.json', 'check', '--other-host']), {
+    exitCode: 0,
+    stdout: 'config.json: valid',
+    stderr: '',
+  });
+});

@@ -21,9 +21,15 @@ let
   # A path value becomes a store path as soon as it is written into a file.
   isInStore = value: isPathValue value || startsWith "${builtins.storeDir}/" (toString value);
 
-  kinds = filter (key: key != "trim") (attrNames (import ./credential-keys.nix));
+  kinds = [
+    "age"
+    "file"
+    "text"
+  ];
   orEmpty = list: if list == null then [ ] else list;
-  kindsOf = source: filter (kind: source.${kind} or null != null) kinds;
+  # A source of a kind that is not known here is left to `vmsecretd check`.
+  otherKeys = source: filter (key: !elem key (kinds ++ [ "trim" ])) (attrNames source);
+  kindsOf = source: filter (kind: source.${kind} or null != null) (kinds ++ otherKeys source);
 
   isCredentialName =
     name: match "[ -~]{1,255}" name != null && match ".*[/:=].*" name == null && name != "." && name != "..";
@@ -109,18 +115,51 @@ let
     )
     ++ duplicateProblems option definition (orEmpty (definition.oemStrings or null));
 
-  # `vm`: { hypervisor, system, oemStrings, extraArgs, launcherFor } of the VM's own evaluation, or null where there is none.
+  # Keys of a definition that say what microvm.nix says of its VMs already.
+  ofMicrovmNix = {
+    autostart = "set microvm.vms.NAME.autostart";
+    command = "set microvm.* in the VM's config";
+    delivery = "it is always \"api\"";
+    group = "microvm.nix has one for all VMs";
+    hypervisor = "set microvm.hypervisor in the VM's config";
+    preStart = "set microvm.preStart in the VM's config";
+    restart = "set systemd.services.\"microvm@NAME\".serviceConfig.Restart";
+    supervisor = "it is always \"unit\"";
+    unit = "it is always microvm@NAME.service";
+    user = "microvm.nix has one for all VMs";
+    vmConfig = "set microvm.* in the VM's config";
+    workingDirectory = "set microvm.stateDir";
+  };
+  keyProblems =
+    option: name: definition:
+    map (key: {
+      assertion = false;
+      message = "${option}.${key}: microvm.nix decides this for its VMs; ${
+        builtins.replaceStrings [ "NAME" ] [ name ] ofMicrovmNix.${key}
+      }.";
+    }) (filter (key: definition.${key} or null != null) (attrNames ofMicrovmNix));
+
+  # `names`: those of microvm.vms. `vm`: { hypervisor, system, oemStrings, extraArgs, graphics, launcherFor, isDeclared } of the VM's own
+  # evaluation, or null where there is none.
   microvmProblems =
-    name: definition: vm:
+    names: name: definition: vm:
     let
       option = "services.vmsecretd.microvms.${name}";
       secrets = definition.credentials or { } != { };
+      there = if names == [ ] then "none" else concatStringsSep ", " names;
     in
-    if vm == null then
+    if !elem name names then
       [
         {
           assertion = false;
-          message = "${option}: there is no microvm.vms.${name} on this host. For a VM that `microvm -c` made, use services.vmsecretd.vms.${name} with supervisor = \"unit\", and import vmsecretd.nixosModules.microvm in the VM.";
+          message = "${option}: there is no microvm.vms.${name}; correct the name (there: ${there}), or add the VM to microvm.vms. For a VM that `microvm -c` made, set services.vmsecretd.vms.${name}.credentials and import vmsecretd.nixosModules.microvm in the VM.";
+        }
+      ]
+    else if vm == null then
+      [
+        {
+          assertion = false;
+          message = "${option}: microvm.vms.${name} has no config, flake or evaluatedConfig; set one of them.";
         }
       ]
     else
@@ -130,18 +169,30 @@ let
           message = "${option}: microvm.vms.${name} runs ${vm.hypervisor}. Set microvm.hypervisor = \"cloud-hypervisor\" in the VM's config.";
         }
         {
-          assertion = vm.system == "x86_64-linux";
-          message = "${option}: microvm.vms.${name} is a ${vm.system} VM, and cloud-hypervisor hands OEM strings over on x86_64 only (up to v53 it drops them elsewhere without a word).";
+          assertion = vm.system == null || vm.system == "x86_64-linux";
+          message = "${option}: microvm.vms.${name} is a ${toString vm.system} VM, and cloud-hypervisor hands OEM strings over on x86_64 only (up to v53 it drops them elsewhere without a word).";
         }
         {
           assertion = !secrets || !any (argument: match "-v+|--verbose" argument != null) vm.extraArgs;
           message = "${option}: microvm.cloud-hypervisor.extraArgs of the VM has -v, which logs the whole configuration, secrets included. Remove it.";
         }
         {
-          assertion = vm.hypervisor != "cloud-hypervisor" || vm.launcherFor == name;
-          message = "${option}: microvm.vms.${name} brings its own evaluation (flake or evaluatedConfig), which takes no module of the host. Import vmsecretd.nixosModules.microvm in the VM and set vmsecretd.microvm.name = \"${name}\"; or set microvm.cloud-hypervisor.package = vmsecretd.lib.mkLauncher { inherit pkgs; name = \"${name}\"; }.";
+          assertion = vm.hypervisor != "cloud-hypervisor" || !vm.graphics;
+          message = "${option}: microvm.graphics.enable of the VM needs --gpu, an option of Spectrum's cloud-hypervisor that no release has and vmsecretd does not convert. Set microvm.graphics.enable = false in the VM's config.";
+        }
+        {
+          assertion = vm.hypervisor != "cloud-hypervisor" || vm.graphics || vm.launcherFor == name;
+          message = "${option}: ${
+            if vm.launcherFor != null then
+              "the launcher in microvm.vms.${name} is for the VM \"${vm.launcherFor}\" (networking.hostName unless set otherwise). Set vmsecretd.microvm.name = \"${name}\" in the VM's config."
+            else if vm.isDeclared then
+              "the config of microvm.vms.${name} sets microvm.cloud-hypervisor.package, which is where vmsecretd's launcher goes; without the launcher the VM would boot without its secrets. Remove that line; services.vmsecretd.cloudHypervisor.package is the cloud-hypervisor of all VMs with secrets."
+            else
+              "microvm.vms.${name} brings its own evaluation (flake or evaluatedConfig), which takes no module of the host. Import vmsecretd.nixosModules.microvm in the VM and set vmsecretd.microvm.name = \"${name}\"; or set microvm.cloud-hypervisor.package = vmsecretd.lib.mkLauncher { inherit pkgs; name = \"${name}\"; }."
+          }";
         }
       ]
+      ++ keyProblems option name definition
       ++ duplicateProblems option definition vm.oemStrings
       ++ [ (countProblem option definition vm.oemStrings) ];
 in
@@ -151,6 +202,24 @@ in
     identityProblem
     microvmProblems
     ;
+
+  # A VM that microvm.nix runs gets its launcher by `microvms` only.
+  wrongPlaceProblem = name: {
+    assertion = false;
+    message = "services.vmsecretd.vms.${name}: microvm.nix runs this VM (microvm.vms.${name}), which would boot without its secrets. Move it to services.vmsecretd.microvms.${name}, or microvm.vms.${name}.vmsecretd.";
+  };
+
+  # `names`: of all VMs that are declared while services.vmsecretd.enable is false.
+  notEnabledProblem = names: {
+    assertion = names == [ ];
+    message = "services.vmsecretd: ${concatStringsSep ", " names} would boot without its secrets, because services.vmsecretd.enable is not set. Set services.vmsecretd.enable = true.";
+  };
+
+  # `names`: of VMs with age files that no identity is named for.
+  noIdentityProblem = names: {
+    assertion = names == [ ];
+    message = "services.vmsecretd.identityPaths is empty, so nothing opens the age files of ${concatStringsSep ", " names}. Set services.openssh.enable = true, whose host keys are the default, or name a private key of the running host: services.vmsecretd.identityPaths = [ \"/var/lib/secrets/age.key\" ].";
+  };
 
   twiceProblem = name: {
     assertion = false;

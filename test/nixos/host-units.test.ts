@@ -1,127 +1,108 @@
-// NixOS has every unit, directive, user and folder of systemd/: read here by other code than the Nix files', so that neither drifts.
-import { readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+// The units, users and folders of systemd/ on NixOS: the package installs the files themselves, and what a drop-in repeats is the same.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { ConfigSchema } from '../../src/config.js';
+import { CredentialSchema, DefinitionSchema } from '../../src/definition/schema.js';
 import { evaluate, missingNix, projectRoot } from './nix.js';
+import { buildHost, evaluateHost, whyNoNixBuild, whyNoNixosHost } from './nixos-host.js';
 
-const skip = await missingNix();
 const folder = join(projectRoot, 'systemd');
-const PROGRAMS = { vmsecretd: '/store/vmsecretd', 'vmsecretd-launch': '/store/launch', kill: '/store/kill' };
-const KINDS = { service: 'services', socket: 'sockets', target: 'targets' };
-/** NixOS writes these itself: where the files' documentation is, and what enabling one unit enables besides. */
-const NOT_TAKEN = ['Unit.Documentation', 'Install.Also'];
+const textOf = (file: string) => readFileSync(join(folder, file), 'utf8');
+const UNITS = readdirSync(folder).filter(file => /\.(service|socket|target)$/.test(file));
 
-type Settings = Record<string, string | string[]>;
-interface Unit extends Record<string, unknown> {
-  unitConfig: Settings;
-}
-const units = (): Promise<unknown> =>
-  evaluate('import (pure + "/host-units.nix") { folder = pure + "/../../systemd"; inherit programs; }', {
-    programs: PROGRAMS,
-  });
+/** The file's lines with programs by name, so that a store path equals /usr/local. */
+const withoutPaths = (text: string) =>
+  text
+    .replace(/\/\S*\/(bin|lib\/node_modules\/vmsecretd|lib\/vmsecretd)\//g, '')
+    .replace(/\/bin\/kill/g, 'kill');
 
-/** "Section.Key=value" of each line, sorted. */
-function linesOfFile(file: string): string[] {
-  let section = '';
-  const lines: string[] = [];
-  for (const line of readFileSync(join(folder, file), 'utf8').split('\n')) {
-    section = /^\[(.*)\]$/.exec(line)?.[1] ?? section;
-    const [, key = '', value = ''] = /^([A-Za-z]+)=(.*)$/.exec(line) ?? [];
-    if (key === '' || NOT_TAKEN.includes(`${section}.${key}`)) continue;
-    lines.push(`${section}.${key}=${value.replace(/^([-+!@]*)(\/\S+)/, withProgram(key))}`);
-  }
-  return lines.sort();
-}
-
-function withProgram(key: string): (whole: string, prefix: string, path: string) => string {
-  return (whole, prefix, path) =>
-    key.startsWith('Exec') ? prefix + PROGRAMS[basename(path) as keyof typeof PROGRAMS] : whole;
-}
-
-const DEPENDENCIES = { after: 'After', before: 'Before', requires: 'Requires', wants: 'Wants' };
-
-function linesOfUnit(unit: Unit): string[] {
-  const lines: string[] = [];
-  for (const [name, value] of Object.entries(unit)) {
-    const dependency = DEPENDENCIES[name as keyof typeof DEPENDENCIES];
-    if (dependency !== undefined) lines.push(`Unit.${dependency}=${(value as string[]).join(' ')}`);
-    else if (name === 'wantedBy') lines.push(`Install.WantedBy=${(value as string[]).join(' ')}`);
-    else {
-      const section = name.replace(/^(.)(.*)Config$/, (_, first, rest) => first.toUpperCase() + rest);
-      for (const [key, one] of Object.entries(value as Settings)) {
-        for (const each of [one].flat()) lines.push(`${section}.${key}=${each}`);
+t.test(
+  'the package has every file of systemd/, with store paths',
+  { skip: await whyNoNixBuild(), timeout: 120_000 },
+  async t => {
+    const package_ = await buildHost({ modules: ['{ }'] }, 'config.services.vmsecretd.package');
+    for (const unit of UNITS) {
+      const at = unit === 'microvm@.service' ? 'share/vmsecretd' : 'lib/systemd/system';
+      const text = readFileSync(join(package_, at, unit), 'utf8');
+      t.equal(withoutPaths(text), withoutPaths(textOf(unit)), unit);
+      for (const [, program = ''] of text.matchAll(/^Exec\w*=[-@:+!]*(\S+)/gm)) {
+        t.match(program, /^\/nix\/store\//);
+        t.ok(existsSync(program), program);
       }
     }
-  }
-  return lines.sort();
+    for (const kind of ['sysusers', 'tmpfiles'])
+      t.equal(
+        readFileSync(join(package_, `lib/${kind}.d/vmsecretd.conf`), 'utf8'),
+        textOf(`vmsecretd.${kind}`),
+      );
+    for (const file of ['man/man1/vmsecretctl.1', 'man/man8/vmsecretd.8', 'zsh/site-functions/_vmsecretctl'])
+      t.ok(existsSync(join(package_, 'share', file)), file);
+  },
+);
+
+t.test(
+  'the module enables what the files install, and no more',
+  { skip: await whyNoNixosHost() },
+  async t => {
+    const wanted = (await evaluateHost(
+      { modules: ['{ services.vmsecretd.enable = true; }'] },
+      `lib.mapAttrs (_: unit: unit.wantedBy) (lib.filterAttrs (name: _: lib.hasPrefix "vmsecretd" name) (
+        lib.mapAttrs' (name: lib.nameValuePair "\${name}.socket") config.systemd.sockets
+        // lib.mapAttrs' (name: lib.nameValuePair "\${name}.service") config.systemd.services))`,
+    )) as Record<string, string[]>;
+    const installed = UNITS.filter(unit => !unit.includes('@')).flatMap(unit => {
+      const [, by] = /^WantedBy=(.*)$/m.exec(textOf(unit)) ?? [];
+      return by === undefined ? [] : [[unit, [by]]];
+    });
+    t.strictSame(wanted, Object.fromEntries(installed));
+  },
+);
+
+t.test(
+  'the drop-in of a VM of microvm.nix repeats what systemd/microvm@.service has',
+  { skip: await missingNix() },
+  async t => {
+    const unit = (await evaluate('import (pure + "/../vm-unit.nix")')) as {
+      after: string[];
+      wants: string[];
+      serviceConfig: Record<string, string | number>;
+    };
+    const template = textOf('microvm@.service');
+    for (const [key, value] of Object.entries(unit.serviceConfig))
+      t.match(template, `\n${key}=${value}\n`, key);
+    const ours = (key: string) =>
+      new RegExp(`^${key}=(.*)$`, 'm')
+        .exec(template)?.[1]
+        ?.split(' ')
+        .filter(name => name.startsWith('vmsecretd'));
+    t.strictSame(unit.after, ours('After'));
+    t.strictSame(unit.wants, ours('Wants'));
+  },
+);
+
+interface Schema {
+  properties: Record<string, object>;
 }
+const keysOf = (schema: object) => Object.keys((schema as Schema).properties);
 
-t.test('NixOS gets every directive of every unit file', { skip }, async t => {
-  const all = (await units()) as Record<string, Record<string, Unit>>;
-  const files = readdirSync(folder).filter(file => /\.(service|socket|target)$/.test(file));
-  t.ok(files.length >= 6, 'the files are found');
-  for (const file of files) {
-    const [, name = '', kind = ''] = /^(.+)\.(\w+)$/.exec(file) ?? [];
-    const unit = all[KINDS[kind as keyof typeof KINDS]]?.[name];
-    t.strictSame(unit && linesOfUnit(unit), linesOfFile(file), file);
-  }
+t.test('every typed option is a key of the daemon’s JSON', { skip: await whyNoNixosHost() }, async t => {
+  const keys = (await evaluateHost(
+    { modules: ['{ }'] },
+    `let
+      keysOf = type: lib.attrNames (removeAttrs (type.getSubOptions [ ]) [ "_module" "_freeformOptions" ]);
+      inherit (host.options.services.vmsecretd) microvms settings vms;
+    in {
+      vms = keysOf vms.type;
+      microvms = lib.remove "isolate" (keysOf microvms.type);
+      credentials = keysOf (vms.type.getSubOptions [ ]).credentials.type;
+      settings = keysOf settings.type;
+    }`,
+  )) as Record<'vms' | 'microvms' | 'credentials' | 'settings', string[]>;
+  const subset = (of: string[], all: string[]) => of.filter(key => !all.includes(key));
+  t.strictSame(subset(keys.vms, keysOf(DefinitionSchema)), []);
+  t.strictSame(subset(keys.microvms, keysOf(DefinitionSchema)), []);
+  t.strictSame(subset(keys.credentials, keysOf(CredentialSchema)), []);
+  t.strictSame(subset(keys.settings, keysOf(ConfigSchema)), []);
+  t.ok(keys.credentials.includes('age'));
 });
-
-t.test('every file of systemd/ has a Nix file that reads it', async t => {
-  const modules = readdirSync(join(projectRoot, 'nixos-module'), { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.nix'))
-    .map(file => readFileSync(join(projectRoot, 'nixos-module', file), 'utf8'))
-    .join('\n');
-  for (const file of readdirSync(folder)) {
-    const isUnit = /\.(service|socket|target)$/.test(file);
-    t.ok(isUnit || file === 'install.sh' || modules.includes(`../systemd/${file}`), file);
-  }
-});
-
-t.test(
-  'every line of the sysusers and tmpfiles files is taken, but what NixOS makes below /etc',
-  {
-    skip,
-  },
-  async t => {
-    const text = (file: string) => readFileSync(join(folder, file), 'utf8');
-    const sysusers = await evaluate('import (pure + "/sysusers.nix") text', {
-      text: text('vmsecretd.sysusers'),
-    });
-    t.strictSame(sysusers, {
-      groups: ['vmsecretd', 'kvm'],
-      users: { microvm: { description: 'virtual machines', home: '/var/lib/microvms', groups: ['kvm'] } },
-    });
-    const rules = (await evaluate('import (pure + "/tmpfiles.nix") text', {
-      text: text('vmsecretd.tmpfiles'),
-    })) as string[];
-    const expected = text('vmsecretd.tmpfiles')
-      .split('\n')
-      .filter(line => line.startsWith('d ') && !line.startsWith('d /etc/'));
-    t.ok(expected.length > 0);
-    t.strictSame(rules, expected);
-    await t.rejects(evaluate('import (pure + "/sysusers.nix") "r - 500-900"'), /'r - 500-900' is none of/);
-  },
-);
-
-t.test(
-  'a VM of microvm.nix is ordered after the daemon as every VM is, and stays out of swap and dumps',
-  {
-    skip,
-  },
-  async t => {
-    const unit = await evaluate(
-      'import (pure + "/microvm-unit.nix") (builtins.readFile (pure + "/../../systemd/microvm@.service"))',
-    );
-    t.strictSame(unit, {
-      after: ['vmsecretd-ready.target'],
-      wants: ['vmsecretd-ready.target', 'vmsecretd.service'],
-      serviceConfig: {
-        LimitCORE: '0',
-        MemorySwapMax: '0',
-        RuntimeDirectory: 'vmsecretd/vms/%i',
-        RuntimeDirectoryMode: '0700',
-      },
-    });
-  },
-);

@@ -18,9 +18,11 @@ const VM = {
   extraArgs: [],
   oemStrings: [],
   launcherFor: 'a',
+  graphics: false,
+  isDeclared: false,
 };
 const ofMicrovm = (vm: object) =>
-  messages('microvmProblems "a" definition vm', {
+  messages('microvmProblems [ "a" ] "a" definition vm', {
     definition: { credentials: { KEY: { text: 'v' } } },
     vm: { ...VM, ...vm },
   });
@@ -71,12 +73,15 @@ const REFUSED_VMS: [string, object, RegExp][] = [
   ['another architecture', { system: 'aarch64-linux' }, /x86_64 only/],
   ['-v with secrets', { extraArgs: ['-v'] }, /logs the whole configuration/],
   ['a VM that does not execute the launcher', { launcherFor: null }, /nixosModules\.microvm/],
-  ['the launcher of another VM', { launcherFor: 'b' }, /mkLauncher \{ inherit pkgs; name = "a"; \}/],
   [
     'more strings than SMBIOS counts',
     { oemStrings: Array.from({ length: 255 }, (_, at) => `s${at}`) },
     /256 OEM strings, .* more than the 255/,
   ],
+  ['no launcher in its own evaluation', { launcherFor: null }, /mkLauncher \{ inherit pkgs; name = "a"; \}/],
+  ['a package of its own', { launcherFor: null, isDeclared: true }, /Remove that line/],
+  ['the launcher of another VM', { launcherFor: 'b' }, /for the VM "b".*vmsecretd\.microvm\.name = "a"/],
+  ['graphics', { graphics: true }, /--gpu/],
   ['a static string of the same name', { oemStrings: ['io.systemd.credential:KEY=v'] }, /platformOEMStrings/],
 ];
 for (const [what, vm, message] of REFUSED_VMS) {
@@ -87,5 +92,7 @@ for (const [what, vm, message] of REFUSED_VMS) {
 
 t.test('accepts a microvm.nix VM with the launcher, and refuses one that is not there', { skip }, async t => {
   t.strictSame(await ofMicrovm({}), []);
-  t.match(await messages('microvmProblems "a" { } null', {}), [/there is no microvm\.vms\.a/]);
+  t.match(await messages('microvmProblems [ "b" ] "a" { } null', {}), [
+    /there is no microvm\.vms\.a; .*there: b/,
+  ]);
 });

@@ -43,7 +43,7 @@ LimitMEMLOCK=infinity
 
 interface ModuleOutput {
   launcher: string;
-  unit: { after: string[]; wants: string[]; serviceConfig: Record<string, string> };
+  unit: { after: string[]; wants: string[]; serviceConfig: Record<string, string | number> };
   isolation: Record<string, string | string[] | boolean>;
 }
 
@@ -53,12 +53,15 @@ async function evaluateModule(): Promise<ModuleOutput> {
     launcher = import (pure + "/launcher-text.nix") {
       name = "my-app"; shell = "/bin/bash"; launch = "/usr/local/bin/vmsecretd-launch";
     };
-    unit = import (pure + "/microvm-unit.nix") (builtins.readFile (pure + "/../../systemd/microvm@.service"));
+    unit = import (pure + "/../vm-unit.nix");
     isolation = import (pure + "/isolation.nix") { stateDir = "/var/lib/microvms"; };
   }`)) as ModuleOutput;
 }
 
-function dropIn({ unit }: ModuleOutput, more: Record<string, string | string[] | boolean> = {}): string {
+function dropIn(
+  { unit }: ModuleOutput,
+  more: Record<string, string | number | string[] | boolean> = {},
+): string {
   const settings = Object.entries({ ...unit.serviceConfig, ...more }).flatMap(([key, value]) =>
     [value].flat().map(one => `${key}=${one}`),
   );
