@@ -18,5 +18,7 @@ export interface HostNeeds {
   files: readonly { what: string; path: string; isWritten?: boolean }[];
   /** Where another program must listen already. */
   sockets: readonly { what: string; path: string }[];
+  /** Files that the VMM makes, in folders that must be there; where not, it says so without their names. */
+  outputs: readonly { what: string; path: string }[];
   needsKvm: boolean;
 }

@@ -49,7 +49,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
     async (result): Promise<VmmExit> => ({
       status: result.exitCode ?? null,
       signal: result.signal ?? null,
-      lastWords: hideCredentials(await readTail(paths.vmmLog, LAST_WORDS_BYTES)),
+      lastWords: await readLastWords(paths.vmmLog),
     }),
   );
   const facts = await readChild(child.pid).catch(async error => {
@@ -66,6 +66,11 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
     exited,
     kill: name => void child.kill(name),
   };
+}
+
+/** The end of what a VMM and its preStarts printed, fit to be shown. */
+export async function readLastWords(vmmLog: string): Promise<string> {
+  return hideCredentials(await readTail(vmmLog, LAST_WORDS_BYTES));
 }
 
 /** What the last VMM said stays until another one has said something: a start may fail before it comes to that. */

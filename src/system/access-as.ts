@@ -8,7 +8,7 @@ import type { UserIds } from './users.js';
 /** `make`: an entry in a folder. */
 export interface WantedAccess {
   path: string;
-  mode: 'read' | 'write' | 'make';
+  mode: 'read' | 'write' | 'overwrite' | 'make';
 }
 
 export type Access = 'allowed' | 'refused' | 'unknown';
@@ -16,9 +16,10 @@ export type Access = 'allowed' | 'refused' | 'unknown';
 const MODES = {
   read: constants.R_OK,
   write: constants.R_OK | constants.W_OK,
+  overwrite: constants.W_OK,
   make: constants.W_OK | constants.X_OK,
 };
-const TESTS = { read: 'r', write: 'rw', make: 'wx' };
+const TESTS = { read: 'r', write: 'rw', overwrite: 'w', make: 'wx' };
 
 /** For each pair of letters and path a word; a shell's own test asks the kernel, as access(2) does. */
 const SCRIPT = `while [ $# -gt 0 ]; do

@@ -50,7 +50,7 @@ export class HostClaims {
    */
   async claim(needs: HostNeeds, site: VmmSite): Promise<readonly HostClaim[]> {
     const claims = await resolveClaims(needs, site);
-    const { problems } = await this.#look(needs, claims, site);
+    const { problems } = await this.#look(needs, claims, site, false);
     // Others may have started while the host was looked at.
     const [first] = [...this.#findTaken(claims, site.vm), ...problems];
     if (first !== undefined) throw first;
@@ -62,14 +62,19 @@ export class HostClaims {
   /** As claim, without taking anything: all that stands in the way, and what was not looked at. */
   async check(needs: HostNeeds, site: VmmSite): Promise<HostReport> {
     const claims = await resolveClaims(needs, site);
-    const { problems, unseen } = await this.#look(needs, claims, site);
+    const { problems, unseen } = await this.#look(needs, claims, site, true);
     return { problems: [...this.#findTaken(claims, site.vm), ...problems], unseen };
   }
 
-  #look(needs: HostNeeds, claims: readonly HostClaim[], site: VmmSite): Promise<HostReport> {
+  #look(
+    needs: HostNeeds,
+    claims: readonly HostClaim[],
+    site: VmmSite,
+    withOutputs: boolean,
+  ): Promise<HostReport> {
     const own = this.#byVm.get(site.vm) ?? [];
     const isOwn = (claim: HostClaim) => own.some(mine => collide(mine, claim));
-    return lookAtHost({ needs, claims, site, isOwn, kvm: this.#kvm });
+    return lookAtHost({ needs, claims, site, isOwn, withOutputs, kvm: this.#kvm });
   }
 
   #findTaken(claims: readonly HostClaim[], vm: string): VmsecretdError[] {

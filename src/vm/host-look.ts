@@ -16,6 +16,8 @@ export interface HostReport {
 }
 
 export interface HostLook {
+  /** Whether to look at what the VMM makes itself, too: it says by itself what keeps it from that. */
+  withOutputs: boolean;
   needs: HostNeeds;
   /** Of these needs, with their paths resolved. */
   claims: readonly HostClaim[];
@@ -32,6 +34,7 @@ export async function lookAtHost(look: HostLook): Promise<HostReport> {
   await lookAtTaps(look, report);
   await lookAtPorts(look, report);
   await lookAtListeners(look, report);
+  if (look.withOutputs) await lookAtOutputs(look, report);
   if (look.needs.needsKvm) await lookAtKvm(look, report);
   await report.askAccess();
   return report;
@@ -96,7 +99,9 @@ class Findings implements HostReport {
         this.unseen.push(`${what} ${path}: ${this.#site.preparedBy} may change who may use it`);
         continue;
       }
-      const verb = { read: 'read', write: 'read and written', make: 'written to' }[mode];
+      const verb = { read: 'read', write: 'read and written', overwrite: 'written', make: 'written to' }[
+        mode
+      ];
       this.refuse(
         `${what} ${path} may not be ${verb} by ${this.#site.userName}; namei -l ${path} shows which folder or file keeps it out`,
         { path },
@@ -159,18 +164,30 @@ async function lookAtPorts({ claims, isOwn }: HostLook, report: Findings): Promi
 async function lookAtListeners({ claims, site, isOwn }: HostLook, report: Findings): Promise<void> {
   for (const claim of claims) {
     if (!isListened(claim) || isOwn(claim)) continue;
-    const folder = dirname(claim.value);
-    const found = await find(folder, site);
-    const what = `the folder of the ${claim.kind}`;
-    if (found === 'missing') report.refuseMissing(what, folder, 'create it, or correct the path');
-    else if (found === 'unknown') report.unseen.push(`${what} ${folder}: vmsecretd may not look at it`);
-    else report.want(what, folder, 'make');
+    await lookAtFolderOf(claim.kind, claim.value, site, report);
     // Sockets of a mount namespace of its own are out of our reach.
     if (site.preparedBy !== undefined || site.viewOf !== undefined) continue;
     const place = await lookAtSocketPlace(claim.value);
     const problem = place === 'dead' ? undefined : refuseSocketPlace(site.vm, claim, place);
     if (problem !== undefined) report.problems.push(problem);
   }
+}
+
+async function lookAtOutputs({ needs, site }: HostLook, report: Findings): Promise<void> {
+  for (const { what, path: given } of needs.outputs) {
+    const path = resolve(site.workingDirectory, given);
+    if ((await find(path, site)) === 'missing') await lookAtFolderOf(what, path, site, report);
+    else report.want(what, path, 'overwrite');
+  }
+}
+
+async function lookAtFolderOf(of: string, path: string, site: VmmSite, report: Findings): Promise<void> {
+  const folder = dirname(path);
+  const found = await find(folder, site);
+  const what = `the folder of the ${of}`;
+  if (found === 'missing') report.refuseMissing(what, folder, 'create it, or correct the path');
+  else if (found === 'unknown') report.unseen.push(`${what} ${folder}: vmsecretd may not look at it`);
+  else report.want(what, folder, 'make');
 }
 
 async function lookAtKvm({ kvm, site }: HostLook, report: Findings): Promise<void> {

@@ -3,6 +3,7 @@
 // INVARIANT: a VMM that was spawned is given back with its guest running, or it has ended.
 import type { Definition } from '../definition/definition.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { readLastWords } from '../supervisor/daemon-child.js';
 import type { VmmProcess } from '../supervisor/vmm-process.js';
 import type { UserIds } from '../system/users.js';
 import { keepRecord } from './record.js';
@@ -52,6 +53,7 @@ export async function startChild(vm: Vm, tools: StartChildTools, signal: AbortSi
         await keepRecord(vm, { ...plan, ...prepared, vmm }, 'starting');
         return vmm;
       },
+      readLastWords: async () => (spawned === undefined ? '' : readLastWords(vm.paths.vmmLog)),
       signal,
     });
   } catch (error) {

@@ -1,5 +1,6 @@
 // Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
 import { rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Console } from '../console/console.js';
 import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
@@ -52,6 +53,8 @@ export interface StartOptions {
   onPlanned?(plan: VmPlan, signal: AbortSignal): void;
   /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
   obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
+  /** What the VMM, or what ran before it, said last; empty where nothing was spawned. */
+  readLastWords?(): Promise<string>;
   /** Told once the credentials are ready. */
   onPrepared(prepared: PreparedVm, notes: readonly string[]): void;
   signal: AbortSignal;
@@ -81,7 +84,8 @@ export interface RunningVm {
 }
 
 export function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  return withinStartTimeout(options.definition, options.signal, signal => start(tools, options, signal));
+  const { definition, signal, readLastWords } = options;
+  return withinStartTimeout(definition, signal, both => start(tools, options, both), readLastWords);
 }
 
 /**
@@ -92,13 +96,16 @@ export async function withinStartTimeout<Result>(
   { name: vm, startTimeoutSeconds }: Definition,
   signal: AbortSignal,
   work: (both: AbortSignal) => Promise<Result>,
+  readLastWords: StartOptions['readLastWords'] = async () => '',
 ): Promise<Result> {
   const deadline = AbortSignal.timeout(startTimeoutSeconds * 1000);
   try {
     return await work(AbortSignal.any([signal, deadline]));
   } catch (error) {
     if (!deadline.aborted || signal.aborted) throw error;
-    const message = `VM ${vm} was not started within startTimeoutSeconds (${startTimeoutSeconds} s)`;
+    const words = await readLastWords().catch(() => '');
+    const said = words === '' ? '' : `; last in its log: ${words}`;
+    const message = `VM ${vm} was not started within startTimeoutSeconds (${startTimeoutSeconds} s)${said}`;
     throw new VmsecretdError('vmm_timeout', message, { details: { vm, startTimeoutSeconds } });
   }
 }
@@ -124,7 +131,7 @@ async function start(tools: StartTools, options: StartOptions, signal: AbortSign
       vmm,
       signal,
       onPhase: phase => timer.end(phase),
-    });
+    }).catch(error => explainRefusal(error, definition, plan, tools));
     timer.end('boot');
     const { apiSocket, console, channels } = plan;
     return { apiSocket, console, channels, vmm, control, ...prepared };
@@ -212,6 +219,8 @@ async function bringUp(
       signal: either,
     });
   } catch (error) {
+    // A connection breaks a little before the end of its process is known, and why that ended says more.
+    if (isUnanswered(error)) await goneWithin(vmm, OWN_END_MS);
     const wasEnded = either.aborted;
     vmm.kill('SIGKILL');
     const { status } = await vmm.exited;
@@ -221,6 +230,42 @@ async function bringUp(
     // Why it ended says more than what broke off, unless we have just ended it: a status means that it exited.
     throw wasEnded || status !== null ? either.reason : error;
   }
+}
+
+/** A VMM says "No such file or directory" and not which. @throws always */
+async function explainRefusal(
+  error: unknown,
+  { supervisor }: Definition,
+  plan: VmPlan,
+  { checkHost }: StartTools,
+): Promise<never> {
+  // A unit may have files of its own.
+  const isExplicable =
+    error instanceof VmsecretdError && error.code === 'vmm_refused' && supervisor === 'daemon';
+  if (!isExplicable) throw error;
+  const { problems } = await checkHost(plan).catch(() => ({ problems: [] }));
+  if (problems.length === 0) throw error;
+  const prefix = `VM ${plan.vm}: `;
+  const why = problems.map(({ message }) =>
+    message.startsWith(prefix) ? message.slice(prefix.length) : message,
+  );
+  throw new VmsecretdError(error.code, `${error.message} (${why.join('; ')})`, {
+    details: error.details,
+    cause: error,
+  });
+}
+
+/** How long the end of a VMM that broke its connection off is waited for. */
+const OWN_END_MS = 500;
+
+async function goneWithin({ exited }: VmmProcess, timeoutMs: number): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([exited, delay(timeoutMs, undefined, { signal: timer.signal }).catch(() => {})]);
+  timer.abort();
+}
+
+function isUnanswered(error: unknown): boolean {
+  return error instanceof VmsecretdError && error.details.answered !== true;
 }
 
 /** Each phase begins where the last one ended. */

@@ -235,6 +235,12 @@ const STAND_IN_FAILURES: readonly StandInFailure[] = [
     detail: /exited with status 1: ./,
   },
   {
+    title: 'aborts in the middle of its start, and names its signal',
+    kernelName: 'aborts',
+    code: 'vmm_refused',
+    detail: /was ended by SIGABRT: .*assertion failed/,
+  },
+  {
     title: 'refuses to boot',
     kernelName: 'refuses-boot',
     code: 'vmm_refused',
@@ -273,6 +279,52 @@ for (const {
     const startTimeoutSeconds = code === 'vmm_timeout' ? 2 : 30;
     await defineVm(STAND_IN, rig, 'web', { kernelName, more: { startTimeoutSeconds } });
     await refusesToStart(t, rig, code, detail);
+  });
+}
+
+daemonTest(
+  'a start that is late tells what its VMM, or the preStart before it, said last',
+  { config: { hypervisors: STAND_IN.hypervisors } },
+  async (t, rig) => {
+    const more = { startTimeoutSeconds: 3, preStart: [['/bin/sh', '-c', 'echo waits for its disk']] };
+    await defineVm(STAND_IN, rig, 'web', { kernelName: 'hangs-on-boot', more });
+    await refusesToStart(
+      t,
+      rig,
+      'vmm_timeout',
+      /startTimeoutSeconds \(3 s\); last in its log: waits for its disk/,
+    );
+    const preStart = [['/bin/sh', '-c', 'echo hangs; exec sleep 60']];
+    await defineVm(STAND_IN, rig, 'web', { more: { ...more, preStart } });
+    await refusesToStart(t, rig, 'vmm_timeout', /\(3 s\); last in its log: hangs/);
+  },
+);
+
+for (const credentials of [true, false]) {
+  const title = `says why console and memory are not to be had, ${credentials ? 'with' : 'without'} secrets`;
+  const options = {
+    skip: CLOUD_HYPERVISOR.skip,
+    config: { hypervisors: CLOUD_HYPERVISOR.hypervisors },
+  };
+  daemonTest(`cloud-hypervisor: ${title}`, options, async (t, rig) => {
+    const { daemon } = rig;
+    const definition = await defineVm(CLOUD_HYPERVISOR, rig, 'web');
+    const [, kernel = ''] = definition.command;
+    const define = (...command: string[]) =>
+      daemon.define('web', {
+        ...definition,
+        command: ['--kernel', kernel, '--console', 'off', ...command],
+        credentials: credentials ? definition.credentials : {},
+      });
+    await define('--serial', 'file=/nodir/x');
+    await refusesToStart(
+      t,
+      rig,
+      'vmm_refused',
+      /No such file or directory.*folder of the serial file \/nodir does not exist/,
+    );
+    await define('--serial', 'null', '--memory', 'size=64M,hugepages=on,hugepage_size=1G');
+    await refusesToStart(t, rig, 'vmm_refused', /vm\.boot with status 500: .*[Mm]emory|was ended by SIG/);
   });
 }
 

@@ -3,6 +3,7 @@
 //
 // It fails as the kernel's file name says (the file itself is a test guest):
 //   exits-early    vm.boot is not answered, the program exits with status 1 and last words
+//   aborts         the same, by SIGABRT
 //   refuses-boot   vm.boot is answered with 500
 //   hangs-on-boot  vm.boot is never answered
 //   hangs-on-stop  power button, vmm.shutdown and SIGTERM do nothing
@@ -11,7 +12,7 @@
 //   never-listens  there is no API socket
 //   refuses-create vm.create is answered with 400 that quotes the last OEM string
 
-import { rmSync } from 'node:fs';
+import { rmSync, writeSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { refuseVmConfig } from './refuse-vm-config.js';
@@ -85,6 +86,7 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
         return done();
       case 'PUT vm.boot': {
         if (vm.failure === 'exits-early') exitWith(1, 'Fatal error: the stand-in exits early');
+        if (vm.failure === 'aborts') abort();
         if (vm.failure === 'hangs-on-boot') return;
         return then(await vm.boot());
       }
@@ -118,6 +120,11 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
   if (name === 'never-listens') return void setInterval(() => {}, 1_000_000);
   server.on('error', error => exitWith(1, `Fatal error: CreateApiServerSocket(${error.message})`));
   listenUnlessInUse(server, apiSocket);
+}
+
+function abort(): void {
+  writeSync(2, 'assertion failed: the stand-in aborts\n');
+  process.kill(process.pid, 'SIGABRT');
 }
 
 /** A socket that a killed VMM left behind is replaced, one that somebody listens on is not. */

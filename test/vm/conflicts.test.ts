@@ -12,7 +12,7 @@ import type { VmmSite } from '../../src/vm/vmm-site.js';
 import { socketFolder } from '../setup/socket-folder.js';
 import { defineVm, makeEvents, makeVm } from './vm-for-test.js';
 
-const NOTHING: HostNeeds = { claims: [], files: [], sockets: [], needsKvm: false };
+const NOTHING: HostNeeds = { claims: [], files: [], sockets: [], outputs: [], needsKvm: false };
 
 function makeHost(t: Test) {
   const folder = socketFolder(t);
@@ -220,6 +220,7 @@ t.test('a check tells all that stands in the way, and what it did not look at', 
       { what: 'initramfs', path: 'there' },
     ],
     sockets: [{ what: 'virtiofs socket', path: 'fs.sock' }],
+    outputs: [{ what: 'serial file', path: '/nodir/x' }],
     needsKvm: false,
   };
   const told = async (differs: Partial<VmmSite>) => {

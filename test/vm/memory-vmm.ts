@@ -126,7 +126,7 @@ export class MemoryHost {
   #controlOf(vmm: MemoryVmm): VmmControl {
     const call = async (effect: () => void = () => {}) => {
       await this.pass();
-      if (vmm.isGone || vmm.isDeaf) throw new VmsecretdError('vmm_timeout', 'nobody answers');
+      if (vmm.isGone || vmm.isDeaf) throw new VmsecretdError('vmm_refused', 'nobody listens');
       effect();
     };
     const powerOff = () => void vmm.end({ status: 0, signal: null });
@@ -141,7 +141,8 @@ export class MemoryHost {
   }
 
   #fail(fault: StartFault, code: ErrorCode): void {
-    if (this.#takeFault(fault)) throw new VmsecretdError(code, `fault: ${fault}`);
+    if (this.#takeFault(fault))
+      throw new VmsecretdError(code, `fault: ${fault}`, { details: { answered: true } });
   }
 
   #takeFault(fault: StartFault): boolean {
@@ -165,7 +166,7 @@ function planOf(vm: string): VmPlan {
     apiSocketLink: undefined,
     console: undefined,
     channels: {},
-    needs: { claims: [], files: [], sockets: [], needsKvm: false },
+    needs: { claims: [], files: [], sockets: [], outputs: [], needsKvm: false },
     vmConfig: {},
   };
 }

@@ -28,15 +28,23 @@ const ANSWER_LIMIT_BYTES = 64 * 1024;
 
 /**
  * Sends a VM config that carries secrets.
- * @param explain the same config without secrets: sent only after a refusal, because its answer can be shown
+ * @param explain the same config without secrets: sent only after a refusal and where it differs, because its answer can be
+ * shown
  * @throws VmsecretdError vmm_refused, vmm_timeout
  */
 export async function createVm(api: VmmApi, body: Buffer, explain?: Buffer): Promise<void> {
-  const { status } = await put(api, 'vm.create', { body });
+  const { status, body: answer } = await put(api, 'vm.create', { body });
   if (status === 204) return;
-  const again = explain === undefined ? undefined : await put(api, 'vm.create', { body: explain });
-  const why = again === undefined || again.status === 204 ? '' : `: ${readMessages(again.body)}`;
-  throw refused(api.vm, 'vm.create', status, why);
+  const why = explain?.equals(body) ? readMessages(answer) : await askWhy(api, explain);
+  throw refused(api.vm, 'vm.create', status, why === undefined ? '' : `: ${why}`);
+}
+
+/** A refusal may leave half a VM, for which alone the next vm.create would be refused. */
+async function askWhy(api: VmmApi, explain: Buffer | undefined): Promise<string | undefined> {
+  if (explain === undefined) return undefined;
+  await put(api, 'vm.delete', {});
+  const { status, body } = await put(api, 'vm.create', { body: explain });
+  return status === 204 ? undefined : readMessages(body);
 }
 
 /** @throws VmsecretdError vmm_refused, vmm_timeout */

@@ -1,6 +1,6 @@
 // What a VM config needs of the host.
 import type { HostClaim, HostNeeds } from '../host-needs.js';
-import type { JsonObject, VmConfig } from './vm-config.js';
+import type { ConsoleConfig, JsonObject, VmConfig } from './vm-config.js';
 
 export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
   const { payload = {}, vsock, serial } = vmConfig;
@@ -34,6 +34,10 @@ export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
         .filter(({ vhost_user, vhost_mode }) => vhost_user === true && vhost_mode !== 'Server')
         .flatMap(({ vhost_socket }) => named('vhost-user socket', vhost_socket)),
     ],
+    outputs: (['serial', 'console', 'debug_console'] as const).flatMap(key => {
+      const { mode, file } = (vmConfig[key] ?? {}) as ConsoleConfig;
+      return mode === 'File' ? named(`${key} file`, file) : [];
+    }),
     needsKvm: true,
   };
 }

@@ -41,6 +41,7 @@ export function qemuNeeds(argv: readonly string[]): HostNeeds {
       })),
     ],
     sockets: [],
+    outputs: [],
     needsKvm: false,
   };
 }

@@ -73,6 +73,28 @@ test('tells only the status where the config without secrets is taken, or there 
   }
 });
 
+test('takes away what a refused vm.create left before it asks why', async t => {
+  let hasVm = false;
+  const { socketPath, requests } = await listen(t, (_body, { url }) => {
+    if (url?.endsWith('vm.delete')) hasVm = false;
+    else if (hasVm) return { status: 500, body: '["VM is already created"]' };
+    else hasVm = true;
+    return url?.endsWith('vm.delete') ? {} : { status: 500, body: '["No such file or directory"]' };
+  });
+  await t.rejects(createVm(web(socketPath), BODY, EXPLAIN), {
+    message: /status 500: No such file or directory$/,
+  });
+  t.strictSame(requests, ['PUT /api/v1/vm.create', 'PUT /api/v1/vm.delete', 'PUT /api/v1/vm.create']);
+});
+
+test('a config without secrets is not sent twice', async t => {
+  const { socketPath, requests } = await listen(t, () => ({ status: 500, body: '["No such file"]' }));
+  await t.rejects(createVm(web(socketPath), EXPLAIN, Buffer.from(EXPLAIN)), {
+    message: /status 500: No such file$/,
+  });
+  t.strictSame(requests, ['PUT /api/v1/vm.create']);
+});
+
 test('tells what the VMM says of another request, cut and without control characters', async t => {
   const { socketPath, requests } = await listen(t, () => ({
     status: 500,
