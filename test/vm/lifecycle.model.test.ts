@@ -142,7 +142,7 @@ function predict(model: Model, action: Action): ErrorCode | undefined {
     const after = { pause: 'paused', resume: 'running', reboot: 'running' }[action] as Model['state'];
     if (state === after && action !== 'reboot') return undefined;
     if (state !== wanted) return 'state_conflict';
-    if (model.isDeaf) return 'vmm_timeout';
+    if (model.isDeaf) return 'vmm_refused';
     model.state = after;
   }
   if (action === 'guest powers off' && isUp) model.state = 'stopped';
