@@ -40,9 +40,21 @@ export class DaemonLifecycle implements Lifecycle {
     this.#restarts = new Restarts(vm, () => this.#enqueue('start', () => this.#start()));
   }
 
-  start(): Promise<void> {
+  async start(): Promise<void> {
+    // Asked for while it is to be tried again anyway: that goes on where it fails.
+    if (this.#restarts.isWaiting) return this.startUnasked();
     this.#restarts.forgetFailures();
     return this.#enqueue('start', () => this.#start());
+  }
+
+  async startUnasked(): Promise<void> {
+    this.#restarts.forgetFailures();
+    try {
+      await this.#enqueue('start', () => this.#start());
+    } catch (error) {
+      this.#restarts.startFailed();
+      throw error;
+    }
   }
 
   stop(): Promise<void> {
@@ -94,7 +106,7 @@ export class DaemonLifecycle implements Lifecycle {
       const { hypervisor } = this.#tools.startTools();
       if (!(await canAdopt(vm.name, record, hypervisor))) {
         await endRecordedVmm(vm);
-        if (phase === 'starting') this.start().catch(() => {});
+        if (phase === 'starting') this.startUnasked().catch(() => {});
         return;
       }
       const running = await adoptVmm(vm.name, record, hypervisor, kill);

@@ -4,6 +4,8 @@ export type LifecycleVerb = 'start' | 'stop' | 'restart' | 'reboot' | 'kill' | '
 
 /** Each settles when it is done, or rejects with a VmsecretdError that says why not. */
 export interface Lifecycle extends Record<LifecycleVerb, () => Promise<void>> {
+  /** A start that no operator waits for: where it fails it is tried again, as the restart policy says. Without one, as start. */
+  startUnasked?(): Promise<void>;
   /** Answers a unit's launcher: what it is to execute, as lines of text. */
   launch(pid: number): Promise<string>;
   /** Finds the VMM of an earlier daemon again, if there is one. */

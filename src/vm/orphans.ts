@@ -78,8 +78,9 @@ export function findVmName(argv: readonly string[], runtimeDirectory: string): s
 
 async function end({ pid, startTimeTicks }: ProcessFacts): Promise<void> {
   await killSame(pid, startTimeTicks, 'SIGKILL');
-  const deadline = Date.now() + GONE_TIMEOUT_MS;
-  while ((await isSameProcess(pid, startTimeTicks)) && Date.now() < deadline) await delay(GONE_POLL_MS);
+  const deadline = performance.now() + GONE_TIMEOUT_MS;
+  while ((await isSameProcess(pid, startTimeTicks)) && performance.now() < deadline)
+    await delay(GONE_POLL_MS);
 }
 
 /** We spawn each VMM in a session of its own; what a person or a script runs is in theirs. */

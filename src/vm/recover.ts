@@ -81,5 +81,5 @@ function startAgain({ vm: name, pid }: Orphan, { vms, logger }: Recovery): void 
   logger.warn({ vm: name, pid }, 'ended a VMM that an earlier daemon had spawned and not noted');
   const found = vms.find(name);
   // A start that fails is told by the VM's own problem.
-  if (found?.vm.state === 'stopped') found.lifecycle.start().catch(() => {});
+  if (found?.vm.state === 'stopped') found.lifecycle.startUnasked().catch(() => {});
 }

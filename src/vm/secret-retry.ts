@@ -41,7 +41,7 @@ interface Tries {
   count: number;
   /** Digests of the sources when it was last tried. */
   sources: string;
-  /** In ms since the epoch. */
+  /** In ms of the monotonic clock: the wall clock may be set. */
   notBefore: number;
 }
 
@@ -102,7 +102,7 @@ export class SecretRetry {
     const last = this.#tries.get(vm.name);
     if (waiting.isOver || waiting.timer !== undefined) return;
     if (sources.includes('null') || sources === last?.sources) return;
-    const delayMs = Math.max(0, (last?.notBefore ?? 0) - Date.now());
+    const delayMs = Math.max(0, (last?.notBefore ?? 0) - performance.now());
     waiting.timer = setTimeout(() => {
       this.#remember(vm, sources);
       this.#drop(waiting);
@@ -113,7 +113,7 @@ export class SecretRetry {
 
   #remember(vm: Vm, sources: string): void {
     const count = (this.#tries.get(vm.name)?.count ?? 0) + 1;
-    const notBefore = Date.now() + Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (count - 1));
+    const notBefore = performance.now() + Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (count - 1));
     this.#tries.set(vm.name, { count, sources, notBefore });
   }
 

@@ -120,7 +120,7 @@ export class Vms {
     for (const { vm, lifecycle } of this.#byName.values()) {
       if (!vm.definition.autostart || vm.state !== 'stopped') continue;
       // A start that fails is told by the VM's own problem.
-      lifecycle.start().catch(() => {});
+      lifecycle.startUnasked().catch(() => {});
     }
   }
 

@@ -52,14 +52,17 @@ export function watchChanges(tools: ChangeTools): () => void {
       ),
     reload,
     restart: async vm => {
+      const { lifecycle } = vms.get(vm.name);
       try {
-        await vms.get(vm.name).lifecycle.restart();
+        await lifecycle.restart();
       } catch (error) {
+        // It was stopped, and is to run.
+        if (vm.state === 'failed') lifecycle.startUnasked().catch(() => {});
         logger.warn({ vm: vm.name, problem: vm.describeProblem(error) }, 'onChange: restart failed');
       }
     },
   });
-  const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.start() });
+  const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.startUnasked() });
   return () => {
     outdated.close();
     retry.close();

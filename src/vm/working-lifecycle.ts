@@ -17,6 +17,8 @@ export class WorkingLifecycle implements Lifecycle {
   }
 
   start = (): Promise<void> => this.#work(() => this.#lifecycle.start());
+  startUnasked = (): Promise<void> =>
+    this.#work(() => this.#lifecycle.startUnasked?.() ?? this.#lifecycle.start());
   stop = (): Promise<void> => this.#work(() => this.#lifecycle.stop());
   restart = (): Promise<void> => this.#work(() => this.#lifecycle.restart());
   reboot = (): Promise<void> => this.#work(() => this.#lifecycle.reboot());

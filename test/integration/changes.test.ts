@@ -116,14 +116,14 @@ daemonTest('reads a definition file again when it changes under a VM that runs',
 daemonTest('refuses what another VM has, before and after a daemon’s end', options, async (t, rig) => {
   const { daemon } = rig;
   const kernel = join(daemon.folder, 'first.elf');
-  const vsock = (name: string) => ['--vsock', `cid=3,socket=${join(daemon.folder, name)}.vsock`];
+  const net = ['--net', 'mac=02:00:00:00:00:01'];
   for (const name of ['first', 'second']) {
-    await defineVm(STAND_IN, rig, name, { more: { command: [...STAND_IN.command(kernel), ...vsock(name)] } });
+    await defineVm(STAND_IN, rig, name, { more: { command: [...STAND_IN.command(kernel), ...net] } });
   }
   await daemon.act('first', 'start');
   const refusal = {
     status: 409,
-    json: { code: 'resource_conflict', detail: /VM first has the vsock CID 3/ },
+    json: { code: 'resource_conflict', detail: /VM first has the MAC address 02:00:00:00:00:01/ },
   };
   t.match(await daemon.call('POST', '/v1/vms/second/start'), refusal);
   await daemon.kill9();

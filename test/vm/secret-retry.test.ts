@@ -84,6 +84,21 @@ t.test('a damaged secret is tried again when it changes, not before', async t =>
   await starts.until('a start', seen => seen.length === 1);
 });
 
+t.test('a clock that is set back delays no start', async t => {
+  const { secret, starts, fail } = failVm(t);
+  fail('secret_missing');
+  writeFileSync(secret, 'first');
+  await starts.until('a start', seen => seen.length === 1);
+  const { now } = Date;
+  t.teardown(() => {
+    Date.now = now;
+  });
+  Date.now = () => now() - 3_600_000;
+  fail('secret_missing');
+  writeFileSync(secret, 'second');
+  await starts.until('another start', seen => seen.length === 2);
+});
+
 t.test('neither restart "no" nor another problem waits for secrets', async t => {
   const never = failVm(t, { restart: 'no' });
   never.fail('secret_missing');

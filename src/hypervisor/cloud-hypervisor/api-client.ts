@@ -56,7 +56,7 @@ export async function callVmm(api: VmmApi, verb: VmmVerb, signal?: AbortSignal):
 /** Waits until the API answers. @returns the VMM's version, such as "53.0.0" @throws VmsecretdError vmm_timeout */
 export async function waitForApi(api: VmmApi, signal: AbortSignal): Promise<string> {
   const { vm, timeoutMs } = api;
-  const deadline = Date.now() + timeoutMs;
+  const deadline = performance.now() + timeoutMs;
   for (;;) {
     signal.throwIfAborted();
     try {
@@ -68,7 +68,7 @@ export async function waitForApi(api: VmmApi, signal: AbortSignal): Promise<stri
       signal.throwIfAborted();
       const waiting = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(systemErrorCode(error) ?? '');
       if (!waiting) throw notAnswered(vm, 'vmm.ping', error);
-      if (Date.now() >= deadline) throw notListening(vm, timeoutMs);
+      if (performance.now() >= deadline) throw notListening(vm, timeoutMs);
       // The socket is up some 4 ms after exec: a shorter wait than any file watch costs.
       await delay(1, undefined, { signal });
     }
