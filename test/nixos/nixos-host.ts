@@ -56,13 +56,17 @@ function hostExpression(
   in ${expression}`;
 }
 
-/** Lists of lists of modules come in one evaluation each; the value of the expression comes as JSON. */
+/** The value of an expression in the host's scope. @throws Error with what Nix says */
 export async function evaluateHost(options: HostOptions, expression: string): Promise<unknown> {
-  const { stdout } = await execa('nix-instantiate', [
-    ...['--eval', '--strict', '--json', '--read-write-mode'],
-    ...['--expr', hostExpression(options, expression)],
-  ]);
-  return JSON.parse(stdout);
+  const flags = ['--eval', '--strict', '--json', '--read-write-mode'];
+  return JSON.parse(await runNix('nix-instantiate', flags, hostExpression(options, expression)));
+}
+
+/** The expression goes to standard input, so that a failure shows what Nix says and not all of it again. */
+async function runNix(program: string, flags: readonly string[], expression: string): Promise<string> {
+  const result = await execa(program, [...flags, '-'], { input: expression, reject: false });
+  if (result.failed) throw new Error(result.stderr.slice(-4000));
+  return result.stdout.trim();
 }
 
 /** Messages of assertions that do not hold; one that cannot be evaluated rejects. */
@@ -78,14 +82,13 @@ export async function buildHost(
   options: HostOptions,
   expression = 'config.system.build.toplevel',
 ): Promise<string> {
-  const { stdout } = await execa('nix-build', [
+  const flags = [
     '--no-out-link',
     ...['--option', 'substitute', 'false'],
     ...['--option', 'sandbox', 'false'],
     ...['--option', 'build-users-group', ''],
-    ...['--expr', hostExpression(options, expression)],
-  ]);
-  return stdout.trim();
+  ];
+  return runNix('nix-build', flags, hostExpression(options, expression));
 }
 
 /** Why nothing can be built here, beside what whyNoNixosHost() says. */

@@ -71,6 +71,7 @@ let
     drv
     // {
       meta = env.meta or { };
+      passthru = env.passthru or { };
       overrideAttrs = change: runCommand name (env // change { configureFlags = [ ]; }) script;
     }
     // (env.passthru or { });
