@@ -1,5 +1,6 @@
 // The daemon's HTTP interface as vmsecretctl uses it.
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemErrorCode } from '../errors.js';
 import { requestUnix } from '../system/unix-http.js';
 
@@ -25,6 +26,8 @@ export interface Client {
   readonly socketPath: string;
   /** @returns the answer's JSON, or null where it has no body @throws CliError */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** As call, of what may take as long as a VM takes: while it waits, the daemon must answer whether it is well. */
+  wait(method: string, path: string): Promise<unknown>;
   /** An answer that goes on. @throws CliError */
   stream(path: string): Promise<IncomingMessage>;
   /** @throws CliError */
@@ -33,49 +36,96 @@ export interface Client {
 
 /** The most that the daemon waits for a VM when told how long. */
 export const MAXIMUM_WAIT_SECONDS = 86_400;
-/** A lifecycle call may wait as long as the definition says; the daemon itself has the deadline. */
-const TIMEOUT_MS = MAXIMUM_WAIT_SECONDS * 1_000;
+/** A lifecycle call may wait as long as the definition says, and for its turn; the daemon itself has the deadline. */
+const LONGEST_WAIT_MS = MAXIMUM_WAIT_SECONDS * 1_000;
+/** How long a daemon may take that is busy and well: systemd takes connections for one that is not. */
+const ANSWER_TIMEOUT_MS = 15_000;
+const HEALTH_POLL_MS = 10_000;
+
+interface Request {
+  method: string;
+  path: string;
+  body?: Buffer;
+  type?: string;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
 
 export function createClient(socketPath: string): Client {
-  const request = async (method: string, path: string, body: Buffer | undefined, type: string) => {
+  const request = async ({ method, path, body, type, timeoutMs = ANSWER_TIMEOUT_MS, signal }: Request) => {
     const answer = await requestUnix({
       socketPath,
       method,
       path,
       body,
-      headers: body === undefined ? {} : { 'content-type': type },
-      timeoutMs: TIMEOUT_MS,
+      headers: type === undefined ? {} : { 'content-type': type },
+      timeoutMs,
+      signal,
     }).catch(error => {
-      throw notReached(socketPath, error);
+      throw signal?.aborted ? signal.reason : notReached(socketPath, error);
     });
     const json: unknown = answer.body.length === 0 ? null : JSON.parse(answer.body.toString('utf8'));
     if (answer.status >= 400) throw refused(json);
     return json;
   };
+  const requireHealth = () => request({ method: 'GET', path: '/v1/health' });
   return {
     socketPath,
     call: (method, path, body) =>
-      request(
+      request({
         method,
         path,
-        body === undefined ? undefined : Buffer.from(JSON.stringify(body)),
-        'application/json',
-      ),
-    send: async (path, bytes) => {
-      await request('POST', path, bytes, 'application/octet-stream');
+        ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)), type: 'application/json' }),
+      }),
+    wait: async (method, path) => {
+      // Before anything is asked for: what is sent to a daemon that is down would be done once it is up again.
+      await requireHealth();
+      return whileHealthy(requireHealth, signal =>
+        request({ method, path, timeoutMs: LONGEST_WAIT_MS, signal }),
+      );
+    },
+    send: async (path, body) => {
+      await request({ method: 'POST', path, body, type: 'application/octet-stream' });
     },
     stream: path =>
       new Promise((resolve, reject) => {
         const outgoing = httpRequest({ socketPath, path, headers: { host: 'localhost' } }, response => {
+          clearTimeout(deadline);
           if ((response.statusCode ?? 500) < 400) return resolve(response);
           const chunks: Buffer[] = [];
           response.on('data', chunk => chunks.push(chunk));
           response.on('end', () => reject(refused(JSON.parse(Buffer.concat(chunks).toString('utf8')))));
         });
+        const deadline = setTimeout(
+          () => outgoing.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })),
+          ANSWER_TIMEOUT_MS,
+        );
         outgoing.on('error', error => reject(notReached(socketPath, error)));
+        outgoing.on('close', () => clearTimeout(deadline));
         outgoing.end();
       }),
   };
+}
+
+/** @throws what `requireHealth` throws, which ends the work */
+async function whileHealthy<Result>(
+  requireHealth: () => Promise<unknown>,
+  work: (signal: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const unwell = new AbortController();
+  const done = new AbortController();
+  const watch = async () => {
+    for (;;) {
+      await delay(HEALTH_POLL_MS, undefined, { signal: done.signal });
+      await requireHealth();
+    }
+  };
+  watch().catch(error => unwell.abort(error));
+  try {
+    return await work(unwell.signal);
+  } finally {
+    done.abort();
+  }
 }
 
 /** What is told of a refusal (RFC 9457, and members of our own). */
@@ -104,6 +154,7 @@ const START =
 const REMEDIES: Record<string, string> = {
   ENOENT: `is vmsecretd running? ${START}`,
   ECONNREFUSED: `nobody listens there: ${START}`,
+  ETIMEDOUT: `it has not answered within ${ANSWER_TIMEOUT_MS / 1000} s; systemctl status vmsecretd and journalctl -u vmsecretd -n 20 say why, and sudo vmsecretctl doctor looks further`,
   EACCES: 'you may not use it: join the group that owns it (ls -l shows which), or run as root',
 };
 

@@ -34,7 +34,7 @@ export function addDefineCommands(program: Command): void {
     .description('read the definitions again')
     .action(async (_options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      const answer = (await client.call('POST', '/v1/reload')) as {
+      const answer = (await client.wait('POST', '/v1/reload')) as {
         definitions: number;
         problems: { path: string; message: string }[];
       };

@@ -84,7 +84,7 @@ async function act(
   if (options.timeout !== undefined) query.set('timeout', String(options.timeout));
   const suffix = query.size > 0 ? `?${query}` : '';
   const requests = chosen.map(
-    name => client.call('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>,
+    name => client.wait('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>,
   );
   const outcomes = await (typeof options.wait === 'string' && options.wait !== 'none'
     ? showProgress({ client, names: chosen, output: process.stderr, work: Promise.allSettled(requests) })

@@ -31,7 +31,7 @@ export function addShowCommands(program: Command): void {
     .description('a start without the start: decrypts, and forgets')
     .action(async (name: string, _options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      const report = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
+      const report = (await client.wait('POST', vmPath(name, '/check'))) as CheckReport;
       print(report, renderChecks);
       if (!report.ok) process.exitCode = EXIT.failed;
     });

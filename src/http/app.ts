@@ -1,5 +1,6 @@
 // The HTTP application: routes, access and errors. Built apart from sockets and processes.
 import type { IncomingMessage } from 'node:http';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import swagger from '@fastify/swagger';
 import { Ajv } from 'ajv';
 import Fastify, {
@@ -74,6 +75,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     ),
   );
   checkAccess(app, tools.roleOf);
+  dropAbandoned(app);
   await app.register(swagger, {
     transform: describeRoute,
     openapi: {
@@ -124,6 +126,26 @@ function checkAccess(app: FastifyInstance, roleOf: AppTools['roleOf']): void {
     );
   });
 }
+
+/**
+ * Whoever is gone by the time that a request is read wants nothing of it any more: systemd takes connections for a daemon that
+ * does not run, and their calls may be hours old when it does.
+ */
+function dropAbandoned(app: FastifyInstance): void {
+  app.addHook('preHandler', async (request, reply) => {
+    if (request.method === 'GET' || request.method === 'HEAD') return;
+    // The end of a connection is read after what was sent on it.
+    for (let turn = 0; turn < END_IS_READ_TURNS; turn += 1) await nextTurn();
+    const { socket } = request.raw;
+    if (!socket.destroyed && !socket.readableEnded) return;
+    request.log.info({ method: request.method }, 'a request was dropped: its client is gone');
+    reply.hijack();
+    socket.destroy();
+  });
+}
+
+/** Of the event loop: one for the request's last bytes, one for the end. */
+const END_IS_READ_TURNS = 3;
 
 function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdError {
   const error = explainStorageError(thrown) as FastifyError | VmsecretdError;

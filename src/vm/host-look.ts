@@ -183,6 +183,7 @@ async function lookAtOutputs({ needs, site }: HostLook, report: Findings): Promi
 
 async function lookAtFolderOf(of: string, path: string, site: VmmSite, report: Findings): Promise<void> {
   const folder = dirname(path);
+  if (folder === site.ownFolder) return;
   const found = await find(folder, site);
   const what = `the folder of the ${of}`;
   if (found === 'missing') report.refuseMissing(what, folder, 'create it, or correct the path');

@@ -11,6 +11,8 @@ export interface VmmSite {
   vm: string;
   program: string;
   workingDirectory: string;
+  /** A folder that is made for the VMM before it runs. */
+  ownFolder: string;
   /** Who the VMM runs as; undefined for the daemon's own user. */
   user: UserIds | undefined;
   /** As in "may not be read by the user of the VMM (microvm)". */
@@ -50,6 +52,7 @@ export async function describeSite({ definition, paths }: Vm, options: SiteOptio
       vm,
       program,
       workingDirectory,
+      ownFolder: paths.directory,
       user: undefined,
       userName: `the user of ${definition.unit}`,
       userArgument: 'USER',
@@ -68,6 +71,7 @@ export async function describeSite({ definition, paths }: Vm, options: SiteOptio
     vm,
     program,
     workingDirectory: definition.workingDirectory ?? paths.directory,
+    ownFolder: paths.directory,
     user,
     userName: name === undefined ? 'the user of vmsecretd, which is its VMM’s' : `its VMM’s user ${name}`,
     userArgument: name ?? String(process.getuid?.() ?? 'USER'),

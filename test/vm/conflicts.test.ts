@@ -29,6 +29,7 @@ function makeHost(t: Test) {
     vm,
     program: '/bin/true',
     workingDirectory: folder,
+    ownFolder: join(folder, 'own'),
     user: undefined,
     userName: 'its user',
     userArgument: 'web',
@@ -201,6 +202,7 @@ t.test('takes away a socket on which nobody listens, and no other', async t => {
     claims.claim(nowhere, site('b')),
     /the folder of the vsock socket .*nowhere does not exist/,
   );
+  await claims.claim(own('vsock socket', at('own', 'notify.vsock')), site('b'));
   const closed = site('b', { access: async wanted => wanted.map(() => 'refused') });
   await refuses(
     t,

@@ -8,6 +8,7 @@ import { checkDefinitions } from './definitions.js';
 import type { Finding } from './finding.js';
 import { checkHypervisors, checkSwap } from './host.js';
 import { checkIdentities, readConfig } from './identities.js';
+import { readLastWords } from './journal.js';
 import { readPaths } from './paths.js';
 import { checkSockets } from './sockets.js';
 import { checkUnits } from './units.js';
@@ -22,6 +23,7 @@ export interface Elsewhere {
 export async function examine(client: Client, elsewhere: Elsewhere): Promise<Finding[]> {
   const daemon = await checkDaemon(client, readVersion());
   const answers = daemon.level !== 'wrong';
+  const isSystemd = await isSystemdHost();
   const paths = await readPaths(client, answers);
   const { config, findings: configuration } = await readConfig(elsewhere.config ?? paths.config);
   const { definitions, findings } = await checkDefinitions(
@@ -30,8 +32,9 @@ export async function examine(client: Client, elsewhere: Elsewhere): Promise<Fin
   const { vms } = answers ? ((await client.call('GET', '/v1/vms')) as { vms: VmView[] }) : { vms: [] };
   return [
     daemon,
+    ...(!answers && isSystemd ? await readLastWords('journalctl') : []),
     ...(answers ? await checkSockets(client.socketPath, config.operatorGroup) : []),
-    ...((await isSystemdHost()) ? await checkUnits('systemctl') : []),
+    ...(isSystemd ? await checkUnits('systemctl') : []),
     ...configuration,
     ...(await checkIdentities(config.identities ?? paths.identities, config.passphraseFiles ?? [])),
     ...findings,

@@ -30,7 +30,7 @@ function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
 async function checkStart(client: Client, { name, pid, state, problem }: VmView): Promise<Finding[]> {
   const check = `VM ${name}`;
   try {
-    const { checks } = (await client.call('POST', vmPath(name, '/check'))) as CheckReport;
+    const { checks } = (await client.wait('POST', vmPath(name, '/check'))) as CheckReport;
     const failed = checks.filter(({ ok, name: item }) => !ok && !(item === 'host' && pid !== null));
     if (failed.length > 0)
       return failed

@@ -12,6 +12,7 @@ function daemonThatAnswers(answers: Record<string, unknown>): Client {
   return {
     socketPath: '/run/admin.sock',
     call: async (method, path) => answers[`${method} ${path}`] ?? refuse(),
+    wait: async (method, path) => answers[`${method} ${path}`] ?? refuse(),
     stream: refuse,
     send: refuse,
   };
