@@ -25,7 +25,10 @@ export interface DaemonActions {
 export const DAEMON_EXAMPLES: Examples = {
   vmsecretd: [
     ['vmsecretd', 'the daemon in the foreground, with the default folders'],
-    ['vmsecretd --runtime-directory /tmp/vms', 'a second one beside it'],
+    [
+      'vmsecretd --runtime-directory /tmp/vms/run --state-directory /tmp/vms/state --definitions /tmp/vms/defined',
+      'a second one beside it, with VMs of its own',
+    ],
   ],
   check: [
     ['vmsecretd check web.json', 'is this definition valid?'],

@@ -24,6 +24,7 @@ import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit-journal.js';
 import { UnitWatch } from './supervisor/unit-watch.js';
+import { lockFolder } from './system/folder-lock.js';
 import { takeOwnFolder } from './system/own-folder.js';
 import { resolveUser } from './system/users.js';
 import { checkVm } from './vm/check-vm.js';
@@ -74,6 +75,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const { runtimeDirectory } = folders;
   // Operators and VMMs pass through it; what is theirs has modes of its own.
   await takeOwnFolder(runtimeDirectory, 0o755);
+  const unlockState = await lockFolder(folders.stateDirectory);
   const stopBoundingLogs = await boundLogs(join(runtimeDirectory, 'logs'), logger);
   const parts = await wireVms(options);
   const { vms, events, definitions, deliverers, metrics, lifecycles, starts } = parts;
@@ -110,6 +112,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       await http.app.close();
       await lifecycles.close();
       deliverers.close();
+      await unlockState();
     },
   };
 }

@@ -1,5 +1,7 @@
 // What a VM needs of its host, as its plan tells: things only one VM may have, and things that must be there.
 
+import type { VmsecretdError } from '../errors.js';
+
 /** A UNIX socket on which the VMM itself listens: cloud-hypervisor does not start where a file stands there. */
 export type ListenedSocket = 'vsock socket' | 'serial socket';
 
@@ -21,4 +23,12 @@ export interface HostNeeds {
   /** Files that the VMM makes, in folders that must be there; where not, it says so without their names. */
   outputs: readonly { what: string; path: string }[];
   needsKvm: boolean;
+}
+
+/** How a host meets them. */
+export interface HostReport {
+  /** Each keeps the VM from starting. */
+  problems: VmsecretdError[];
+  /** What was not looked at, each with its reason. */
+  unseen: string[];
 }

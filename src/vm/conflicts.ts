@@ -4,10 +4,10 @@
 import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { VmsecretdError } from '../errors.js';
-import type { HostClaim, HostNeeds } from '../hypervisor/host-needs.js';
+import type { HostClaim, HostNeeds, HostReport } from '../hypervisor/host-needs.js';
 import { removeDeadSocket } from '../system/dead-socket.js';
 import type { VmEvents } from './events.js';
-import { type HostReport, isListened, lookAtHost, refused, refuseSocketPlace } from './host-look.js';
+import { isListened, lookAtHost, refused, refuseSocketPlace } from './host-look.js';
 import { parsePortClaim } from './host-port.js';
 import type { Vm } from './vm.js';
 import type { VmmSite } from './vmm-site.js';

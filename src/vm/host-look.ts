@@ -3,17 +3,10 @@ import type { Stats } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
-import type { HostClaim, HostNeeds } from '../hypervisor/host-needs.js';
+import type { HostClaim, HostNeeds, HostReport } from '../hypervisor/host-needs.js';
 import { lookAtSocketPlace, type SocketPlace } from '../system/dead-socket.js';
 import { isPortFree, parsePortClaim } from './host-port.js';
 import type { VmmSite, WantedAccess } from './vmm-site.js';
-
-export interface HostReport {
-  /** Each keeps the VM from starting. */
-  problems: VmsecretdError[];
-  /** What was not looked at, each with its reason. */
-  unseen: string[];
-}
 
 export interface HostLook {
   /** Whether to look at what the VMM makes itself, too: it says by itself what keeps it from that. */

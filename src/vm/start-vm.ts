@@ -7,7 +7,7 @@ import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
 import type { Preparation, PreparedCredential } from '../delivery/protocol.js';
 import { nameVm, VmsecretdError } from '../errors.js';
-import type { HostClaim } from '../hypervisor/host-needs.js';
+import type { HostClaim, HostReport } from '../hypervisor/host-needs.js';
 import type {
   ConsolePlan,
   GuestChannelPlans,
@@ -18,7 +18,6 @@ import type {
 } from '../hypervisor/hypervisor.js';
 import { describeExit, type VmmProcess } from '../supervisor/vmm-process.js';
 import type { ProcessFacts } from '../system/procfs.js';
-import type { HostReport } from './host-look.js';
 
 /** What a start is made of, as its duration is told. */
 export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';

@@ -32,7 +32,7 @@ export async function examine(client: Client, elsewhere: Elsewhere): Promise<Fin
   const { vms } = answers ? ((await client.call('GET', '/v1/vms')) as { vms: VmView[] }) : { vms: [] };
   return [
     daemon,
-    ...(!answers && isSystemd ? await readLastWords('journalctl') : []),
+    ...(!answers && isSystemd ? await readLastWords() : []),
     ...(answers ? await checkSockets(client.socketPath, config.operatorGroup) : []),
     ...(isSystemd ? await checkUnits('systemctl') : []),
     ...configuration,

@@ -5,7 +5,7 @@ import { type Finding, warning } from './finding.js';
 const LINES = 3;
 
 /** @param journalctl its name, or its path */
-export async function readLastWords(journalctl: string): Promise<Finding[]> {
+export async function readLastWords(journalctl = 'journalctl'): Promise<Finding[]> {
   const { failed, stdout } = await execa(
     journalctl,
     ['--unit=vmsecretd.service', `--lines=${LINES}`, '--output=cat', '--no-pager', '--quiet'],
