@@ -14,7 +14,7 @@
       packages.${system} = {
         default = self.packages.${system}.vmsecretd;
         vmsecretd = pkgs.callPackage ./nixos-module/package.nix { };
-        vmsecretd-launch = pkgs.callPackage ./nixos-module/launch.nix { };
+        vmsecretd-launch = self.packages.${system}.vmsecretd.launch;
       };
 
       overlays.default = final: _: {
@@ -31,7 +31,17 @@
 
       checks.${system} = {
         inherit (self.packages.${system}) vmsecretd;
-        vm = pkgs.testers.runNixOSTest ./nixos-module/vm-test.nix;
+        inherit (self.packages.${system}.vmsecretd.tests) vm;
+      };
+
+      devShells.${system}.default = pkgs.mkShell {
+        packages = [
+          pkgs.age
+          pkgs.cloud-hypervisor
+          pkgs.nixfmt-tree
+          pkgs.nodejs
+          pkgs.openssh
+        ];
       };
 
       formatter.${system} = pkgs.nixfmt-tree;

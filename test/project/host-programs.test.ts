@@ -13,6 +13,7 @@ const RUNS_BY_PATH: Record<string, string> = {
   'src/delivery/deliverers.ts': 'process.execPath',
   'src/hypervisor/cloud-hypervisor/version.ts': 'hypervisors.*.path, resolved by findProgram',
   'src/secrets/plugin-identity.ts': 'age-plugin-*, resolved by findProgram',
+  'src/cli/doctor/journal.ts': 'journalctl, by its name or path',
   'src/cli/doctor/units.ts': 'systemctl, by its name or path',
   'src/supervisor/daemon-child.ts': 'the VMM',
   'src/supervisor/pre-start.ts': 'preStart, resolved by findProgram',

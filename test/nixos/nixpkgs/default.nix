@@ -220,6 +220,8 @@ let
         };
         npmConfigHook = "npmConfigHook";
       };
+      mkShell = { packages }: runCommand "shell" { nativeBuildInputs = packages; } "touch $out";
+      testers.runNixOSTest = test: runCommand "vm-test" { inherit test; } "touch $out";
       installShellFiles = "installShellFiles";
       makeWrapper = "makeWrapper";
       versionCheckHook = "versionCheckHook";

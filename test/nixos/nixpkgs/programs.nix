@@ -37,6 +37,7 @@
     "wc"
   ];
   coreutils-full = [ "chown" ];
+  age = [ "age" ];
   age-plugin-tpm = [ "age-plugin-tpm" ];
   cacert = [ ];
   crosvm = [ "crosvm" ];
@@ -61,6 +62,7 @@
   kubectl = [ "kubectl" ];
   netcat = [ "nc" ];
   nix = [ "nix" ];
+  nixfmt-tree = [ ];
   nodejs = [ "node" ];
   openssh = [ "ssh" ];
   prefetch-npm-deps = [ ];
