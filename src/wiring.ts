@@ -13,6 +13,7 @@ import { loadDigestKey } from './delivery/digest-key.js';
 import { buildApp } from './http/app.js';
 import { DaemonSockets, resolveOperatorGroup } from './http/daemon-sockets.js';
 import { listenForMetrics, parseMetricsAddress } from './http/metrics-listener.js';
+import type { DefinitionTools } from './http/routes/definitions.js';
 import { createHypervisors } from './hypervisor/hypervisors.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
@@ -84,7 +85,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
   };
   await reload();
-  const stopWatching = watchChanges({
+  const changes = watchChanges({
     vms,
     events,
     deliverers,
@@ -94,7 +95,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     defaultSupervisor: options.defaultSupervisor,
   });
   await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
-  const http = await wireHttp(options, parts, reload);
+  const http = await wireHttp(options, parts, { reload, compareNow: () => changes.compareNow() });
   deliverers.warmUp();
   return {
     app: http.app,
@@ -104,7 +105,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     autostart: () => vms.autostart(),
     probe: () => http.sockets.probe(),
     close: async () => {
-      stopWatching();
+      changes.close();
       stopBoundingLogs();
       vms.close();
       await http.close();
@@ -209,7 +210,11 @@ function wireLifecycles({ config, programPath, logger }: DaemonOptions, toolsFor
 }
 
 /** The HTTP application on the daemon's sockets, and metrics where config.json wants them. */
-async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => Promise<void>) {
+async function wireHttp(
+  options: DaemonOptions,
+  parts: VmsParts,
+  definitionTools: Pick<DefinitionTools, 'reload' | 'compareNow'>,
+) {
   const { config, folders, logger, version, activatedSockets, programPath } = options;
   const { vms, metrics, events, definitions, starts } = parts;
   const { toolsFor, identities, passphraseFiles } = starts;
@@ -220,7 +225,7 @@ async function wireHttp(options: DaemonOptions, parts: VmsParts, reload: () => P
     metrics,
     events,
     definitions,
-    reload,
+    ...definitionTools,
     logger,
     version,
     paths: { ...folders, identities, passphraseFiles, programPath },

@@ -105,7 +105,9 @@ function withName(name: string, error: unknown): unknown {
 }
 
 async function chooseVms(options: LifecycleOptions, { client }: Context): Promise<string[]> {
-  const { vms } = (await client.call('GET', '/v1/vms')) as { vms: VmView[] };
+  // A secret may have changed a moment ago, and the daemon may have started then.
+  const list = options.outdated ? client.wait('GET', '/v1/vms?compared=true') : client.call('GET', '/v1/vms');
+  const { vms } = (await list) as { vms: VmView[] };
   return vms
     .filter(vm =>
       options.outdated ? vm.outdated.length > 0 : vm.state !== 'stopped' && vm.state !== 'failed',

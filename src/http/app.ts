@@ -26,6 +26,7 @@ import { addLaunchRoute } from './routes/launch.js';
 import { addLifecycleRoutes } from './routes/lifecycle.js';
 import { addMetricsRoute, type MetricsRouteTools } from './routes/metrics.js';
 import { addServiceRoutes, type ServiceTools } from './routes/service.js';
+import { NoQuery } from './schemas.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -81,6 +82,9 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
     openapi: {
       info: { title: 'vmsecretd', version: tools.version, description: 'Starts VMs with their secrets' },
     },
+  });
+  app.addHook('onRoute', route => {
+    route.schema = { querystring: NoQuery, ...route.schema };
   });
   addDefinitionRoutes(app, tools);
   addLifecycleRoutes(app, tools);
@@ -150,6 +154,7 @@ const END_IS_READ_TURNS = 3;
 function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdError {
   const error = explainStorageError(thrown) as FastifyError | VmsecretdError;
   if (error instanceof VmsecretdError) return error;
+  if (error.validationContext === 'params') return noSuchName(request);
   if (error.statusCode !== undefined && error.statusCode < 500) {
     return new VmsecretdError(
       'request_invalid',
@@ -160,11 +165,24 @@ function toProblem(thrown: FastifyError, request: FastifyRequest): VmsecretdErro
   return internalError(request.id);
 }
 
+/** No VM can have such a name, whatever was meant by it. */
+function noSuchName(request: FastifyRequest): VmsecretdError {
+  const { name = '' } = request.params as { name?: string };
+  const shown = name.slice(0, 80).replaceAll(/[^\x20-\x7e]+/g, ' ');
+  return new VmsecretdError(
+    'vm_unknown',
+    `There is no VM ${shown}: a name has 1 to 64 letters, digits, "_", "." and "-", and begins with a letter or digit; no pattern stands for VMs`,
+  );
+}
+
 /** Where Fastify's own words do not say what was refused. */
 function explain(error: FastifyError): string {
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return 'the body needs the header "content-type: application/json" (of a console, application/octet-stream)';
   const unknown = error.validation?.find(({ keyword }) => keyword === 'additionalProperties');
+  const choices = error.validation?.flatMap(({ params }) => params.allowedValue ?? []) ?? [];
+  if (unknown === undefined && choices.length > 0)
+    return `${error.validationContext} ${error.validation?.[0]?.instancePath.slice(1)} takes ${choices.join(', ')}`;
   if (unknown === undefined) return error.message;
   const key = String(unknown.params.additionalProperty).slice(0, 60);
   return `${error.validationContext ?? 'the request'} has the unknown key "${key}"`;

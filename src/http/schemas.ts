@@ -25,6 +25,21 @@ export const FollowQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const ComparedQuery = Type.Object(
+  {
+    compared: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'First compare all VMs that run with what they were made of',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** Of a call that takes none: one that is not known is not passed over. */
+export const NoQuery = Type.Object({}, { additionalProperties: false });
+
 export const VmSchema = Type.Object(
   {
     name: Type.String(),

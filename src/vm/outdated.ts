@@ -44,6 +44,8 @@ interface Followed {
   running: RunningVm;
   directory: string | undefined;
   unwatch: (() => void)[];
+  /** Settles once changes are told, and it was compared or is about to be. */
+  isFollowed: Promise<void>;
   isGone: boolean;
 }
 
@@ -68,6 +70,15 @@ export class OutdatedWatch {
     });
   }
 
+  /** Compares all VMs that run with what they were made of, as it is now; settles when the verdicts are there. */
+  async compareNow(): Promise<void> {
+    const followed = [...this.#followed.values()];
+    await Promise.all(followed.map(({ isFollowed }) => isFollowed));
+    for (const one of followed) this.#touch(one);
+    await this.#reload;
+    await this.#round;
+  }
+
   close(): void {
     this.#unsubscribe();
     clearTimeout(this.#retry);
@@ -83,7 +94,7 @@ export class OutdatedWatch {
     }
     if (followed !== undefined) this.#drop(followed);
     if (vm?.running !== undefined) {
-      this.#follow(vm, vm.running).catch(error => this.#tools.onProblem(error));
+      this.#follow(vm, vm.running);
     }
   }
 
@@ -94,9 +105,21 @@ export class OutdatedWatch {
     this.#followed.delete(followed.vm.name);
   }
 
-  async #follow(vm: Vm, running: RunningVm): Promise<void> {
-    const followed: Followed = { vm, running, directory: undefined, unwatch: [], isGone: false };
+  #follow(vm: Vm, running: RunningVm): void {
+    const followed: Followed = {
+      vm,
+      running,
+      directory: undefined,
+      unwatch: [],
+      isFollowed: Promise.resolve(),
+      isGone: false,
+    };
     this.#followed.set(vm.name, followed);
+    followed.isFollowed = this.#watchAll(followed).catch(error => this.#tools.onProblem(error));
+  }
+
+  async #watchAll(followed: Followed): Promise<void> {
+    const { vm, running } = followed;
     followed.directory = await findDirectory(vm.definition, running);
     const { directory } = followed;
     const links: WatchedPath[] =

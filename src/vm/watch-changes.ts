@@ -24,8 +24,13 @@ export interface ChangeTools {
 /** How long digests of all sources may take. */
 const DIGEST_TIMEOUT_MS = 60_000;
 
-/** @returns what ends the watch */
-export function watchChanges(tools: ChangeTools): () => void {
+export interface ChangeWatch {
+  /** Settles once the VMs that run now were compared with what they were made of. */
+  compareNow(): Promise<void>;
+  close(): void;
+}
+
+export function watchChanges(tools: ChangeTools): ChangeWatch {
   const { vms, events, deliverers, digestKey, logger, reload } = tools;
   const pathWatch = new PathWatch({
     onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
@@ -63,9 +68,12 @@ export function watchChanges(tools: ChangeTools): () => void {
     },
   });
   const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.startUnasked() });
-  return () => {
-    outdated.close();
-    retry.close();
-    pathWatch.close();
+  return {
+    compareNow: () => outdated.compareNow(),
+    close: () => {
+      outdated.close();
+      retry.close();
+      pathWatch.close();
+    },
   };
 }

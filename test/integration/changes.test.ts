@@ -150,3 +150,31 @@ daemonTest('refuses what another VM has, before and after a daemon’s end', opt
   t.match(metrics, /^vmsecretd_start_duration_seconds_count\{phase="boot"\} 1$/m);
   t.match(await daemon.call('GET', '/metrics', undefined, 'launch'), { status: 403 });
 });
+
+daemonTest(
+  'restart --outdated knows what a daemon that has just started has not compared',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    for (const name of ['web', 'db']) {
+      const credentials = { KEY: { age: await daemon.seal(name, 'old') } };
+      await defineVm(STAND_IN, rig, name, { more: { credentials } });
+      await daemon.act(name, 'start');
+    }
+    const { pid } = await daemon.show('web');
+    const db = await daemon.show('db');
+    await daemon.kill9();
+    await daemon.seal('web', 'new');
+    await daemon.restart();
+    const { status, stdout } = await daemon.ctl('restart', '--outdated');
+    t.equal(status, 0);
+    t.match(stdout, /^web +running/m);
+    t.notMatch(stdout, /^db/m);
+    t.not((await daemon.show('web')).pid, pid);
+    t.equal((await daemon.show('db')).pid, db.pid);
+    t.match(await daemon.ctl('restart', '--outdated'), { status: 0, stdout: 'No VM to act on.\n' });
+    // A swap of which no watcher has told yet.
+    await daemon.seal('db', 'new');
+    t.match(await daemon.ctl('restart', '--outdated'), { status: 0, stdout: /^db +running/m });
+  },
+);

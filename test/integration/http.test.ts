@@ -309,3 +309,33 @@ daemonTest('goes on when clients talk nonsense or leave', options, async (t, { d
   t.match(JSON.parse(body), { code: 'request_invalid' });
   t.match(await daemon.call('GET', '/v1/health'), { status: 200 });
 });
+
+daemonTest(
+  'says what a query takes, and passes over nothing that it does not know',
+  options,
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(STAND_IN, rig, 'web');
+    const refusals: [string, string, RegExp][] = [
+      ['POST', '/v1/vms/web/start?wait=foo', /wait takes none, running, ready, stopped/],
+      ['POST', '/v1/vms/web/stop?wait=', /wait takes none, running, ready, stopped/],
+      ['GET', '/v1/vms?foo=1', /unknown key "foo"/],
+      ['GET', '/v1/vms/web?verbose=1', /unknown key "verbose"/],
+      ['POST', '/v1/reload?force=true', /unknown key "force"/],
+      ['GET', '/v1/health?x', /unknown key "x"/],
+      ['POST', '/v1/vms/web/check?fast=1', /unknown key "fast"/],
+    ];
+    for (const [method, path, detail] of refusals)
+      t.match((await daemon.call(method, path)).json, { code: 'request_invalid', status: 400, detail }, path);
+    t.match(await daemon.show('web'), { state: 'stopped' });
+    for (const name of ['we*', '*', 'a%20b', '-web', 'x'.repeat(65)]) {
+      const answer = await daemon.call('POST', `/v1/vms/${name}/start`);
+      t.match(
+        answer.json,
+        { code: 'vm_unknown', status: 404, detail: /There is no VM .*: a name has 1 to 64/ },
+        name,
+      );
+    }
+    t.match(await daemon.ctl('start', 'we*'), { status: 3, stderr: /no pattern stands for VMs/ });
+  },
+);

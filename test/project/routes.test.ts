@@ -65,7 +65,7 @@ t.test('docs/http-api.md names every query parameter of openapi.json, with each 
   const { paths } = await readOpenApi(t);
   const page = readFileSync('docs/http-api.md', 'utf8');
   const parameters = queryParameters(paths);
-  t.strictSame([...parameters.keys()].toSorted(), ['follow', 'timeout', 'vm', 'wait']);
+  t.strictSame([...parameters.keys()].toSorted(), ['compared', 'follow', 'timeout', 'vm', 'wait']);
   for (const [name, values] of parameters) {
     t.match(page, `?${name}=`, name);
     for (const value of values) t.match(page, `${name}=${value}`, `${name}=${value}`);

@@ -1,22 +1,34 @@
 // What VMs there are, and their definitions.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Definitions } from '../../definition/definitions.js';
 import { DefinitionSchema } from '../../definition/schema.js';
 import type { Vms } from '../../vm/vms.js';
-import { NameParams, ReloadSchema, VmListSchema, VmSchema } from '../schemas.js';
+import { ComparedQuery, NameParams, ReloadSchema, VmListSchema, VmSchema } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
 
 export interface DefinitionTools {
   vms: Vms;
   definitions: Definitions;
   reload(): Promise<void>;
+  /** Settles once the VMs that run now were compared with what they were made of. */
+  compareNow(): Promise<void>;
 }
+
+/** How long a list waits for comparisons; an age file on a mount that hangs keeps nobody from his list. */
+const COMPARISON_TIMEOUT_MS = 30_000;
 
 export function addDefinitionRoutes(app: FastifyInstance, tools: DefinitionTools): void {
   const { vms, definitions, reload } = tools;
-  app.get('/v1/vms', { schema: { summary: 'List VMs', response: { 200: VmListSchema } } }, async () => ({
-    vms: vms.list().map(vm => vm.toJSON()),
-  }));
+  app.get<{ Querystring: { compared?: boolean } }>(
+    '/v1/vms',
+    { schema: { summary: 'List VMs', querystring: ComparedQuery, response: { 200: VmListSchema } } },
+    async request => {
+      if (request.query.compared === true)
+        await Promise.race([tools.compareNow(), delay(COMPARISON_TIMEOUT_MS, undefined, { ref: false })]);
+      return { vms: vms.list().map(vm => vm.toJSON()) };
+    },
+  );
 
   app.get<NameRoute>(
     '/v1/vms/:name',
