@@ -18,8 +18,6 @@ import { createHypervisors } from './hypervisor/hypervisors.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
 import { prepareDirectory, spawnVmm } from './supervisor/daemon-child.js';
-import { writeLaunchAnswer } from './supervisor/launch-answer.js';
-import { checkLaunchRequest } from './supervisor/launch-request.js';
 import { boundLogs } from './supervisor/log-bound.js';
 import { createSystemctl } from './supervisor/systemctl.js';
 import { readUnitConsole } from './supervisor/unit-console.js';
@@ -137,7 +135,7 @@ async function wireVms(options: DaemonOptions) {
   const vms = new Vms({
     definitions,
     build: definition => {
-      const paths = vmPaths(folders.runtimeDirectory, definition.name);
+      const paths = vmPaths(folders.runtimeDirectory, definition.name, definition.supervisor);
       const vm = new Vm({ definition, paths, events, now: () => new Date(), logger });
       return { vm, lifecycle: lifecycles.build(vm) };
     },
@@ -171,9 +169,10 @@ async function wireStarts({ config, folders, environment, programPath }: DaemonO
     ...shared,
     hypervisor: hypervisors[vm.definition.hypervisor],
     onPhase: (phase, durationMs) => metrics.observePhase(phase, durationMs),
-    claimHost: async (plan, launcher) =>
-      hostClaims.claim(plan.needs, await describeSite(vm, { plan, launcher, user, group })),
-    checkHost: async plan => hostClaims.check(plan.needs, await describeSite(vm, { plan, user, group })),
+    claimHost: async (plan, unit) =>
+      hostClaims.claim(plan.needs, await describeSite(vm, { plan, unit, user, group })),
+    checkHost: async (plan, unit) =>
+      hostClaims.check(plan.needs, await describeSite(vm, { plan, unit, user, group })),
   });
   return { ...shared, toolsFor };
 }
@@ -200,9 +199,6 @@ function wireLifecycles({ config, programPath, logger }: DaemonOptions, toolsFor
       ...shared,
       systemctl,
       unitWatch,
-      checkLaunch: pid => checkLaunchRequest(vm.name, definition.unit, pid, systemctl),
-      writeAnswer: (plan, workingDirectory) =>
-        writeLaunchAnswer(plan, workingDirectory, vm.definition.stopTimeoutSeconds),
       writeJournal: message => writeUnitJournal(definition.unit, message, 'error'),
     });
   };

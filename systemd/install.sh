@@ -50,7 +50,7 @@ tmpfiles=$configuration/tmpfiles.d/vmsecretd.conf
 # Man pages and completions of the three programs.
 share_names='man/man1/vmsecretctl.1 man/man8/vmsecretd.8 man/man8/vmsecretd-launch.8
   bash-completion/completions/vmsecretctl zsh/site-functions/_vmsecretctl fish/vendor_completions.d/vmsecretctl.fish'
-unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd-ready.target microvm@.service'
+unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-ready.target microvm@.service vmsecretd-api@.socket'
 
 is_live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
@@ -63,8 +63,7 @@ uninstall_all() {
   # Not there: an earlier run was here already.
   if is_live && [ -e "$units/vmsecretd.service" ]; then
     refuse_while_vms_run
-    systemctl disable --quiet --now vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket \
-      vmsecretd-ready.target vmsecretd.service ||
+    systemctl disable --quiet --now vmsecretd.socket vmsecretd-admin.socket vmsecretd-ready.target vmsecretd.service ||
       fail 'the units could not be stopped'
   fi
   for name in $unit_names; do rm -f "$root$units/$name"; done

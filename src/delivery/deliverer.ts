@@ -20,6 +20,7 @@ import type {
   DelivererAnswer,
   DelivererRequest,
   DelivererResult,
+  Packaging,
   Preparation,
   PreparationResult,
   PreparedCredential,
@@ -31,33 +32,65 @@ const CONCURRENT_SOURCES = 16;
 
 const NONCE_BYTES = 32;
 
-const prepared = new Map<number, Packed>();
+/** The encoded credentials of one start, and what they were packed into. */
+interface Prepared {
+  vm: string;
+  encoded: readonly EncodedCredential[];
+  packed: Packed | undefined;
+}
+
+const preparedStarts = new Map<number, Prepared>();
 
 async function answer(request: DelivererRequest): Promise<DelivererResult> {
   if (request.verb === 'digest') return { digests: await digestSources(request.sources, request.digestKey) };
   if (request.verb === 'check') return check(request.preparation);
   if (request.verb === 'prepare') {
-    const { packed, result } = await prepare(request.preparation);
-    prepared.set(request.id, packed);
+    const { prepared, result } = await prepare(request.preparation);
+    preparedStarts.set(request.id, prepared);
     return result;
   }
-  const packed = prepared.get(request.id);
-  if (request.verb === 'deliver') {
-    if (packed === undefined) throw new VmsecretdError('internal', 'nothing was prepared for this delivery');
-    await packed.deliver(request.destination);
+  const prepared = preparedStarts.get(request.id);
+  if (request.verb === 'forget') {
+    if (prepared !== undefined) wipe(prepared);
+    preparedStarts.delete(request.id);
+    return null;
   }
-  packed?.wipe();
-  prepared.delete(request.id);
+  if (prepared === undefined) throw new VmsecretdError('internal', 'nothing was prepared for this delivery');
+  if (request.verb === 'pack') {
+    pack(prepared, request.packaging);
+    return null;
+  }
+  if (prepared.packed === undefined)
+    throw new VmsecretdError('internal', 'nothing was packed for this delivery');
+  await prepared.packed.deliver(request.destination);
+  wipe(prepared);
+  preparedStarts.delete(request.id);
   return null;
 }
 
-interface Prepared {
-  packed: Packed;
+/** @throws VmsecretdError credentials_too_large, credentials_too_many, credential_duplicate */
+function pack(prepared: Prepared, { staticOemStrings, packing }: Packaging): void {
+  const { vm, encoded } = prepared;
+  checkOemStrings(
+    vm,
+    staticOemStrings,
+    encoded.map(({ name }) => name),
+  );
+  prepared.packed = packOemStrings(vm, packing, staticOemStrings, encoded);
+}
+
+function wipe({ encoded, packed }: Prepared): void {
+  packed?.wipe();
+  for (const { oemString } of encoded) oemString.fill(0);
+}
+
+interface PreparedWithResult {
+  prepared: Prepared;
   result: PreparationResult;
 }
 
 /** All or nothing: the first error in the definition's order ends the preparation. */
-async function prepare(preparation: Preparation): Promise<Prepared> {
+async function prepare(preparation: Preparation): Promise<PreparedWithResult> {
   const opened = await openSources(preparation);
   try {
     if (opened.problems.length > 0) throw opened.problems[0];
@@ -75,7 +108,7 @@ async function check(preparation: Preparation): Promise<CheckResult> {
     const credentials = opened.values.map(([name, value]) =>
       describeCredential(preparation, name, value, { nonce: undefined, ciphertextDigest: undefined }),
     );
-    if (problems.length === 0) encode(preparation, opened).packed.wipe();
+    if (problems.length === 0) wipe(encode(preparation, opened).prepared);
     return { credentials, notes: opened.notes, problems };
   } catch (error) {
     return { credentials: [], notes: opened.notes, problems: [...problems, describeFailure(error)] };
@@ -84,8 +117,8 @@ async function check(preparation: Preparation): Promise<CheckResult> {
   }
 }
 
-function encode(preparation: Preparation, { values, notes, ciphertextDigests }: Opened): Prepared {
-  const { vm, packing } = preparation;
+function encode(preparation: Preparation, { values, notes, ciphertextDigests }: Opened): PreparedWithResult {
+  const { vm, packaging } = preparation;
   const encoded: EncodedCredential[] = [];
   try {
     const credentials: PreparedCredential[] = [];
@@ -103,10 +136,12 @@ function encode(preparation: Preparation, { values, notes, ciphertextDigests }: 
         }),
       );
     }
-    const packed = packOemStrings(vm, packing, preparation.staticOemStrings, encoded);
-    return { packed, result: { credentials, notes } };
-  } finally {
-    if (packing.kind !== 'fifo') for (const { oemString } of encoded) oemString.fill(0);
+    const prepared: Prepared = { vm, encoded, packed: undefined };
+    if (packaging !== undefined) pack(prepared, packaging);
+    return { prepared, result: { credentials, notes } };
+  } catch (error) {
+    wipe({ vm, encoded, packed: undefined });
+    throw error;
   }
 }
 
@@ -124,7 +159,7 @@ async function openSources(preparation: Preparation): Promise<Opened> {
   const names = Object.keys(credentials);
   checkOemStrings(
     vm,
-    preparation.staticOemStrings,
+    preparation.packaging?.staticOemStrings ?? [],
     preparation.wantsReceipt ? [NONCE_CREDENTIAL, ...names] : names,
   );
   const ciphertextDigests = new Map<string, string>();
@@ -205,15 +240,19 @@ async function warmUpDelivery(): Promise<void> {
     credentials: { WARM: { text: 'warm' } },
     identities: [],
     passphraseFiles: [],
-    staticOemStrings: [],
-    packing: { kind: 'api', vmConfigText: writeVmConfig({}), limitBytes: 1024 },
+    packaging: {
+      staticOemStrings: [],
+      packing: { kind: 'api', vmConfigText: writeVmConfig({}), limitBytes: 1024 },
+    },
     wantsReceipt: false,
     digestKey: '00',
   };
   for (let round = 0; round < WARM_UP_ROUNDS; round += 1) {
-    const { packed } = await prepare(preparation);
-    await packed.deliver({ kind: 'api', socketPath: '/dev/null/nobody', timeoutMs: 1_000 }).catch(() => {});
-    packed.wipe();
+    const { prepared } = await prepare(preparation);
+    await prepared.packed
+      ?.deliver({ kind: 'api', socketPath: '/dev/null/nobody', timeoutMs: 1_000 })
+      .catch(() => {});
+    wipe(prepared);
   }
 }
 

@@ -16,6 +16,7 @@ import type {
   DelivererReady,
   DelivererRequest,
   DelivererResult,
+  Packaging,
   Preparation,
   PreparationResult,
 } from './protocol.js';
@@ -30,6 +31,8 @@ const WARM_UP_DELAY_MS = 50;
 
 /** Credentials of one start that are ready to be handed over. */
 export interface Delivery extends PreparationResult {
+  /** For a preparation without packaging. @throws VmsecretdError as Deliverers.prepare does of its packaging */
+  pack(packaging: Packaging, signal: AbortSignal): Promise<void>;
   /** @param signal ends the wait for a VMM that does not take them */
   deliver(destination: Destination, signal: AbortSignal): Promise<void>;
   /** Ends this start's claim on the deliverer; always called, whatever happened. */
@@ -69,6 +72,9 @@ export class Deliverers {
       if (result === null || !('credentials' in result)) throw delivererGone();
       return {
         ...result,
+        pack: async (packaging, packSignal) => {
+          await claim.request({ verb: 'pack', packaging }, packSignal);
+        },
         deliver: async (destination, deliverSignal) => {
           await claim.request({ verb: 'deliver', destination }, deliverSignal);
         },
@@ -139,6 +145,7 @@ export class Deliverers {
 
 type Question =
   | { verb: 'prepare' | 'check'; preparation: Preparation }
+  | { verb: 'pack'; packaging: Packaging }
   | { verb: 'deliver'; destination: Destination }
   | { verb: 'digest'; sources: NamedSource[]; digestKey: string };
 

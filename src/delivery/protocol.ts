@@ -11,13 +11,19 @@ export interface Preparation {
   credentials: Record<string, CredentialSource>;
   identities: string[];
   passphraseFiles: string[];
-  /** OEM strings of command line and definition, in order. */
-  staticOemStrings: string[];
-  packing: Packing;
+  /** Absent where the command line comes later, with a unit's launcher: then `pack` follows. */
+  packaging?: Packaging;
   /** Whether the guest is to acknowledge its credentials: a nonce goes first among them. */
   wantsReceipt: boolean;
   /** Hex key of the digests that tell a changed secret without telling the secret. */
   digestKey: string;
+}
+
+/** What the OEM strings become part of. */
+export interface Packaging {
+  /** OEM strings of command line and definition, in order. */
+  staticOemStrings: string[];
+  packing: Packing;
 }
 
 /** One credential as everybody may know it. */
@@ -54,6 +60,7 @@ export interface CheckResult extends PreparationResult {
 export type DelivererRequest =
   | { id: number; verb: 'prepare'; preparation: Preparation }
   | { id: number; verb: 'check'; preparation: Preparation }
+  | { id: number; verb: 'pack'; packaging: Packaging }
   | { id: number; verb: 'deliver'; destination: Destination }
   | { id: number; verb: 'forget' }
   | { id: number; verb: 'digest'; sources: NamedSource[]; digestKey: string };

@@ -22,7 +22,7 @@ import { addCommandRoutes, type CommandTools } from './routes/commands.js';
 import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
 import { addDefinitionRoutes, type DefinitionTools } from './routes/definitions.js';
 import { addEventRoutes } from './routes/events.js';
-import { addLaunchRoute } from './routes/launch.js';
+import { addLaunchRoutes } from './routes/launches.js';
 import { addLifecycleRoutes } from './routes/lifecycle.js';
 import { addMetricsRoute, type MetricsRouteTools } from './routes/metrics.js';
 import { addServiceRoutes, type ServiceTools } from './routes/service.js';
@@ -88,7 +88,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   });
   addDefinitionRoutes(app, tools);
   addLifecycleRoutes(app, tools);
-  addLaunchRoute(app, tools);
+  addLaunchRoutes(app, tools);
   addCommandRoutes(app, tools);
   addConsoleRoutes(app, tools);
   addEventRoutes(app, tools);
@@ -124,9 +124,7 @@ function checkAccess(app: FastifyInstance, roleOf: AppTools['roleOf']): void {
     if (mayCall(roleOf(request.raw), access)) return;
     throw new VmsecretdError(
       'forbidden',
-      access === 'admin'
-        ? `${request.method} ${request.routeOptions.url ?? request.url} is for root, on admin.sock`
-        : 'This socket does not take that call',
+      `${request.method} ${request.routeOptions.url ?? request.url} is for root, on admin.sock`,
     );
   });
 }

@@ -1,14 +1,12 @@
-// The daemon's three sockets: who may connect to each, and which of them a request came by.
+// The daemon's two sockets: who may connect to each, and which of them a request came by.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../errors.js';
 import { listenOn } from '../system/sockets.js';
 import { requestUnix } from '../system/unix-http.js';
 import { resolveGroup } from '../system/users.js';
 import type { SocketRole } from './access.js';
-import { admit } from './oldest-gives-way.js';
 
 interface SocketPlan {
   /** FileDescriptorName= of the socket unit. */
@@ -16,23 +14,17 @@ interface SocketPlan {
   role: SocketRole;
   file: string;
   mode: number;
-  /** How long a request may take to arrive. */
-  requestTimeoutMs: number;
-  /** So many may have asked nothing yet. */
-  silentConnections: number;
 }
 
 /** So many may wait for an answer or read one, as many as VMs that start at once; each takes a descriptor of the daemon's. */
 const MAXIMUM_CONNECTIONS = 1_024;
 
-const FOR_KNOWN_CLIENTS = { requestTimeoutMs: 30_000, silentConnections: MAXIMUM_CONNECTIONS };
-/** More than launchers that come at once when a host boots; one that is cut off asks again. */
-const FOR_ANYBODY = { requestTimeoutMs: 2_000, silentConnections: 256 };
+/** How long a request may take to arrive. */
+const REQUEST_TIMEOUT_MS = 30_000;
 
 const SOCKETS: readonly SocketPlan[] = [
-  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660, ...FOR_KNOWN_CLIENTS },
-  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600, ...FOR_KNOWN_CLIENTS },
-  { name: 'launch', role: 'launch', file: 'launch.sock', mode: 0o666, ...FOR_ANYBODY },
+  { name: 'vmsecretd', role: 'operator', file: 'vmsecretd.sock', mode: 0o660 },
+  { name: 'admin', role: 'admin', file: 'admin.sock', mode: 0o600 },
 ];
 
 /** How often Node looks for requests that take too long. */
@@ -76,7 +68,7 @@ export class DaemonSockets {
 
   /** The least that any socket allows, where it is not known. */
   roleOf(request: IncomingMessage): SocketRole {
-    return this.#roles.get(request.socket) ?? 'launch';
+    return this.#roles.get(request.socket) ?? 'operator';
   }
 
   /** @throws VmsecretdError resource_conflict */
@@ -96,24 +88,18 @@ export class DaemonSockets {
     }
   }
 
-  #serve(app: FastifyInstance, { role, requestTimeoutMs, silentConnections }: SocketPlan): Server {
+  #serve(app: FastifyInstance, { role }: SocketPlan): Server {
     const limits = {
-      headersTimeout: requestTimeoutMs,
-      requestTimeout: requestTimeoutMs,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: LATE_REQUESTS_POLL_MS,
     };
-    const silent = new Set<Readable>();
     // fastify's own listen() throws on an activated socket; its routing takes any server's requests.
     const take = (request: IncomingMessage, response: ServerResponse) => {
       if (role !== 'admin' && comesInChunks(request)) return refuseBody(request, response);
-      const wasAsked = () => silent.delete(request.socket);
-      request.once('end', wasAsked);
-      // One without a body may have no `end`, and has said all: else Node waits some seconds for another request, which
-      // maxRequestsPerSocket would refuse. Who is answered before it has sent its body must be able to send the rest.
-      if (!hasBody(request)) {
-        wasAsked();
-        response.shouldKeepAlive = false;
-      }
+      // Else Node waits some seconds for another request, which maxRequestsPerSocket would refuse. Who is answered before it
+      // has sent its body must be able to send the rest.
+      if (!hasBody(request)) response.shouldKeepAlive = false;
       app.routing(request, response);
     };
     // Node would refuse what it does not know of itself, and take in its body first.
@@ -121,15 +107,11 @@ export class DaemonSockets {
     server.maxConnections = MAXIMUM_CONNECTIONS;
     // Who was answered has no reason to stay.
     server.maxRequestsPerSocket = 1;
-    server.on('connection', socket => {
-      this.#roles.set(socket, role);
-      // Who comes to ask does so at once: the one that has been silent for longest gives way.
-      admit(silent, socket, silentConnections);
-    });
+    server.on('connection', socket => this.#roles.set(socket, role));
     return server;
   }
 
-  /** Settles when every socket has answered; any answer will do: launch.sock refuses, and so shows that it is served. */
+  /** Settles when every socket has answered. */
   async probe(): Promise<void> {
     const { runtimeDirectory } = this.#options;
     await Promise.all(

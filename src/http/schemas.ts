@@ -72,7 +72,16 @@ export const ConvertBody = Type.Object(
   { additionalProperties: false },
 );
 
-export const LaunchBody = Type.Object({ pid: Type.Integer({ minimum: 2 }) }, { additionalProperties: false });
+export const PrepareQuery = Type.Object(
+  {
+    invocation: Type.String({
+      pattern: '^[0-9a-f]{32}$',
+      description: 'INVOCATION_ID of the unit that starts',
+    }),
+    directory: Type.String({ pattern: '^/', maxLength: 4096, description: 'Its working directory' }),
+  },
+  { additionalProperties: false },
+);
 
 export const ReloadSchema = Type.Object({
   definitions: Type.Integer(),

@@ -10,6 +10,8 @@ export interface HostClaim {
   kind: 'vsock CID' | ListenedSocket | 'tap' | 'MAC address' | 'disk image' | 'port';
   /** A port as `tcp ADDRESS:PORT`; a path is relative to the VMM's working directory until it is resolved. */
   value: string;
+  /** The network namespace that a tap or MAC address is in; absent for the host's and for other kinds. */
+  namespace?: string;
   /** Others may have it too, as long as everybody shares: a disk image that is only read. */
   shared: boolean;
 }
@@ -31,4 +33,9 @@ export interface HostReport {
   problems: VmsecretdError[];
   /** What was not looked at, each with its reason. */
   unseen: string[];
+}
+
+/** Whether a claim is a socket on which the VMM listens. */
+export function isListened({ kind }: HostClaim): boolean {
+  return kind === 'vsock socket' || kind === 'serial socket';
 }

@@ -8,12 +8,15 @@ import type { HostNeeds } from './host-needs.js';
  */
 export interface VmPaths {
   directory: string;
+  /** In the folder above; of a unit in RUNTIME/api, where systemd makes it. */
   apiSocket: string;
   consoleSocket: string;
   consoleLog: string;
-  /** QEMU's ends of the guest's virtio-serial ports. */
+  /** QEMU's ends of the guest's virtio-serial ports; of a unit, the socket that the guest's receipt is to reach. */
   notifyPort: string;
   reportPort: string;
+  /** The command line that a unit's launcher was given. */
+  launcherCommand: string;
   /** Made by the launcher once the guest has the network devices that it holds open. */
   netsAdded: string;
   vmmLog: string;
@@ -46,8 +49,8 @@ export interface VmPlan {
   apiSocket: string;
   /** `--net` values that pass open file descriptors: the launcher adds them, between vm.create and vm.boot. */
   inheritedNets: readonly string[];
-  /** Where the command line itself wanted the API socket; other programs may look for it there. */
-  apiSocketLink: string | undefined;
+  /** What the launcher leaves for programs that look at another place: absolute paths. */
+  links: readonly { path: string; target: string }[];
   console: ConsolePlan | undefined;
   needs: HostNeeds;
   channels: GuestChannelPlans;
@@ -110,6 +113,8 @@ export interface BringUp {
 
 export interface Hypervisor {
   readonly kind: HypervisorKind;
+  /** The program's absolute path. @throws VmsecretdError vmm_missing */
+  locate(): Promise<string>;
   /** Whether its API socket serves one connection at a time: an idle one keeps all others out. */
   readonly servesOneClient: boolean;
   /** @throws VmsecretdError command_invalid and what limits.ts throws */
@@ -118,6 +123,6 @@ export interface Hypervisor {
   bringUp(options: BringUp): Promise<VmmControl>;
   /** Whether the VMM's guest was started, its credentials in it. */
   isBooted(vm: string, apiSocket: string): Promise<boolean>;
-  /** Takes a running VMM over. */
-  connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl>;
+  /** Waits until the VMM of a socket answers. @param timeoutMs for each of its answers; 10 s unless given */
+  connect(vm: string, apiSocket: string, signal: AbortSignal, timeoutMs?: number): Promise<VmmControl>;
 }

@@ -60,9 +60,10 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   });
   if (facts === null) throw endedAtOnce(plan, cwd, await exited);
   child.unref();
+  const { pid, startTimeTicks } = facts;
   return {
-    pid: facts.pid,
-    startTimeTicks: facts.startTimeTicks,
+    id: { pid, startTimeTicks },
+    pid,
     exited,
     kill: name => void child.kill(name),
   };

@@ -1,4 +1,4 @@
-// Talks to systemd by its own program: start, stop, restart without waiting, and a unit's state as typed facts.
+// Talks to systemd by its own program: start, stop, restart, and a unit's state as typed facts.
 // What systemctl refuses becomes supervisor_failed, naming the unit and what systemctl said.
 
 import { execa } from 'execa';
@@ -14,26 +14,31 @@ export interface UnitFacts {
   /** Why the last run ended: `success`, `exit-code`, `signal`, `timeout`, `start-limit-hit`, … */
   result: string;
   mainPid: number | null;
-  /** Exit status of the last main process, or the signal's number when result is `signal`. */
+  /** Exit status of the last main process, or the number of the signal that ended it. */
   mainStatus: number;
-  /** Path of the unit's cgroup as /proc/PID/cgroup shows it; null while nothing runs. */
-  controlGroup: string | null;
-  /** `User=` as written; empty for root. */
-  user: string;
+  mainEndedBySignal: boolean;
+  /** Whether its Condition…= lines held when it was last started; true where it never was. */
+  conditionMet: boolean;
   /** The resolved `User=`; null while nothing runs, unless it is root. */
   uid: number | null;
+  /** `/` unless set. */
+  workingDirectory: string;
+  /** The network namespace that the unit runs in, by name; null for the host's. */
+  networkNamespace: string | null;
   statusText: string | null;
   /** How often `Restart=` started it again since it was last started by hand. */
   restarts: number;
-  /** Another one for each run; null while nothing runs. */
+  /** `RestartSec=` as systemd writes it, such as `5s`. */
+  restartDelay: string;
+  /** Another one for each run; null before the first. */
   invocationId: string | null;
 }
 
 export interface Systemctl {
-  /** Queued, not done: follow the unit to see what becomes of it. */
-  start(unit: string): Promise<void>;
+  /** Settles once systemd has done it. @throws VmsecretdError supervisor_failed: systemd could not, or `signal` ended the wait */
+  start(unit: string, signal?: AbortSignal): Promise<void>;
+  restart(unit: string, signal?: AbortSignal): Promise<void>;
   stop(unit: string): Promise<void>;
-  restart(unit: string): Promise<void>;
   /** Forgets a failure and its start limit. */
   resetFailed(unit: string): Promise<void>;
   kill(unit: string, signal: NodeJS.Signals): Promise<void>;
@@ -42,23 +47,33 @@ export interface Systemctl {
 }
 
 const PROPERTIES =
-  'LoadState,ActiveState,SubState,Result,MainPID,ExecMainStatus,ControlGroup,User,UID,StatusText,NRestarts,InvocationID';
+  'Id,LoadState,ActiveState,SubState,Result,MainPID,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic,User,UID,' +
+  'WorkingDirectory,NetworkNamespacePath,PrivateNetwork,StatusText,NRestarts,RestartUSec,InvocationID';
 
 export interface SystemctlOptions {
   program?: string;
   timeoutMs?: number;
 }
 
+interface RunOptions {
+  options?: readonly string[];
+  limits?: { timeout?: number; cancelSignal?: AbortSignal };
+}
+
 export function createSystemctl({
   program = 'systemctl',
   timeoutMs = 30_000,
 }: SystemctlOptions = {}): Systemctl {
-  async function run(verb: string, unit: string, options: readonly string[]): Promise<string> {
+  async function run(
+    verb: string,
+    unit: string,
+    { options = [], limits = { timeout: timeoutMs } }: RunOptions = {},
+  ): Promise<string> {
     const result = await execa(program, [verb, ...options, '--', unit], {
       reject: false,
       stdin: 'ignore',
-      timeout: timeoutMs,
       env: { LC_ALL: 'C' },
+      ...limits,
     });
     requireExecuted(program, result);
     const { failed, stdout, stderr, timedOut, exitCode } = result;
@@ -70,19 +85,24 @@ export function createSystemctl({
     throw new VmsecretdError('supervisor_failed', `systemctl ${verb} ${unit}: ${why}`, { details: { unit } });
   }
 
-  async function queue(verb: string, unit: string): Promise<void> {
-    await run(verb, unit, ['--no-block', '--quiet']);
+  /** As long as it takes: the unit's own TimeoutStartSec= and TimeoutStopSec= bound it. */
+  async function finish(verb: string, unit: string, signal?: AbortSignal): Promise<void> {
+    await run(verb, unit, { limits: signal === undefined ? {} : { cancelSignal: signal } });
   }
 
   return {
-    start: unit => queue('start', unit),
-    stop: unit => queue('stop', unit),
-    restart: unit => queue('restart', unit),
-    resetFailed: unit => queue('reset-failed', unit),
-    async kill(unit, signal) {
-      await run('kill', unit, [`--signal=${signal}`, '--kill-who=main']);
+    start: (unit, signal) => finish('start', unit, signal),
+    restart: (unit, signal) => finish('restart', unit, signal),
+    stop: unit => finish('stop', unit),
+    async resetFailed(unit) {
+      await run('reset-failed', unit);
     },
-    show: shareReads(async unit => parseUnitFacts(await run('show', unit, ['--property', PROPERTIES]))),
+    async kill(unit, signal) {
+      await run('kill', unit, { options: [`--signal=${signal}`, '--kill-who=main'] });
+    },
+    show: shareReads(async unit =>
+      parseUnitFacts(await run('show', unit, { options: ['--property', PROPERTIES] })),
+    ),
   };
 }
 
@@ -120,6 +140,7 @@ export function parseUnitFacts(text: string): UnitFacts {
   const word = (key: string): string => values.get(key) ?? '';
   const orNull = (key: string): string | null => values.get(key) || null;
   const user = word('User');
+  const namespacePath = orNull('NetworkNamespacePath');
   return {
     loadState: word('LoadState'),
     activeState: (values.get('ActiveState') ?? 'inactive') as UnitFacts['activeState'],
@@ -127,11 +148,16 @@ export function parseUnitFacts(text: string): UnitFacts {
     result: word('Result'),
     mainPid: Number(values.get('MainPID')) || null,
     mainStatus: Number(values.get('ExecMainStatus')) || 0,
-    controlGroup: orNull('ControlGroup'),
-    user,
+    // CLD_KILLED and CLD_DUMPED of waitid(2).
+    mainEndedBySignal: ['2', '3'].includes(word('ExecMainCode')),
+    conditionMet: word('ConditionTimestampMonotonic') === '0' || word('ConditionResult') !== 'no',
     uid: parseUid(word('UID'), user),
+    // `!` and `-` say that it may be missing.
+    workingDirectory: word('WorkingDirectory').replace(/^[!-]+/, '') || '/',
+    networkNamespace: namespacePath ?? (word('PrivateNetwork') === 'yes' ? `of ${word('Id')}` : null),
     statusText: orNull('StatusText'),
     restarts: Number(values.get('NRestarts')) || 0,
+    restartDelay: word('RestartUSec'),
     invocationId: orNull('InvocationID'),
   };
 }
@@ -142,16 +168,22 @@ function parseUid(uid: string, user: string): number | null {
   return user === '' || user === 'root' || user === '0' ? 0 : null;
 }
 
-/** What a unit's state means for its VM (design.md, "unit supervision"). `active` is running once vm.boot was answered. */
+/** What a unit's state means for its VM. `active` is running once vm.boot was answered. */
 export type UnitPhase = 'starting' | 'active' | 'stopping' | 'failed' | 'stopped';
 
-export function unitPhase({ activeState, subState }: Pick<UnitFacts, 'activeState' | 'subState'>): UnitPhase {
+export function unitPhase({
+  activeState,
+  subState,
+  result,
+}: Pick<UnitFacts, 'activeState' | 'subState' | 'result'>): UnitPhase {
   switch (activeState) {
     case 'active':
     case 'reloading':
       return 'active';
     case 'activating':
-      return subState.startsWith('auto-restart') ? 'failed' : 'starting';
+      if (!isWaitingToRestart({ subState })) return 'starting';
+      // A guest that powered off by itself is no failure, whatever Restart= makes of it.
+      return result === 'success' ? 'stopped' : 'failed';
     case 'deactivating':
       return 'stopping';
     case 'failed':
@@ -159,4 +191,9 @@ export function unitPhase({ activeState, subState }: Pick<UnitFacts, 'activeStat
     default:
       return 'stopped';
   }
+}
+
+/** Whether `Restart=` starts it again after `RestartSec=`. */
+export function isWaitingToRestart({ subState }: Pick<UnitFacts, 'subState'>): boolean {
+  return subState.startsWith('auto-restart');
 }

@@ -8,10 +8,13 @@ export interface VmmExit {
   lastWords: string;
 }
 
+/** How a later daemon finds a VMM: a child by its pid and start time, a unit's main process by the run of the unit. */
+export type VmmId = { pid: number; startTimeTicks: number } | { invocationId: string };
+
 export interface VmmProcess {
-  readonly pid: number;
-  /** With the pid it names this one process; see ProcessFacts. */
-  readonly startTimeTicks: number;
+  readonly id: VmmId;
+  /** Null where systemd has not told it yet. */
+  readonly pid: number | null;
   /** Settles once the process is gone; never rejects. */
   readonly exited: Promise<VmmExit>;
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;

@@ -4,42 +4,39 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { VmsecretdError } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
 import type { VmmExit, VmmProcess } from '../supervisor/vmm-process.js';
-import { readCommandLine } from '../system/command-line.js';
 import { connectDirectly } from '../system/connect-directly.js';
-import { isSameProcess, sameProcessListensOn } from '../system/procfs.js';
-import { readRecord, removeRecord, type VmmRecord } from './record.js';
+import { isSameProcess } from '../system/procfs.js';
+import { type ChildRecord, isUnitRecord, readRecord, removeRecord, type VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
-/**
- * Whether the recorded VMM still is that very process, listening where it should, with a guest that was booted: nobody else's
- * is ever touched, and one that was being started may have no VM.
- */
-export async function canAdopt(vm: string, record: VmmRecord, hypervisor: Hypervisor): Promise<boolean> {
-  const { phase, apiSocket } = record;
+/** Whether the recorded VMM still runs, with a guest that was booted: one that was being started may have no VM. */
+export async function canAdoptChild(
+  vm: string,
+  { phase, pid, startTimeTicks, apiSocket }: ChildRecord,
+  hypervisor: Hypervisor,
+): Promise<boolean> {
   return (
-    (await sameProcessListensOn(record, apiSocket)) &&
-    (phase === 'running' || hypervisor.isBooted(vm, apiSocket))
+    (await isSameProcess(pid, startTimeTicks)) &&
+    (phase === 'running' || hypervisor.isBooted(vm, apiSocket).catch(() => false))
   );
 }
 
 /**
- * Takes a recorded VMM over; `kill` is the supervisor's way to send a signal.
+ * Takes a recorded VMM over.
  * @throws VmsecretdError vmm_refused, vmm_timeout: it lives and does not answer
  */
 export async function adoptVmm(
   vm: string,
   record: VmmRecord,
   hypervisor: Hypervisor,
-  kill: VmmProcess['kill'],
+  vmm: VmmProcess,
 ): Promise<RunningVm> {
-  const { servesOneClient } = hypervisor;
-  const vmm = attachToVmm({ ...record, kill, servesOneClient });
   const deadline = AbortSignal.timeout(ADOPTION_TIMEOUT_MS);
   const control = await hypervisor.connect(vm, record.apiSocket, deadline).catch(error => {
-    throw deadline.aborted ? answersNothing(vm, record.pid) : error;
+    throw deadline.aborted ? answersNothing(vm, vmm.pid) : error;
   });
-  const { apiSocket, console, channels, credentials, claims, definitionDigest } = record;
+  const { apiSocket, console, channels, credentials, claims, definitionDigest, workingDirectory } = record;
   return {
     apiSocket,
     console: console ?? undefined,
@@ -50,13 +47,14 @@ export async function adoptVmm(
     credentials,
     claims,
     definitionDigest,
+    workingDirectory,
   };
 }
 
 /** How long a VMM that lives has to answer a daemon that takes it over. */
 const ADOPTION_TIMEOUT_MS = 10_000;
 
-function answersNothing(vm: string, pid: number): VmsecretdError {
+function answersNothing(vm: string, pid: number | null): VmsecretdError {
   return new VmsecretdError(
     'vmm_timeout',
     `VM ${vm}: its VMM (pid ${pid}) lives and has not answered within ${ADOPTION_TIMEOUT_MS / 1000} s; stop or start the VM to end it`,
@@ -64,23 +62,14 @@ function answersNothing(vm: string, pid: number): VmsecretdError {
   );
 }
 
-/**
- * Ends a VMM that an earlier daemon started and this one could not take over, so that no second one runs beside it.
- * Its command line has the VM's own folder in it: a record with somebody else's pid ends nobody.
- */
+/** Ends a VMM that an earlier daemon started and this one could not take over, so that no second one runs beside it. */
 export async function endRecordedVmm({ paths }: Pick<Vm, 'paths'>): Promise<void> {
   const record = await readRecord(paths.record);
-  if (record === undefined) return;
+  // A unit's VMM is for systemd to end.
+  if (record === undefined || isUnitRecord(record)) return;
   const { pid, startTimeTicks } = record;
-  // Who got the pid may be somebody whom this daemon may not look at.
-  const isThere = await isSameProcess(pid, startTimeTicks);
-  const shown = isThere ? await readCommandLine(pid) : null;
-  // One that withholds its command line is that very process all the same.
-  const isOurs = isThere && shown?.argv.some(argument => argument.includes(`${paths.directory}/`)) !== false;
-  if (isOurs) {
-    await killSame(pid, startTimeTicks, 'SIGKILL');
-    while (await isSameProcess(pid, startTimeTicks)) await delay(KILL_POLL_MS);
-  }
+  await killSame(pid, startTimeTicks, 'SIGKILL');
+  while (await isSameProcess(pid, startTimeTicks)) await delay(KILL_POLL_MS);
   await removeRecord(paths.record);
 }
 
@@ -107,8 +96,8 @@ export function attachToVmm(options: AttachOptions): VmmProcess {
   let isKilled = false;
   const gone = servesOneClient ? lookUntilGone(options) : followConnection(options);
   return {
+    id: { pid, startTimeTicks },
     pid,
-    startTimeTicks,
     kill: name => {
       isKilled ||= name === 'SIGKILL';
       options.kill(name);

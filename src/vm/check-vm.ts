@@ -59,13 +59,6 @@ export async function requireStartable(vm: Vm, tools: StartTools, signal: AbortS
 }
 
 const HOST = 'host';
-/** Sizes are told by the command line; without one the sources can be opened all the same. */
-const WITHOUT_PLAN = {
-  staticOemStrings: [],
-  packing: { kind: 'fifo', limitBytes: Number.MAX_SAFE_INTEGER },
-  channels: {},
-} as const;
-
 /** Tells everything that keeps it from starting, and what it did not look at. */
 async function examine(
   vm: Vm,
@@ -87,7 +80,7 @@ async function examine(
   }
   try {
     const report = await withinStartTimeout(definition, signal, both =>
-      tools.deliverers.check(preparationOf(tools, definition, plan ?? WITHOUT_PLAN), both),
+      tools.deliverers.check(preparationOf(tools, definition, plan), both),
     );
     for (const problem of report.problems)
       noteFailure(new VmsecretdError(problem.code, problem.message, { details: problem.details }));
@@ -121,7 +114,7 @@ interface Notes {
 
 async function checkHost(plan: VmPlan, tools: StartTools, { note, noteFailure }: Notes): Promise<void> {
   try {
-    const { problems, unseen } = await tools.checkHost(plan);
+    const { problems, unseen } = await tools.checkHost(plan, undefined);
     for (const problem of problems) noteFailure(problem, HOST);
     for (const detail of unseen)
       note({ name: 'warning', ok: true, code: null, detail: `not looked at: ${detail}` });

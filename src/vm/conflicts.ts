@@ -4,10 +4,10 @@
 import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { VmsecretdError } from '../errors.js';
-import type { HostClaim, HostNeeds, HostReport } from '../hypervisor/host-needs.js';
+import { type HostClaim, type HostNeeds, type HostReport, isListened } from '../hypervisor/host-needs.js';
 import { removeDeadSocket } from '../system/dead-socket.js';
 import type { VmEvents } from './events.js';
-import { isListened, lookAtHost, refused, refuseSocketPlace } from './host-look.js';
+import { lookAtHost, refused, refuseSocketPlace } from './host-look.js';
 import { parsePortClaim } from './host-port.js';
 import type { Vm } from './vm.js';
 import type { VmmSite } from './vmm-site.js';
@@ -92,7 +92,7 @@ export class HostClaims {
 function collide(a: HostClaim, b: HostClaim): boolean {
   // A path is one socket, whatever it is for.
   if (isListened(a) && isListened(b)) return a.value === b.value;
-  if (a.kind !== b.kind || (a.shared && b.shared)) return false;
+  if (a.kind !== b.kind || a.namespace !== b.namespace || (a.shared && b.shared)) return false;
   if (a.kind !== 'port') return a.value === b.value;
   const [mine, theirs] = [parsePortClaim(a.value), parsePortClaim(b.value)];
   const isEverywhere = [mine, theirs].some(({ address }) => address === '0.0.0.0');
@@ -100,9 +100,12 @@ function collide(a: HostClaim, b: HostClaim): boolean {
   return mine.protocol === theirs.protocol && mine.port === theirs.port && sameAddress;
 }
 
-/** @throws VmsecretdError resource_conflict: somebody listens there, or it is no socket */
-async function freeSockets(claims: readonly HostClaim[], { vm, user, viewOf }: VmmSite): Promise<void> {
-  if (viewOf !== undefined) return;
+/**
+ * Where the VMM shares our view of files: a unit's launcher removes its own.
+ * @throws VmsecretdError resource_conflict: another program listens there, or it is no socket
+ */
+async function freeSockets(claims: readonly HostClaim[], { vm, user, hasOurView }: VmmSite): Promise<void> {
+  if (!hasOurView) return;
   for (const claim of claims.filter(isListened)) {
     const problem = refuseSocketPlace(vm, claim, await removeDeadSocket(claim.value, user));
     if (problem !== undefined) throw problem;
@@ -113,8 +116,13 @@ function resolveClaims({ claims }: HostNeeds, site: VmmSite): Promise<HostClaim[
   return Promise.all(claims.map(claim => resolveClaim(claim, site)));
 }
 
-/** Two paths of one image are one image. */
-async function resolveClaim(claim: HostClaim, { workingDirectory }: VmmSite): Promise<HostClaim> {
+/** Two paths of one image are one image; two taps of one name in two network namespaces are two. */
+async function resolveClaim(
+  claim: HostClaim,
+  { workingDirectory, networkNamespace }: VmmSite,
+): Promise<HostClaim> {
+  if (claim.kind === 'tap' || claim.kind === 'MAC address')
+    return networkNamespace === null ? claim : { ...claim, namespace: networkNamespace };
   if (claim.kind !== 'disk image' && !isListened(claim)) return claim;
   const path = resolve(workingDirectory, claim.value);
   return { ...claim, value: await realpath(path).catch(() => path) };

@@ -7,11 +7,11 @@
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import { describeExit, type VmmExit } from '../supervisor/vmm-process.js';
-import { adoptVmm, canAdopt, endRecordedVmm, killSame } from './adoption.js';
+import { adoptVmm, attachToVmm, canAdoptChild, endRecordedVmm, killSame } from './adoption.js';
 import { requireStartable } from './check-vm.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
-import { keepRecord, readRecord, removeRecord } from './record.js';
+import { isUnitRecord, keepRecord, readRecord, removeRecord } from './record.js';
 import { Restarts } from './restarts.js';
 import { type StartChildTools, startChild } from './start-child.js';
 import type { RunningVm } from './start-vm.js';
@@ -24,6 +24,7 @@ export interface DaemonLifecycleTools extends StartChildTools {
 }
 
 export class DaemonLifecycle implements Lifecycle {
+  readonly launches = undefined;
   readonly #vm: Vm;
   readonly #tools: DaemonLifecycleTools;
   readonly #lock = pLimit(1);
@@ -100,28 +101,22 @@ export class DaemonLifecycle implements Lifecycle {
     return this.#lock(async () => {
       const vm = this.#vm;
       const record = await readRecord(vm.paths.record);
-      if (record === undefined) return;
+      if (record === undefined || isUnitRecord(record)) return;
       const { pid, startTimeTicks, phase } = record;
       const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
       const { hypervisor } = this.#tools.startTools();
-      if (!(await canAdopt(vm.name, record, hypervisor))) {
+      if (!(await canAdoptChild(vm.name, record, hypervisor))) {
         await endRecordedVmm(vm);
         if (phase === 'starting') this.startUnasked().catch(() => {});
         return;
       }
-      const running = await adoptVmm(vm.name, record, hypervisor, kill);
+      const vmm = attachToVmm({ ...record, kill, servesOneClient: hypervisor.servesOneClient });
+      const running = await adoptVmm(vm.name, record, hypervisor, vmm);
       await vm.console.connect(running.console, { isRunning: true });
       await vm.reports.open(running.channels, running.credentials);
       vm.adopted(running, record);
       this.#watch(running);
     });
-  }
-
-  launch(): Promise<string> {
-    const { name } = this.#vm;
-    return Promise.reject(
-      new VmsecretdError('forbidden', `VM ${name} is supervised by the daemon; no launcher starts it`),
-    );
   }
 
   close(): void {

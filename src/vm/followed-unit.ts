@@ -1,12 +1,14 @@
-// The systemd unit of a VM: what systemd says of it becomes the state of the VM, and tells whoever waits for it.
+// The systemd unit of a VM: what systemd says of it becomes the state of the VM.
 //
 // INVARIANTS
-// - The state is what systemd says of the unit, except that `running` begins when vm.boot was answered.
-// - While a run of the unit is ours, being launched or with a VMM, systemd's word of any other run is no news.
-// - Signals go through systemd, since the daemon may not send any to another user's process.
+// - A run is one InvocationID of the unit. It begins with the unit's ExecStartPre=, or when its VMM is adopted.
+// - The launch of a run alone decides whether its VM was started: what systemd says meanwhile ends the launch at most.
+// - What systemd says of a run before this one is ignored.
+import { constants } from 'node:os';
 import { VmsecretdError } from '../errors.js';
-import { type Systemctl, type UnitFacts, type UnitPhase, unitPhase } from '../supervisor/systemctl.js';
+import { isWaitingToRestart, type Systemctl, type UnitFacts, unitPhase } from '../supervisor/systemctl.js';
 import type { UnitWatch } from '../supervisor/unit-watch.js';
+import type { VmmExit, VmmProcess } from '../supervisor/vmm-process.js';
 import type { Vm } from './vm.js';
 
 export interface FollowedUnitTools {
@@ -14,27 +16,69 @@ export interface FollowedUnitTools {
   unitWatch: Pick<UnitWatch, 'watch'>;
 }
 
-type Decision = { booted: true } | { booted: false; error: VmsecretdError };
-type Listener = (facts: UnitFacts | undefined, decision?: Decision) => void;
-type InvocationId = UnitFacts['invocationId'];
+export interface FollowedUnitOptions extends FollowedUnitTools {
+  vm: Vm;
+  /** The VMM of a booted run has ended. */
+  onVmmExit(exit: VmmExit): void;
+  /** systemd stops a unit that is being launched. */
+  onStopDuringLaunch(): void;
+}
+
+/** One run of the unit, from its ExecStartPre= to its end. */
+export interface UnitRun {
+  readonly invocationId: string;
+  /** The main process, once it is the VMM. */
+  readonly vmm: VmmProcess;
+}
+
+type RunPhase = 'launching' | 'booted' | 'failed';
+
+class Run implements UnitRun {
+  readonly invocationId: string;
+  readonly vmm: VmmProcess;
+  phase: RunPhase;
+  mainPid: number | null = null;
+  end: (exit: VmmExit) => void = () => {};
+
+  constructor(invocationId: string, phase: RunPhase, kill: VmmProcess['kill']) {
+    this.invocationId = invocationId;
+    this.phase = phase;
+    const exited = new Promise<VmmExit>(resolve => {
+      this.end = resolve;
+    });
+    const run = this;
+    this.vmm = {
+      id: { invocationId },
+      get pid() {
+        return run.mainPid;
+      },
+      exited,
+      kill,
+    };
+  }
+}
+
+interface OutcomeListener {
+  booted(): void;
+  failed(error: VmsecretdError): void;
+}
+
+/** More runs than systemd can begin while one answer of systemctl is on its way. */
+const REMEMBERED_RUNS = 8;
 
 export class FollowedUnit {
   readonly name: string;
-  readonly #vm: Vm;
-  readonly #systemctl: Systemctl;
+  readonly #options: FollowedUnitOptions;
   readonly #unwatch: () => void;
-  /** Told of every change of the unit, and of every start that was decided. */
-  readonly #listeners = new Set<Listener>();
+  readonly #outcomeListeners = new Set<OutcomeListener>();
   #facts: UnitFacts | undefined;
-  #ourRun: { invocationId: InvocationId } | undefined;
-  /** The last run whose launch failed: what systemd says of it is no news either. */
-  #failedRun: InvocationId = null;
+  #run: Run | undefined;
+  #earlierRuns: (string | null)[] = [];
 
-  constructor(vm: Vm, { systemctl, unitWatch }: FollowedUnitTools) {
-    this.#vm = vm;
-    this.#systemctl = systemctl;
-    this.name = vm.definition.unit;
-    this.#unwatch = unitWatch.watch(this.name, facts => this.#follow(facts));
+  constructor(options: FollowedUnitOptions) {
+    this.#options = options;
+    this.name = options.vm.definition.unit;
+    this.#unwatch = options.unitWatch.watch(this.name, facts => this.#follow(facts));
   }
 
   close(): void {
@@ -43,131 +87,171 @@ export class FollowedUnit {
 
   /** @throws VmsecretdError supervisor_failed: there is no such unit */
   async show(): Promise<UnitFacts> {
-    const facts = await this.#systemctl.show(this.name);
+    const { vm, systemctl } = this.#options;
+    const facts = await systemctl.show(this.name);
     if (facts.loadState !== 'not-found') return facts;
     throw new VmsecretdError(
       'supervisor_failed',
-      `VM ${this.#vm.name}: there is no unit ${this.name}; install systemd/microvm@.service, or name another in "unit"`,
-      { details: { vm: this.#vm.name, unit: this.name } },
+      `VM ${vm.name}: there is no unit ${this.name}; install systemd/microvm@.service, or name another in "unit"`,
+      { details: { vm: vm.name, unit: this.name } },
     );
   }
 
+  /** Sends a signal to the main process, through systemd: the daemon may not send any to another user's process. */
   async kill(signal: 'SIGTERM' | 'SIGKILL' = 'SIGKILL'): Promise<void> {
-    // A unit that is gone needs no signal.
-    await this.#systemctl.kill(this.name, signal).catch(() => {});
+    // A unit that has ended needs no signal.
+    await this.#options.systemctl.kill(this.name, signal).catch(() => {});
   }
 
-  launchBegan(invocationId: InvocationId): void {
-    this.#ourRun = { invocationId };
+  /** A new run, whose VM is being launched. It proves that the run before is over. */
+  beginRun(invocationId: string): UnitRun {
+    this.#endRun(undefined);
+    return this.#setRun(invocationId, 'launching');
   }
 
-  launchBooted(): void {
-    this.#tell({ booted: true });
+  /** A run whose VM an earlier daemon booted. */
+  adoptRun(invocationId: string): UnitRun {
+    return this.#setRun(invocationId, 'booted');
   }
 
-  launchFailed(invocationId: InvocationId, error: VmsecretdError): void {
-    this.#ourRun = undefined;
-    this.#failedRun = invocationId;
-    this.#tell({ booted: false, error });
+  runBooted(): void {
+    if (this.#run !== undefined) this.#run.phase = 'booted';
+    for (const listener of this.#outcomeListeners) listener.booted();
+    this.#catchUp();
   }
 
-  /** The VMM of its present run was found. */
-  async adopted(): Promise<void> {
-    const { invocationId } = await this.#systemctl.show(this.name);
-    this.#ourRun = { invocationId };
+  runFailed(error: VmsecretdError): void {
+    if (this.#run !== undefined) this.#run.phase = 'failed';
+    for (const listener of this.#outcomeListeners) listener.failed(error);
+    this.#catchUp();
   }
 
-  /** systemd may say more of the unit than was taken over so far. */
-  catchUp(facts = this.#facts): void {
-    if (facts !== undefined) this.#follow(facts);
-  }
-
-  /** Its VMM is gone. */
-  runEnded(): void {
-    this.#ourRun = undefined;
-  }
-
-  /** Settles once the start that is asked for next is decided, by a launch or by systemd; in an object, so as not to be awaited. */
-  untilDecided(before: UnitFacts, ends: readonly UnitPhase[]): { promise: Promise<void> } {
-    const unchanged = JSON.stringify(before);
-    const promise = this.#listen((facts, decision) => {
-      if (decision !== undefined) {
-        if (!decision.booted) throw decision.error;
-        return true;
-      }
-      if (facts === undefined || !ends.includes(unitPhase(facts)) || JSON.stringify(facts) === unchanged)
-        return false;
-      throw this.#failure(facts);
+  /** @returns how the launch in progress, or else the next one, ends; call `forget` when it is of no interest any more */
+  nextOutcome(): { promise: Promise<void>; forget(): void } {
+    let forget = () => {};
+    const promise = new Promise<void>((resolve, reject) => {
+      const listener: OutcomeListener = {
+        booted: () => {
+          forget();
+          resolve();
+        },
+        failed: error => {
+          forget();
+          reject(error);
+        },
+      };
+      forget = () => this.#outcomeListeners.delete(listener);
+      this.#outcomeListeners.add(listener);
     });
     promise.catch(() => {});
-    return { promise };
+    return { promise, forget };
   }
 
-  /** Settles once its ExecStartPost=, if it is at that, is through: then systemd agrees that it runs. */
-  async untilStarted(): Promise<void> {
-    const isThrough = this.#listen(facts => {
-      if (facts === undefined || facts.subState === 'start-post') return false;
-      if (unitPhase(facts) === 'active') return true;
-      throw this.#failure(facts);
-    });
-    isThrough.catch(() => {});
-    if ((await this.show()).subState === 'start-post') await isThrough;
+  get isLaunching(): boolean {
+    return this.#run?.phase === 'launching';
   }
 
-  untilDown(): Promise<void> {
-    return this.#listen(facts => facts !== undefined && ['stopped', 'failed'].includes(unitPhase(facts)));
+  /** Reads how the unit is, so that the state of the VM is not older than this call. */
+  async refresh(): Promise<UnitFacts> {
+    const facts = await this.show();
+    this.#follow(facts);
+    return facts;
   }
 
-  /** @param judge whether it is what is waited for; throws to reject */
-  #listen(judge: (...told: Parameters<Listener>) => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const listener: Listener = (facts, decision) => {
-        try {
-          if (!judge(facts, decision)) return;
-          resolve();
-        } catch (error) {
-          reject(error);
-        }
-        this.#listeners.delete(listener);
-      };
-      this.#listeners.add(listener);
+  /** Why the unit does not run, as systemd tells it. */
+  failure({ result, mainStatus, conditionMet }: UnitFacts): VmsecretdError {
+    const { name } = this.#options.vm;
+    const why = conditionMet
+      ? `failed (${result}, status ${mainStatus}); see journalctl -u ${this.name}`
+      : `was not started, because a condition of it is not met; see systemctl status ${this.name}`;
+    return new VmsecretdError('supervisor_failed', `VM ${name}: ${this.name} ${why}`, {
+      details: { vm: name, unit: this.name },
     });
   }
 
-  #tell(decision: Decision): void {
-    for (const listener of this.#listeners) listener(undefined, decision);
-    this.catchUp();
+  #setRun(invocationId: string, phase: RunPhase): Run {
+    const earlier = [this.#run?.invocationId, this.#facts?.invocationId].filter(
+      id => id !== undefined && id !== invocationId,
+    );
+    this.#earlierRuns = [...this.#earlierRuns, ...earlier].slice(-REMEMBERED_RUNS) as (string | null)[];
+    this.#run = new Run(invocationId, phase, signal => void this.kill(signal));
+    this.#catchUp();
+    return this.#run;
+  }
+
+  #catchUp(): void {
+    if (this.#facts !== undefined) this.#follow(this.#facts);
   }
 
   #follow(facts: UnitFacts): void {
-    const vm = this.#vm;
+    const { vm } = this.#options;
     this.#facts = facts;
+    if (this.#run !== undefined && facts.invocationId !== this.#run.invocationId) {
+      if (this.#earlierRuns.includes(facts.invocationId)) return;
+      this.#endRun(facts);
+    }
     vm.guestStatus = facts.statusText;
+    vm.restarts = facts.restarts;
+    const hadMainProcess = this.#run?.mainPid != null;
+    if (this.#run !== undefined) this.#run.mainPid = facts.mainPid;
+    if (this.#run?.phase === 'launching') this.#followLaunch(this.#run, facts, hadMainProcess);
+    else if (this.#run?.phase === 'booted') this.#followBooted(facts);
+    else this.#followUnlaunched(facts);
+  }
+
+  #followLaunch(run: Run, facts: UnitFacts, hadMainProcess: boolean): void {
     const phase = unitPhase(facts);
-    const isOurs = this.#ourRun !== undefined;
-    if (isOurs && facts.invocationId !== this.#ourRun?.invocationId) return;
-    if (phase === 'active' && vm.definition.ready === 'notify' && vm.running !== undefined) vm.becomeReady();
+    // An ExecStartPost= that waits for this launch keeps the unit starting after its main process has ended.
+    const hasLostMainProcess = facts.mainPid === null && (hadMainProcess || facts.subState === 'start-post');
+    if (hasLostMainProcess || phase === 'failed' || phase === 'stopped') run.end(this.#exitOf(facts));
+    // A VMM that ended by itself is `stopping`, too, but not with success.
+    if (phase === 'stopping' && facts.result === 'success') this.#options.onStopDuringLaunch();
+  }
+
+  #followBooted(facts: UnitFacts): void {
+    const { vm } = this.#options;
+    const phase = unitPhase(facts);
+    if (phase === 'active' && vm.definition.ready === 'notify') vm.becomeReady();
     if (phase === 'stopping') vm.transition('stop');
-    if (phase === 'starting' && !isOurs && facts.invocationId !== this.#failedRun) vm.transition('start');
-    if (phase === 'failed' && !isOurs) this.#failed(facts);
-    if (phase === 'stopped' && !isOurs && vm.transition('ended')) vm.problem = null;
-    for (const listener of this.#listeners) listener(facts);
+    if (phase === 'failed' || phase === 'stopped') this.#endRun(facts);
   }
 
-  #failed(facts: UnitFacts): void {
-    const vm = this.#vm;
-    // What kept a launch from starting the VM says more than what systemd made of it.
-    if (vm.state === 'failed') return;
-    const wasUp = vm.state !== 'starting' && vm.state !== 'stopped';
-    vm.fail(this.#failure(facts), wasUp ? 'broke' : 'start-failed');
+  /** Before its first launch, or after one that failed or ended. */
+  #followUnlaunched(facts: UnitFacts): void {
+    const { vm } = this.#options;
+    const phase = unitPhase(facts);
+    // Of a launch that failed, its own error says more than what systemd made of it.
+    const isFailedLaunch = this.#run?.invocationId === facts.invocationId && this.#run?.phase === 'failed';
+    if (phase === 'starting' && !isFailedLaunch) vm.transition('start');
+    if (phase === 'failed' && !isFailedLaunch && vm.state !== 'failed')
+      vm.fail(this.failure(facts), vm.state === 'running' ? 'broke' : 'start-failed');
+    if (phase === 'failed' && isWaitingToRestart(facts)) vm.noteRetry(facts.restartDelay);
+    if (phase === 'stopped' && vm.transition('ended')) vm.problem = null;
   }
 
-  #failure({ result, mainStatus }: UnitFacts): VmsecretdError {
-    const { name } = this.#vm;
-    return new VmsecretdError(
-      'supervisor_failed',
-      `VM ${name}: ${this.name} failed (${result}, status ${mainStatus}); see journalctl -u ${this.name}`,
-      { details: { vm: name, unit: this.name } },
-    );
+  /** @param facts undefined where only a later run tells that this one has ended */
+  #endRun(facts: UnitFacts | undefined): void {
+    const run = this.#run;
+    if (run === undefined) return;
+    this.#run = undefined;
+    const isOfThisRun = facts?.invocationId === run.invocationId;
+    const exit = isOfThisRun ? this.#exitOf(facts) : { status: null, signal: null, lastWords: '' };
+    run.end(exit);
+    if (run.phase !== 'booted') return;
+    const { vm, onVmmExit } = this.#options;
+    onVmmExit(exit);
+    // A VM that is being stopped has not failed, whatever ended its VMM.
+    if (isOfThisRun && unitPhase(facts) === 'failed' && vm.state !== 'stopping') {
+      vm.fail(this.failure(facts), 'broke');
+      if (isWaitingToRestart(facts)) vm.noteRetry(facts.restartDelay);
+    } else if (vm.transition('ended')) vm.problem = null;
+  }
+
+  #exitOf({ mainStatus, mainEndedBySignal }: UnitFacts): VmmExit {
+    const lastWords = `see journalctl -u ${this.name}`;
+    if (!mainEndedBySignal) return { status: mainStatus, signal: null, lastWords };
+    const signals = Object.entries(constants.signals);
+    const name = signals.find(([, number]) => number === mainStatus)?.[0];
+    return { status: null, signal: name ?? `signal ${mainStatus}`, lastWords };
   }
 }

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
-import type { HostClaim, HostNeeds, HostReport } from '../hypervisor/host-needs.js';
+import { type HostClaim, type HostNeeds, type HostReport, isListened } from '../hypervisor/host-needs.js';
 import { lookAtSocketPlace, type SocketPlace } from '../system/dead-socket.js';
 import { isPortFree, parsePortClaim } from './host-port.js';
 import type { VmmSite, WantedAccess } from './vmm-site.js';
@@ -31,11 +31,6 @@ export async function lookAtHost(look: HostLook): Promise<HostReport> {
   if (look.needs.needsKvm) await lookAtKvm(look, report);
   await report.askAccess();
   return report;
-}
-
-/** Whether a claim is a socket on which the VMM listens. */
-export function isListened({ kind }: HostClaim): boolean {
-  return kind === 'vsock socket' || kind === 'serial socket';
 }
 
 export function refuseSocketPlace(
@@ -159,7 +154,7 @@ async function lookAtListeners({ claims, site, isOwn }: HostLook, report: Findin
     if (!isListened(claim) || isOwn(claim)) continue;
     await lookAtFolderOf(claim.kind, claim.value, site, report);
     // Sockets of a mount namespace of its own are out of our reach.
-    if (site.preparedBy !== undefined || site.viewOf !== undefined) continue;
+    if (site.preparedBy !== undefined || !site.hasOurView) continue;
     const place = await lookAtSocketPlace(claim.value);
     const problem = place === 'dead' ? undefined : refuseSocketPlace(site.vm, claim, place);
     if (problem !== undefined) report.problems.push(problem);
@@ -219,24 +214,23 @@ async function isBinary(program: string): Promise<boolean> {
   }
 }
 
-/** As the VMM will find it. What nobody lets us look at is for the VMM to tell. */
-async function find(path: string, { viewOf }: VmmSite): Promise<Stats | 'missing' | 'unknown'> {
-  const places = viewOf === undefined ? [path] : [path, `/proc/${viewOf}/root${path}`];
-  let isUnknown = false;
-  for (const place of places) {
-    try {
-      return await stat(place);
-    } catch (error) {
-      const code = systemErrorCode(error);
-      isUnknown ||= code !== 'ENOENT' && code !== 'ENOTDIR';
-    }
+/** Folders that the sandbox of vmsecretd.service, or of a VM's unit, replaces by its own. */
+const OF_EACH_UNIT = /^\/(dev|proc|tmp|var\/tmp|run\/vmsecretd)(\/|$)/;
+
+/** As the VMM will find it. What cannot be seen from here is for the VMM to report. */
+async function find(path: string, { hasOurView }: VmmSite): Promise<Stats | 'missing' | 'unknown'> {
+  if (!hasOurView && OF_EACH_UNIT.test(path)) return 'unknown';
+  try {
+    return await stat(path);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    return code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unknown';
   }
-  return isUnknown ? 'unknown' : 'missing';
 }
 
 /** Names of the VMM's network interfaces; undefined where they cannot be read. */
-async function readInterfaces({ viewOf }: VmmSite): Promise<ReadonlySet<string> | undefined> {
-  const text = await readFile(`/proc/${viewOf ?? 'self'}/net/dev`, 'utf8').catch(() => undefined);
+async function readInterfaces({ hasOurView }: VmmSite): Promise<ReadonlySet<string> | undefined> {
+  const text = hasOurView ? await readFile('/proc/self/net/dev', 'utf8').catch(() => undefined) : undefined;
   if (text === undefined) return undefined;
   return new Set([...text.matchAll(/^ *([^ :|]+):/gm)].map(([, name = '']) => name));
 }

@@ -13,7 +13,6 @@ import { digestDefinition } from '../definition/definition-digest.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import type { NamedSource } from '../secrets/source.js';
 import type { PathWatch, WatchedPath } from '../system/path-watch.js';
-import { readProcess } from '../system/procfs.js';
 import type { VmEvents } from './events.js';
 import type { RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
@@ -120,7 +119,7 @@ export class OutdatedWatch {
 
   async #watchAll(followed: Followed): Promise<void> {
     const { vm, running } = followed;
-    followed.directory = await findDirectory(vm.definition, running);
+    followed.directory = directoryOf(vm.definition, running);
     const { directory } = followed;
     const links: WatchedPath[] =
       directory === undefined ? [] : ['current', 'booted'].map(name => ({ link: join(directory, name) }));
@@ -255,13 +254,8 @@ function digestOf({ ciphertextDigest, digest }: PreparedCredential): string {
   return ciphertextDigest ?? digest;
 }
 
-/** A unit's working directory is its VMM's. */
-async function findDirectory(
-  definition: Definition,
-  { vmm }: Pick<RunningVm, 'vmm'>,
-): Promise<string | undefined> {
-  if (definition.supervisor === 'daemon') return definition.workingDirectory;
-  return (await readProcess(vmm.pid))?.workingDirectory ?? undefined;
+function directoryOf(definition: Definition, running: RunningVm): string | undefined {
+  return definition.supervisor === 'unit' ? running.workingDirectory : definition.workingDirectory;
 }
 
 async function readLinks(directory: string | undefined): Promise<MicrovmLinks> {

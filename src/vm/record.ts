@@ -12,11 +12,9 @@ import { explainStorageError } from '../system/storage-error.js';
 import type { RunningVm } from './start-vm.js';
 import type { VmState } from './state.js';
 
-export interface VmmRecord {
+interface RecordedVm {
   /** `starting` until vm.boot was answered: such a VMM may have no VM. */
   phase: 'starting' | 'running';
-  pid: number;
-  startTimeTicks: number;
   apiSocket: string;
   console: ConsolePlan | null;
   channels: GuestChannelPlans;
@@ -29,8 +27,24 @@ export interface VmmRecord {
   /** What it has of the host, so that no other VM takes it. */
   claims: readonly HostClaim[];
   definitionDigest: string;
+  /** Of the VMM. */
+  workingDirectory: string;
   /** As it was when this was written: a VMM may outlive its definition. */
   definition: Definition;
+}
+
+/** Of a VMM that is a child of the daemon that wrote it. */
+export type ChildRecord = RecordedVm & { pid: number; startTimeTicks: number };
+/** Of a VMM that is the main process of a unit. */
+export type UnitRecord = RecordedVm & { invocationId: string };
+export type VmmRecord = ChildRecord | UnitRecord;
+
+export function isChildRecord(record: VmmRecord): record is ChildRecord {
+  return !isUnitRecord(record);
+}
+
+export function isUnitRecord(record: VmmRecord): record is UnitRecord {
+  return 'invocationId' in record;
 }
 
 export async function keepRecord(
@@ -43,16 +57,15 @@ export async function keepRecord(
     credentials,
     claims,
     definitionDigest,
+    workingDirectory,
   }: Omit<RunningVm, 'control' | 'plan'>,
   phase: VmmRecord['phase'],
 ): Promise<void> {
   const { record: path } = vm.paths;
-  const { pid, startTimeTicks } = vmm;
   const { startedAt, ready, receipt } = vm;
   const record: VmmRecord = {
     phase,
-    pid,
-    startTimeTicks,
+    ...vmm.id,
     apiSocket,
     console: console ?? null,
     channels,
@@ -63,6 +76,7 @@ export async function keepRecord(
     credentials,
     claims,
     definitionDigest,
+    workingDirectory,
     definition: vm.definition,
   };
   await inLine(path, () => replaceFile(path, JSON.stringify(record)));

@@ -6,7 +6,7 @@ import type { Logger } from '../log.js';
 import { resolveUser } from '../system/users.js';
 import { endRecordedVmm } from './adoption.js';
 import { endOrphans, type Orphan } from './orphans.js';
-import { readRecords } from './record.js';
+import { isUnitRecord, readRecords } from './record.js';
 import { vmPaths } from './vm-paths.js';
 import type { Vms } from './vms.js';
 
@@ -32,14 +32,15 @@ export async function recoverVms(recovery: Recovery): Promise<void> {
 
 /** VMMs whose definition went, or names another supervisor, while there was no daemon stay with who started them. */
 async function recallAll({ vms, runtimeDirectory, logger }: Recovery): Promise<void> {
-  for (const { phase, pid, definition } of await readRecords(join(runtimeDirectory, 'records'))) {
+  for (const record of await readRecords(join(runtimeDirectory, 'records'))) {
+    const { phase, definition } = record;
     const { name } = definition;
     const isDefined = vms.find(name) !== undefined;
-    if (phase === 'running') vms.recall(definition);
+    if (phase === 'running' || isUnitRecord(record)) vms.recall(definition);
     // What was being started is started afresh as it is declared now, or not at all.
-    else if (!isDefined) await endRecordedVmm({ paths: vmPaths(runtimeDirectory, name) });
+    else if (!isDefined) await endRecordedVmm({ paths: vmPaths(runtimeDirectory, name, 'daemon') });
     if (!isDefined)
-      logger.warn({ vm: name, pid, phase }, 'an earlier daemon started a VM whose definition is gone');
+      logger.warn({ vm: name, phase }, 'an earlier daemon started a VM whose definition is gone');
   }
 }
 
@@ -72,7 +73,7 @@ async function spawnedUids(
     definition === undefined
       ? await resolveUser(name, user, undefined).catch(() => undefined)
       : // Whose VMM it was spawned as, whatever the definition says by now.
-        await lstat(vmPaths(runtimeDirectory, name).directory).catch(() => undefined);
+        await lstat(vmPaths(runtimeDirectory, name, 'daemon').directory).catch(() => undefined);
   return new Set([process.getuid?.() ?? 0, ...(owner === undefined ? [] : [owner.uid])]);
 }
 

@@ -2,12 +2,24 @@
 //
 // INVARIANT: a VMM that was spawned is given back with its guest running, or it has ended.
 import type { Definition } from '../definition/definition.js';
+import { digestDefinition } from '../definition/definition-digest.js';
+import type { Delivery } from '../delivery/deliverers.js';
+import { VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { readLastWords } from '../supervisor/daemon-child.js';
 import type { VmmProcess } from '../supervisor/vmm-process.js';
 import type { UserIds } from '../system/users.js';
 import { keepRecord } from './record.js';
-import { type RunningVm, type StartTools, startVm } from './start-vm.js';
+import {
+  bootVm,
+  planVm,
+  prepareCredentials,
+  type RunningVm,
+  type StartTools,
+  startTimer,
+  withinStartTimeout,
+  workingDirectoryOf,
+} from './start-vm.js';
 import type { Vm } from './vm.js';
 
 export interface StartChildTools {
@@ -24,43 +36,89 @@ export interface StartChildTools {
 }
 
 export async function startChild(vm: Vm, tools: StartChildTools, signal: AbortSignal): Promise<RunningVm> {
-  // The one it was asked for: another may come while it starts.
-  const { definition } = vm;
   const owner = await tools.resolveOwner();
-  const prepareDirectory = (plan: VmPlan) => tools.prepareDirectory(plan, owner);
-  const spawn = (plan: VmPlan, both: AbortSignal) => tools.spawnVmm(definition, plan, owner, both);
+  let isSpawned = false;
+  const onSpawn = () => {
+    isSpawned = true;
+  };
+  return withinStartTimeout(
+    vm.definition,
+    signal,
+    both => start(vm, tools, { owner, onSpawn, signal: both }),
+    async () => (isSpawned ? readLastWords(vm.paths.vmmLog) : ''),
+  );
+}
+
+interface ChildStart {
+  owner: UserIds | undefined;
+  onSpawn(): void;
+  signal: AbortSignal;
+}
+
+async function start(
+  vm: Vm,
+  tools: StartChildTools,
+  { owner, onSpawn, signal }: ChildStart,
+): Promise<RunningVm> {
+  // The definition that the start was asked for: it may be replaced meanwhile.
+  const { definition, paths, console } = vm;
+  const startTools = tools.startTools();
+  const timer = startTimer(startTools);
+  const plan = await planVm(startTools, { definition, paths, ownsConsole: true });
+  const claims = await startTools.claimHost(plan, undefined);
+  timer.end('plan');
+  const spawn = () => {
+    onSpawn();
+    return tools.spawnVmm(definition, plan, owner, signal);
+  };
   let spawned: Promise<VmmProcess> | undefined;
+  let delivery: Delivery | undefined;
   try {
-    return await startVm(tools.startTools(), {
+    if (waitsForItsVm(definition, plan)) {
+      spawned = tools.prepareDirectory(plan, owner).then(spawn);
+      // Awaited below, unless a secret fails first.
+      spawned.catch(() => {});
+    }
+    delivery = await prepareCredentials(startTools, definition, plan, signal);
+    timer.end('secrets');
+    const { credentials, notes } = delivery;
+    vm.credentialsPrepared(credentials, notes);
+    await (spawned ?? tools.prepareDirectory(plan, owner));
+    // QEMU connects to them as it is spawned.
+    await vm.reports.open(plan.channels, credentials, owner);
+    spawned ??= spawn();
+    const vmm = await spawned;
+    const prepared = {
+      apiSocket: plan.apiSocket,
+      console: plan.console,
+      channels: plan.channels,
+      credentials,
+      claims,
+      definitionDigest: digestDefinition(definition),
+      workingDirectory: workingDirectoryOf(definition, paths),
+      vmm,
+    };
+    // A later daemon finds the VMM by this record alone.
+    await keepRecord(vm, prepared, 'starting');
+    timer.end('spawn');
+    const control = await bootVm(startTools, {
       definition,
-      paths: vm.paths,
-      console: vm.console,
-      ownsConsole: true,
-      onPlanned: (plan, both) => {
-        if (!waitsForItsVm(definition, plan)) return;
-        spawned = prepareDirectory(plan).then(() => spawn(plan, both));
-        // Told by who waits for it, unless a secret fails first.
-        spawned.catch(() => {});
-      },
-      onPrepared: ({ credentials }, notes) => vm.credentialsPrepared(credentials, notes),
-      obtainVmm: async ({ plan, ...prepared }, both) => {
-        await (spawned ?? prepareDirectory(plan));
-        // QEMU connects to them as it is spawned.
-        await vm.reports.open(plan.channels, prepared.credentials, owner);
-        spawned ??= spawn(plan, both);
-        const vmm = await spawned;
-        // Nobody would find it again without.
-        await keepRecord(vm, { ...plan, ...prepared, vmm }, 'starting');
-        return vmm;
-      },
-      readLastWords: async () => (spawned === undefined ? '' : readLastWords(vm.paths.vmmLog)),
+      paths,
+      console,
+      plan,
+      delivery,
+      vmm,
+      timer,
       signal,
-    });
+    }).catch(error => explainRefusal(error, plan, startTools));
+    return { ...prepared, plan, control };
   } catch (error) {
     const vmm = await spawned?.catch(() => undefined);
     vmm?.kill('SIGKILL');
     await vmm?.exited;
     throw error;
+  } finally {
+    delivery?.end();
   }
 }
 
@@ -70,4 +128,19 @@ export async function startChild(vm: Vm, tools: StartChildTools, signal: AbortSi
  */
 function waitsForItsVm({ preStart }: Definition, { packing }: VmPlan): boolean {
   return packing.kind === 'api' && preStart.length === 0;
+}
+
+/** A VMM says "No such file or directory" and not which. @throws always */
+async function explainRefusal(error: unknown, plan: VmPlan, { checkHost }: StartTools): Promise<never> {
+  if (!(error instanceof VmsecretdError) || error.code !== 'vmm_refused') throw error;
+  const { problems } = await checkHost(plan, undefined).catch(() => ({ problems: [] }));
+  if (problems.length === 0) throw error;
+  const prefix = `VM ${plan.vm}: `;
+  const why = problems.map(({ message }) =>
+    message.startsWith(prefix) ? message.slice(prefix.length) : message,
+  );
+  throw new VmsecretdError(error.code, `${error.message} (${why.join('; ')})`, {
+    details: error.details,
+    cause: error,
+  });
 }

@@ -1,11 +1,11 @@
-// Starting a VM, step by step. Either all of it happens, or no VMM is left and the error says why.
+// The steps of a start, as each supervisor calls them: planVm, prepareCredentials, obtain a VMM, bootVm. Either all of it
+// happens, or no VMM is left and the error says why.
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Console } from '../console/console.js';
 import type { Definition } from '../definition/definition.js';
-import { digestDefinition } from '../definition/definition-digest.js';
 import type { Deliverers, Delivery } from '../delivery/deliverers.js';
-import type { Preparation, PreparedCredential } from '../delivery/protocol.js';
+import type { Packaging, Preparation, PreparedCredential } from '../delivery/protocol.js';
 import { nameVm, VmsecretdError } from '../errors.js';
 import type { HostClaim, HostReport } from '../hypervisor/host-needs.js';
 import type {
@@ -16,8 +16,8 @@ import type {
   VmPaths,
   VmPlan,
 } from '../hypervisor/hypervisor.js';
+import type { UnitFacts } from '../supervisor/systemctl.js';
 import { describeExit, type VmmProcess } from '../supervisor/vmm-process.js';
-import type { ProcessFacts } from '../system/procfs.js';
 
 /** What a start is made of, as its duration is told. */
 export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';
@@ -30,46 +30,25 @@ export interface StartTools {
   passphraseFiles: readonly string[];
   /** Hex; see Preparation. */
   digestKey: string;
-  /** Refuses what another VM has or the host lacks; see HostClaims. */
-  claimHost(plan: VmPlan, launcher: ProcessFacts | undefined): Promise<readonly HostClaim[]>;
-  onPhase(phase: StartPhase, durationMs: number): void;
+  /** Refuses what another VM has or the host lacks; see HostClaims. @param unit the one that runs the VMM */
+  claimHost(plan: VmPlan, unit: UnitFacts | undefined): Promise<readonly HostClaim[]>;
   /** As claimHost, without taking anything. */
-  checkHost(plan: VmPlan): Promise<HostReport>;
+  checkHost(plan: VmPlan, unit: UnitFacts | undefined): Promise<HostReport>;
+  onPhase(phase: StartPhase, durationMs: number): void;
 }
 
-export interface StartOptions {
-  definition: Definition;
-  paths: VmPaths;
-  console: Console;
-  /** Where a unit runs, in place of the definition's. */
-  workingDirectory?: string;
-  /** A launcher's command, in place of the definition's. */
-  command?: readonly string[];
-  /** A unit's process that is to become the VMM. */
-  launcher?: ProcessFacts;
-  ownsConsole: boolean;
-  /** Told what is to be started, before secrets are opened. */
-  onPlanned?(plan: VmPlan, signal: AbortSignal): void;
-  /** Gives the VMM that listens on the plan's API socket: spawned here, or by a unit. */
-  obtainVmm(prepared: PreparedVm, signal: AbortSignal): Promise<VmmProcess>;
-  /** What the VMM, or what ran before it, said last; empty where nothing was spawned. */
-  readLastWords?(): Promise<string>;
-  /** Told once the credentials are ready. */
-  onPrepared(prepared: PreparedVm, notes: readonly string[]): void;
-  signal: AbortSignal;
-}
-
-/** A VM whose credentials are ready and which has no VMM yet. */
+/** What a VM was started with. */
 export interface PreparedVm {
-  plan: VmPlan;
   credentials: readonly PreparedCredential[];
   claims: readonly HostClaim[];
   /** Of the definition that it was started from. */
   definitionDigest: string;
+  /** Of the VMM. */
+  workingDirectory: string;
 }
 
 /** A VM whose guest runs. */
-export interface RunningVm {
+export interface RunningVm extends PreparedVm {
   apiSocket: string;
   console: ConsolePlan | undefined;
   channels: GuestChannelPlans;
@@ -77,25 +56,18 @@ export interface RunningVm {
   plan: VmPlan | undefined;
   vmm: VmmProcess;
   control: VmmControl;
-  credentials: readonly PreparedCredential[];
-  claims: readonly HostClaim[];
-  definitionDigest: string;
-}
-
-export function startVm(tools: StartTools, options: StartOptions): Promise<RunningVm> {
-  const { definition, signal, readLastWords } = options;
-  return withinStartTimeout(definition, signal, both => start(tools, options, both), readLastWords);
 }
 
 /**
  * @param work is given what ends it: `signal`, or the deadline
+ * @param readLastWords what a VMM, or what ran before it, printed last
  * @throws VmsecretdError vmm_timeout
  */
 export async function withinStartTimeout<Result>(
   { name: vm, startTimeoutSeconds }: Definition,
   signal: AbortSignal,
   work: (both: AbortSignal) => Promise<Result>,
-  readLastWords: StartOptions['readLastWords'] = async () => '',
+  readLastWords: () => Promise<string> = async () => '',
 ): Promise<Result> {
   const deadline = AbortSignal.timeout(startTimeoutSeconds * 1000);
   try {
@@ -109,46 +81,25 @@ export async function withinStartTimeout<Result>(
   }
 }
 
-async function start(tools: StartTools, options: StartOptions, signal: AbortSignal): Promise<RunningVm> {
-  const { definition } = options;
-  const timer = startTimer(tools);
-  const definitionDigest = digestDefinition(definition);
-  const plan = await planVm(tools, options);
-  const claims = await tools.claimHost(plan, options.launcher);
-  timer.end('plan');
-  options.onPlanned?.(plan, signal);
-  const delivery = await prepareCredentials(tools, definition, plan, signal);
-  timer.end('secrets');
-  try {
-    const prepared = { plan, credentials: delivery.credentials, claims, definitionDigest };
-    options.onPrepared(prepared, delivery.notes);
-    const vmm = await options.obtainVmm(prepared, signal);
-    timer.end('spawn');
-    const control = await bringUp(tools, options, {
-      plan,
-      delivery,
-      vmm,
-      signal,
-      onPhase: phase => timer.end(phase),
-    }).catch(error => explainRefusal(error, definition, plan, tools));
-    timer.end('boot');
-    const { apiSocket, console, channels } = plan;
-    return { apiSocket, console, channels, vmm, control, ...prepared };
-  } finally {
-    delivery.end();
-  }
+export interface PlanOptions {
+  definition: Definition;
+  paths: VmPaths;
+  ownsConsole: boolean;
+  /** A launcher's command, in place of the definition's. */
+  command?: readonly string[];
+  /** Where a unit runs, in place of the definition's. */
+  workingDirectory?: string;
 }
 
-/** Steps 1 and 2: nothing is touched. */
+/** Plans a start; touches nothing. @throws VmsecretdError command_invalid, definition_invalid and others of the definition */
 export async function planVm(
   tools: Pick<StartTools, 'hypervisor'>,
-  options: Pick<StartOptions, 'definition' | 'paths' | 'command' | 'workingDirectory' | 'ownsConsole'>,
+  { definition, paths, command, ownsConsole, workingDirectory }: PlanOptions,
 ): Promise<VmPlan> {
-  const { definition, paths, command, ownsConsole } = options;
   const context = {
     paths,
     ownsConsole,
-    workingDirectory: options.workingDirectory ?? definition.workingDirectory ?? paths.directory,
+    workingDirectory: workingDirectory ?? workingDirectoryOf(definition, paths),
     ...(command === undefined ? {} : { command }),
   };
   return tools.hypervisor.plan(definition, context).catch(error => {
@@ -156,102 +107,97 @@ export async function planVm(
   });
 }
 
-/** Steps 3 and 4, in the deliverer: every secret is read and fits, or the start ends here. */
+export function workingDirectoryOf(definition: Definition, paths: VmPaths): string {
+  return definition.workingDirectory ?? paths.directory;
+}
+
+/**
+ * Opens every secret of a VM in a deliverer and checks that they fit.
+ * @param plan undefined where the command line comes later: then the delivery has to be packed
+ * @throws VmsecretdError with the code of the first secret that is wrong
+ */
 export function prepareCredentials(
   tools: StartTools,
   definition: Definition,
-  plan: VmPlan,
+  plan: VmPlan | undefined,
   signal: AbortSignal,
 ): Promise<Delivery> {
   return tools.deliverers.prepare(preparationOf(tools, definition, plan), signal);
 }
 
+/** @param plan undefined where the command line comes later, or is wrong */
 export function preparationOf(
   tools: Pick<StartTools, 'identities' | 'passphraseFiles' | 'digestKey'>,
   definition: Definition,
-  { staticOemStrings, packing, channels }: Pick<VmPlan, 'staticOemStrings' | 'packing' | 'channels'>,
+  plan: VmPlan | undefined,
 ): Preparation {
   return {
     vm: definition.name,
     credentials: definition.credentials,
     identities: [...(definition.identities ?? tools.identities)],
     passphraseFiles: [...tools.passphraseFiles],
-    staticOemStrings: [...staticOemStrings],
-    packing,
-    wantsReceipt: channels.receipt !== undefined,
+    ...(plan === undefined ? {} : { packaging: packagingOf(plan) }),
+    wantsReceipt: definition.ready === 'receipt',
     digestKey: tools.digestKey,
   };
 }
 
-interface SpawnedVm {
+export function packagingOf({ staticOemStrings, packing }: VmPlan): Packaging {
+  return { staticOemStrings: [...staticOemStrings], packing };
+}
+
+export interface BootOptions {
+  definition: Definition;
+  paths: VmPaths;
+  console: Console;
   plan: VmPlan;
   delivery: Delivery;
   vmm: VmmProcess;
+  timer: StartTimer;
   signal: AbortSignal;
-  onPhase(phase: 'listen' | 'create'): void;
 }
 
-/** Step 6. A VMM that cannot be brought up is killed: SIGTERM would look like success to systemd. */
-async function bringUp(
-  tools: StartTools,
-  { definition, paths, console }: StartOptions,
-  { plan, delivery, vmm, signal, onPhase }: SpawnedVm,
-): Promise<VmmControl> {
+/**
+ * Delivers the credentials and boots the guest. A VMM that cannot be brought up is killed: SIGTERM would look like success
+ * to systemd.
+ */
+export async function bootVm(tools: StartTools, options: BootOptions): Promise<VmmControl> {
+  const { definition, paths, console, plan, delivery, vmm, timer } = options;
   const gone = new AbortController();
   void vmm.exited.then(exit => {
     const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';
     const message = `VM ${definition.name}: ${plan.program} ${describeExit(exit)}`;
     gone.abort(new VmsecretdError(code, message, { details: { vm: definition.name, path: plan.program } }));
   });
-  const either = AbortSignal.any([signal, gone.signal]);
+  const signal = AbortSignal.any([options.signal, gone.signal]);
   try {
-    return await tools.hypervisor.bringUp({
+    const control = await tools.hypervisor.bringUp({
       plan,
       paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
-      onListening: () => onPhase('listen'),
+      onListening: () => timer.end('listen'),
       connectConsole: () => {
-        onPhase('create');
+        timer.end('create');
         return console.connect(plan.console);
       },
-      signal: either,
+      signal,
     });
+    timer.end('boot');
+    return control;
   } catch (error) {
     // A connection breaks a little before the end of its process is known, and why that ended says more.
     if (isUnanswered(error)) await goneWithin(vmm, OWN_END_MS);
-    const wasEnded = either.aborted;
+    const wasEnded = signal.aborted;
     vmm.kill('SIGKILL');
-    const { status } = await vmm.exited;
+    const { status, signal: endedBy } = await vmm.exited;
     await console.disconnect();
     // The deliverer, which removes each once it is read, may have been ended before.
     await Promise.all(plan.fifos.map(path => rm(path, { force: true })));
-    // Why it ended says more than what broke off, unless we have just ended it: a status means that it exited.
-    throw wasEnded || status !== null ? either.reason : error;
+    // Why it ended says more than the request that broke off, unless the SIGKILL above ended it.
+    const endedByItself = status !== null || (endedBy !== null && endedBy !== 'SIGKILL');
+    throw wasEnded || endedByItself ? signal.reason : error;
   }
-}
-
-/** A VMM says "No such file or directory" and not which. @throws always */
-async function explainRefusal(
-  error: unknown,
-  { supervisor }: Definition,
-  plan: VmPlan,
-  { checkHost }: StartTools,
-): Promise<never> {
-  // A unit may have files of its own.
-  const isExplicable =
-    error instanceof VmsecretdError && error.code === 'vmm_refused' && supervisor === 'daemon';
-  if (!isExplicable) throw error;
-  const { problems } = await checkHost(plan).catch(() => ({ problems: [] }));
-  if (problems.length === 0) throw error;
-  const prefix = `VM ${plan.vm}: `;
-  const why = problems.map(({ message }) =>
-    message.startsWith(prefix) ? message.slice(prefix.length) : message,
-  );
-  throw new VmsecretdError(error.code, `${error.message} (${why.join('; ')})`, {
-    details: error.details,
-    cause: error,
-  });
 }
 
 /** How long the end of a VMM that broke its connection off is waited for. */
@@ -267,8 +213,12 @@ function isUnanswered(error: unknown): boolean {
   return error instanceof VmsecretdError && error.details.answered !== true;
 }
 
+export interface StartTimer {
+  end(phase: StartPhase): void;
+}
+
 /** Each phase begins where the last one ended. */
-function startTimer({ onPhase }: Pick<StartTools, 'onPhase'>): { end(phase: StartPhase): void } {
+export function startTimer({ onPhase }: Pick<StartTools, 'onPhase'>): StartTimer {
   let beganAt = performance.now();
   return {
     end: phase => {

@@ -1,29 +1,40 @@
-// The launches of a VM's unit: each launcher is answered, and the VM is created in the VMM that it becomes.
+// The launches of a VM's unit: its ExecStartPre= has every secret opened, its main process becomes the VMM on the socket that
+// systemd made, and there the VM is created and booted.
 //
 // INVARIANTS
-// - A launch takes no lock: it is a step of the start that systemd has in progress.
-// - One launch for one process, and one at a time: whoever asks again for the same process hears the same.
-import { setTimeout as delay } from 'node:timers/promises';
+// - One launch for one run of the unit, and one at a time: a request for the same run shares it.
+// - No secret leaves the deliverer before the VMM answers on a socket that only the unit's processes have.
+
+import { chmod, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { digestDefinition } from '../definition/definition-digest.js';
+import type { Delivery } from '../delivery/deliverers.js';
 import { VmsecretdError } from '../errors.js';
+import type { HostClaim } from '../hypervisor/host-needs.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
-import { type LaunchRequest, refuseLaunch } from '../supervisor/launch-request.js';
-import type { VmmProcess } from '../supervisor/vmm-process.js';
-import { isSameProcess, processKey, sameProcessListensOn } from '../system/procfs.js';
-import { attachToVmm } from './adoption.js';
-import type { FollowedUnit } from './followed-unit.js';
-import { startInterrupted } from './guest-controls.js';
+import { writeLaunchFile } from '../supervisor/launch-file.js';
+import { readLauncherCommand } from '../supervisor/launcher-command.js';
+import type { FollowedUnit, UnitRun } from './followed-unit.js';
+import { startInterrupted, stateConflict } from './guest-controls.js';
 import { keepRecord, removeRecord } from './record.js';
-import { type PreparedVm, type RunningVm, type StartTools, startVm } from './start-vm.js';
+import {
+  bootVm,
+  packagingOf,
+  planVm,
+  prepareCredentials,
+  type RunningVm,
+  type StartTimer,
+  type StartTools,
+  startTimer,
+  withinStartTimeout,
+} from './start-vm.js';
 import type { Vm } from './vm.js';
 
 export interface UnitLaunchTools {
   startTools(): StartTools;
-  /** Bounds the starts that run at once, of all VMs. */
+  /** Bounds the work of starts at once, of all VMs. */
   startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
-  checkLaunch(pid: number): Promise<LaunchRequest>;
-  /** The answer to a launcher, from the plan and its working directory. */
-  writeAnswer(plan: VmPlan, workingDirectory: string): string;
-  /** Tells the unit's own journal. */
+  /** Writes an error into the unit's own journal. */
   writeJournal(message: string): Promise<void>;
 }
 
@@ -31,23 +42,33 @@ export interface UnitLaunchOptions {
   vm: Vm;
   unit: FollowedUnit;
   tools: UnitLaunchTools;
-  /** Told of each VM that was booted. */
-  onBooted(running: RunningVm): void;
   /** Settles once what is left of the run before is cleared away. */
   untilCleared(): Promise<void>;
 }
 
+/** What the unit's ExecStartPre= says of its run. */
+export interface LaunchRequest {
+  invocationId: string;
+  /** Of the unit. */
+  workingDirectory: string;
+}
+
 interface Launch {
-  /** Pid and start time. */
-  process: string;
+  invocationId: string;
   abort: AbortController;
-  answer: Promise<string>;
+  /** The text for the launcher. */
+  prepared: Promise<string>;
   /** Booted, or failed. */
   done: Promise<void>;
 }
 
-/** How often a launched VMM is looked at until it listens; it takes some 4 ms. */
-const LISTEN_POLL_MS = 2;
+/** A launch whose secrets are open and whose VMM is not there yet. */
+interface OpenedLaunch {
+  delivery: Delivery;
+  /** Undefined where the launcher brings the command line. */
+  plan: VmPlan | undefined;
+  claims: readonly HostClaim[];
+}
 
 export class UnitLaunches {
   readonly #options: UnitLaunchOptions;
@@ -57,127 +78,238 @@ export class UnitLaunches {
     this.#options = options;
   }
 
-  /** @returns what the launcher is to execute @throws VmsecretdError forbidden, or why the VM cannot start */
-  async launch(pid: number): Promise<string> {
-    const { vm, tools } = this.#options;
-    // It is the unit's main process still, and may show any command line, or execute the launcher anew. Anybody may name it
-    // again and again, so nothing is run to look at it.
-    if (vm.running?.vmm.pid === pid && (await isSameProcess(pid, vm.running.vmm.startTimeTicks))) {
-      throw refuseLaunch(vm.name, `process ${pid} is its VMM already`);
-    }
-    const request = await tools.checkLaunch(pid);
-    const process = processKey(request.process);
-    // Anybody may have named this launcher before it asked by itself.
-    if (this.#last?.process !== process) this.#last = this.#begin(process, request, this.#last);
-    return this.#last.answer;
+  /**
+   * Opens every secret for a run of the unit that begins, and goes on once its VMM answers.
+   * @returns what the launcher is to execute, see launch-file.ts @throws VmsecretdError why the VM cannot start
+   */
+  prepare(request: LaunchRequest): Promise<string> {
+    // The launcher asks again when its daemon was ended before it answered.
+    if (this.#last?.invocationId !== request.invocationId) this.#last = this.#begin(request, this.#last);
+    return this.#last.prepared;
   }
 
-  /** @param by what ends the start in progress, if there is one */
+  /** Settles once the guest of the launch in progress is booted. @throws VmsecretdError why it was not */
+  async untilBooted(): Promise<void> {
+    const { vm, unit } = this.#options;
+    if (vm.running !== undefined) return;
+    if (!unit.isLaunching)
+      throw stateConflict(vm, 'start', vm.problem?.detail ?? 'its unit does not start it');
+    await unit.nextOutcome().promise;
+  }
+
+  /** @param by what ends the launch in progress, if there is one */
   interrupt(by: string): void {
     this.#last?.abort.abort(startInterrupted(this.#options.vm, by));
   }
 
-  #begin(process: string, request: LaunchRequest, before: Launch | undefined): Launch {
+  #begin(request: LaunchRequest, before: Launch | undefined): Launch {
+    this.interrupt('a newer start of its unit');
     const abort = new AbortController();
-    this.interrupt('a newer launch');
-    let done: Promise<void> = Promise.resolve();
-    const answer = new Promise<string>((resolve, reject) => {
-      const clear = async () => {
-        await before?.done;
-        await this.#options.untilCleared();
-      };
-      done = clear()
-        .then(() => this.#bringUp(request, abort.signal, resolve))
-        .catch(reject);
+    let answer: (text: string) => void = () => {};
+    let refuse: (error: unknown) => void = () => {};
+    const prepared = new Promise<string>((resolve, reject) => {
+      answer = resolve;
+      refuse = reject;
     });
-    answer.catch(() => {});
-    return { process, abort, answer, done };
+    prepared.catch(() => {});
+    const launch = async () => {
+      await before?.done;
+      await this.#options.untilCleared();
+      await this.#launch(request, abort.signal, answer);
+    };
+    return { invocationId: request.invocationId, abort, prepared, done: launch().catch(refuse) };
   }
 
-  async #bringUp(request: LaunchRequest, signal: AbortSignal, answer: (text: string) => void): Promise<void> {
-    const { vm, unit, tools, onBooted } = this.#options;
-    let answered = false;
-    unit.launchBegan(request.invocationId);
-    // A new run proves that the last one is over, whether or not systemd's word of it came through.
+  async #launch(request: LaunchRequest, signal: AbortSignal, answer: (text: string) => void): Promise<void> {
+    const { vm, unit, tools } = this.#options;
+    const run = unit.beginRun(request.invocationId);
     if (vm.state !== 'failed' && vm.state !== 'starting') vm.transition('ended');
     vm.transition('start');
+    let isAnswered = false;
     try {
-      const running = await tools.startLimit(() =>
-        startVm(tools.startTools(), {
-          definition: vm.definition,
-          paths: vm.paths,
-          console: vm.console,
-          ...(request.command === undefined ? {} : { command: request.command }),
-          launcher: request.process,
-          workingDirectory: request.workingDirectory,
-          ownsConsole: false,
-          obtainVmm: async (prepared, both) => {
-            const { plan } = prepared;
-            const text = tools.writeAnswer(plan, request.workingDirectory);
-            await vm.reports.open(plan.channels, prepared.credentials);
-            await this.#keepStarting(prepared, request);
-            answered = true;
-            answer(text);
-            return this.#untilListening(plan, request, both);
-          },
-          onPrepared: ({ credentials }, notes) => vm.credentialsPrepared(credentials, notes),
-          signal,
+      const running = await withinStartTimeout(vm.definition, signal, both =>
+        this.#bringUp(request, run, both, text => {
+          isAnswered = true;
+          answer(text);
         }),
       );
       vm.booted(running);
-      onBooted(running);
       // Without it the record of the launch still stands, from where the VM can be adopted.
       await keepRecord(vm, running, 'running').catch(error => void vm.describeProblem(error));
-      unit.launchBooted();
+      unit.runBooted();
     } catch (error) {
-      await this.#failed(request, error, answered);
+      if (signal.aborted) vm.transition('ended');
+      else vm.fail(error, 'start-failed');
+      const { code, detail } = vm.describeProblem(error);
+      unit.runFailed(new VmsecretdError(code, detail, { details: { vm: vm.name } }));
+      await vm.reports.close();
+      await removeRecord(vm.paths.record);
+      // Before the answer the launcher prints the error itself.
+      if (!isAnswered) throw error;
+      await tools.writeJournal(detail);
     }
   }
 
-  async #failed({ invocationId }: LaunchRequest, error: unknown, answered: boolean): Promise<void> {
-    const { vm, unit, tools } = this.#options;
-    vm.fail(error, 'start-failed');
-    await vm.reports.close();
-    await removeRecord(vm.paths.record);
-    const { code, detail } = vm.describeProblem(error);
-    unit.launchFailed(invocationId, new VmsecretdError(code, detail, { details: { vm: vm.name } }));
-    // Before the answer the launcher itself prints the error; after it, it has become the VMM.
-    if (!answered) throw error;
-    await tools.writeJournal(detail);
+  async #bringUp(
+    request: LaunchRequest,
+    run: UnitRun,
+    signal: AbortSignal,
+    answer: (text: string) => void,
+  ): Promise<RunningVm> {
+    const { vm, tools } = this.#options;
+    const startTools = tools.startTools();
+    const timer = startTimer(startTools);
+    const { definition } = vm;
+    const opened = await tools.startLimit(() => this.#open(startTools, request, signal, timer));
+    const { delivery } = opened;
+    try {
+      await this.#keepStarting(opened, request, run, opened.plan);
+      answer(
+        writeLaunchFile({
+          invocationId: run.invocationId,
+          definition,
+          program: opened.plan?.program ?? (await startTools.hypervisor.locate()),
+          plan: opened.plan,
+          receiptSocket: definition.ready === 'receipt' ? vm.paths.reportPort : undefined,
+        }),
+      );
+      timer.end('spawn');
+      await this.#untilVmmAnswers(startTools, run, signal);
+      timer.end('listen');
+      return await tools.startLimit(() => this.#boot(startTools, opened, { request, run, signal, timer }));
+    } catch (error) {
+      // Where bootVm did not: SIGKILL, since SIGTERM would look like success to systemd.
+      run.vmm.kill('SIGKILL');
+      throw error;
+    } finally {
+      delivery.end();
+    }
   }
 
-  #keepStarting({ plan, ...prepared }: PreparedVm, { process }: LaunchRequest): Promise<void> {
-    const vmm = {
-      pid: process.pid,
-      startTimeTicks: process.startTimeTicks,
-      exited: new Promise<never>(() => {}),
-      kill: () => {},
-    };
-    return keepRecord(this.#options.vm, { ...plan, ...prepared, vmm }, 'starting');
+  async #open(
+    tools: StartTools,
+    { workingDirectory }: LaunchRequest,
+    signal: AbortSignal,
+    timer: StartTimer,
+  ): Promise<OpenedLaunch> {
+    const { vm } = this.#options;
+    const { definition, paths } = vm;
+    const hasCommand = definition.command !== undefined || definition.vmConfig !== undefined;
+    const plan = hasCommand
+      ? await planVm(tools, { definition, paths, workingDirectory, ownsConsole: false })
+      : undefined;
+    timer.end('plan');
+    const claiming = this.#claim(tools, plan, workingDirectory);
+    claiming.catch(() => {});
+    const delivery = await prepareCredentials(tools, definition, plan, signal);
+    try {
+      timer.end('secrets');
+      vm.credentialsPrepared(delivery.credentials, delivery.notes);
+      const channels = plan?.channels ?? unplannedChannels(vm);
+      if (channels.receipt !== undefined) await makeReportsFolder(dirname(channels.receipt.path));
+      await vm.reports.open(channels, delivery.credentials);
+      return { delivery, plan, claims: await claiming };
+    } catch (error) {
+      delivery.end();
+      throw error;
+    }
   }
 
-  /** A file at the path says nothing about who made it: this very process must listen there. */
-  async #untilListening(plan: VmPlan, { process }: LaunchRequest, signal: AbortSignal): Promise<VmmProcess> {
-    const { unit } = this.#options;
-    const { pid, startTimeTicks } = process;
-    while (!(await sameProcessListensOn(process, plan.apiSocket))) {
-      if (!(await isSameProcess(pid, startTimeTicks))) {
-        throw new VmsecretdError(
-          'vmm_refused',
-          `VM ${plan.vm}: ${plan.program} ended at once; see journalctl -u ${unit.name}`,
-          { details: { vm: plan.vm } },
-        );
-      }
-      await delay(LISTEN_POLL_MS, undefined, { signal }).catch(async () => {
-        await unit.kill();
-        throw signal.reason;
+  async #claim(
+    tools: StartTools,
+    plan: VmPlan | undefined,
+    workingDirectory: string,
+  ): Promise<readonly HostClaim[]> {
+    if (plan === undefined) return [];
+    return tools.claimHost(plan, { ...(await this.#options.unit.show()), workingDirectory });
+  }
+
+  /** The launcher has become the VMM: systemd gave the socket to it alone, and the connection waits until it accepts. */
+  async #untilVmmAnswers({ hypervisor }: StartTools, run: UnitRun, signal: AbortSignal): Promise<void> {
+    const { vm, unit } = this.#options;
+    const ended = new AbortController();
+    void run.vmm.exited.then(async () => ended.abort(unit.failure(await unit.show())));
+    const timeoutMs = vm.definition.startTimeoutSeconds * 1000;
+    await hypervisor.connect(vm.name, vm.paths.apiSocket, AbortSignal.any([signal, ended.signal]), timeoutMs);
+  }
+
+  async #boot(
+    tools: StartTools,
+    opened: OpenedLaunch,
+    {
+      request,
+      run,
+      signal,
+      timer,
+    }: { request: LaunchRequest; run: UnitRun; signal: AbortSignal; timer: StartTimer },
+  ): Promise<RunningVm> {
+    const { vm } = this.#options;
+    const { definition, paths, console } = vm;
+    const { workingDirectory } = request;
+    const { delivery } = opened;
+    const command = await readLauncherCommand(vm.name, paths.launcherCommand);
+    let { plan, claims } = opened;
+    if (command !== undefined || plan === undefined) {
+      plan = await planVm(tools, {
+        definition,
+        paths,
+        workingDirectory,
+        ownsConsole: false,
+        ...(command === undefined ? {} : { command }),
       });
+      claims = await this.#claim(tools, plan, workingDirectory);
+      await delivery.pack(packagingOf(plan), signal);
+      await this.#keepStarting({ ...opened, claims }, request, run, plan);
     }
-    return attachToVmm({
-      pid,
-      startTimeTicks,
-      apiSocket: plan.apiSocket,
-      kill: name => void unit.kill(name),
+    const control = await bootVm(tools, {
+      definition,
+      paths,
+      console,
+      plan,
+      delivery,
+      vmm: run.vmm,
+      timer,
+      signal,
     });
+    return { ...this.#prepared({ delivery, claims }, request, run, plan), plan, control };
   }
+
+  async #keepStarting(
+    opened: Pick<OpenedLaunch, 'delivery' | 'claims'>,
+    request: LaunchRequest,
+    run: UnitRun,
+    plan: VmPlan | undefined,
+  ): Promise<void> {
+    await keepRecord(this.#options.vm, this.#prepared(opened, request, run, plan), 'starting');
+  }
+
+  #prepared(
+    { delivery, claims }: Pick<OpenedLaunch, 'delivery' | 'claims'>,
+    { workingDirectory }: LaunchRequest,
+    { vmm }: UnitRun,
+    plan: VmPlan | undefined,
+  ): Omit<RunningVm, 'plan' | 'control'> {
+    const { vm } = this.#options;
+    return {
+      apiSocket: vm.paths.apiSocket,
+      console: undefined,
+      channels: plan?.channels ?? unplannedChannels(vm),
+      credentials: delivery.credentials,
+      claims,
+      definitionDigest: digestDefinition(vm.definition),
+      workingDirectory,
+      vmm,
+    };
+  }
+}
+
+/** In a folder that only VMMs' group may enter; the VMM is to enter this one. */
+async function makeReportsFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true });
+  await chmod(path, 0o755);
+}
+
+/** The receipt comes by a socket that does not depend on the command line. */
+function unplannedChannels({ definition, paths }: Vm): VmPlan['channels'] {
+  return definition.ready === 'receipt' ? { receipt: { kind: 'vsock', path: paths.reportPort } } : {};
 }

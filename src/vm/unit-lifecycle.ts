@@ -1,46 +1,47 @@
 // The lifecycle of a VM whose VMM is the main process of a systemd unit: systemd starts, stops and restarts it, and is
 // asked to.
-import { type Systemctl, unitPhase } from '../supervisor/systemctl.js';
-import { isSameProcess } from '../system/procfs.js';
-import { adoptVmm, canAdopt } from './adoption.js';
+import { VmsecretdError } from '../errors.js';
+import { isWaitingToRestart, type Systemctl, unitPhase } from '../supervisor/systemctl.js';
+import type { VmmExit } from '../supervisor/vmm-process.js';
+import { adoptVmm } from './adoption.js';
 import { requireStartable } from './check-vm.js';
 import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle } from './lifecycle.js';
-import { readRecord, removeRecord } from './record.js';
-import type { RunningVm } from './start-vm.js';
-import { stopVm } from './stop-vm.js';
+import { isUnitRecord, readRecord, removeRecord, type UnitRecord } from './record.js';
 import { UnitLaunches, type UnitLaunchTools } from './unit-launches.js';
 import type { Vm } from './vm.js';
 
 export interface UnitLifecycleTools extends FollowedUnitTools, UnitLaunchTools {}
 
 export class UnitLifecycle implements Lifecycle {
+  readonly launches: UnitLaunches;
   readonly #vm: Vm;
   readonly #tools: UnitLifecycleTools;
   readonly #systemctl: Systemctl;
   readonly #unit: FollowedUnit;
-  readonly #launches: UnitLaunches;
-  /** Ends the checks of restarts. */
+  /** Ends waits for systemd and the checks of restarts; the jobs of systemd go on. */
+  readonly #closed = new AbortController();
   #checks = new AbortController();
-  /** Clears away what a VMM that is gone left. */
+  /** Clears away what a VMM that has ended left. */
   #clearing: Promise<void> = Promise.resolve();
 
   constructor(vm: Vm, tools: UnitLifecycleTools) {
     this.#vm = vm;
     this.#tools = tools;
     this.#systemctl = tools.systemctl;
-    this.#unit = new FollowedUnit(vm, tools);
-    this.#launches = new UnitLaunches({
+    this.#unit = new FollowedUnit({
+      vm,
+      systemctl: tools.systemctl,
+      unitWatch: tools.unitWatch,
+      onVmmExit: exit => this.#handleVmmExit(exit),
+      onStopDuringLaunch: () => this.launches.interrupt('a stop of its unit'),
+    });
+    this.launches = new UnitLaunches({
       vm,
       unit: this.#unit,
       tools,
-      onBooted: running => this.#watch(running),
-      untilCleared: async () => {
-        // The unit runs anew, so its last VMM is gone, or about to be.
-        await vm.running?.vmm.exited;
-        await this.#clearing;
-      },
+      untilCleared: () => this.#clearing,
     });
   }
 
@@ -48,43 +49,36 @@ export class UnitLifecycle implements Lifecycle {
     const vm = this.#vm;
     if (vm.state === 'running') return;
     if (vm.state === 'paused') throw stateConflict(vm, 'start', 'resume it instead');
-    const before = await this.#unit.show();
-    const decided = this.#unit.untilDecided(before, ['failed', 'stopped']);
-    if (unitPhase(before) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
-    if (unitPhase(before) !== 'starting') await this.#systemctl.start(this.#unit.name);
-    await decided.promise;
-    await this.#unit.untilStarted();
+    const facts = await this.#unit.show();
+    if (unitPhase(facts) === 'failed' && !isWaitingToRestart(facts))
+      await this.#systemctl.resetFailed(this.#unit.name);
+    // A start of a unit that waits for RestartSec= would wait as long.
+    await this.#untilLaunched(isWaitingToRestart(facts) ? 'restart' : 'start');
   }
 
   async stop(): Promise<void> {
     this.#endChecks('stop');
-    const facts = await this.#unit.show();
-    // systemd stops the unit already, and this is its ExecStop= asking for the ladder.
-    if (unitPhase(facts) === 'stopping') return this.#climbDown();
-    this.#launches.interrupt('stop');
-    const stopped = this.#unit.untilDown();
+    await this.#unit.show();
+    this.launches.interrupt('stop');
     await this.#systemctl.stop(this.#unit.name);
-    await stopped;
+    await this.#unit.refresh();
   }
 
   async restart(): Promise<void> {
     await this.#requireStartable();
-    const before = await this.#unit.show();
-    const decided = this.#unit.untilDecided(before, ['failed']);
-    if (unitPhase(before) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
-    await this.#systemctl.restart(this.#unit.name);
-    await decided.promise;
-    await this.#unit.untilStarted();
+    await this.#unit.show();
+    await this.#untilLaunched('restart');
   }
 
   async kill(): Promise<void> {
     this.#endChecks('kill');
-    const facts = await this.#unit.show();
-    this.#launches.interrupt('kill');
-    const stopped = this.#unit.untilDown();
-    await this.#systemctl.stop(this.#unit.name);
-    if (facts.mainPid !== null) await this.#unit.kill();
-    await stopped;
+    await this.#unit.show();
+    this.launches.interrupt('kill');
+    this.#vm.transition('stop');
+    // The stop keeps Restart= from starting the unit again, whichever comes first.
+    await Promise.all([this.#systemctl.stop(this.#unit.name), this.#unit.kill()]);
+    if (unitPhase(await this.#unit.show()) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
+    await this.#unit.refresh();
   }
 
   pause(): Promise<void> {
@@ -99,33 +93,78 @@ export class UnitLifecycle implements Lifecycle {
     return rebootGuest(this.#vm);
   }
 
-  launch(pid: number): Promise<string> {
-    return this.#launches.launch(pid);
-  }
-
   async adopt(): Promise<void> {
     const vm = this.#vm;
     const record = await readRecord(vm.paths.record);
-    if (record === undefined) return;
-    const { hypervisor } = this.#tools.startTools();
-    if (!(await canAdopt(vm.name, record, hypervisor))) {
-      // A launcher still, or a VMM that nobody will give a VM: systemd starts the unit again, and that asks anew.
-      if (await isSameProcess(record.pid, record.startTimeTicks)) await this.#unit.kill();
-      return removeRecord(vm.paths.record);
+    const facts = await this.#systemctl.show(this.#unit.name);
+    const phase = unitPhase(facts);
+    const isUp = phase === 'active' || phase === 'starting' || phase === 'stopping';
+    if (record === undefined || !isUnitRecord(record) || record.invocationId !== facts.invocationId) {
+      if (record !== undefined) await removeRecord(vm.paths.record);
+      if (phase === 'active') vm.fail(this.#unknownVmm(), 'start-failed');
+      return;
     }
-    const running = await adoptVmm(vm.name, record, hypervisor, signal => void this.#unit.kill(signal));
-    await vm.reports.open(running.channels, running.credentials);
-    await this.#unit.adopted();
-    vm.adopted(running, record);
-    this.#watch(running);
-    // systemd may have begun to stop it while nobody looked.
-    this.#unit.catchUp();
+    if (!isUp) return removeRecord(vm.paths.record);
+    // Its ExecStartPre= asks this daemon again.
+    if (facts.subState === 'start-pre') return;
+    await this.#adoptRecorded(record);
   }
 
   close(): void {
     this.#unit.close();
-    this.#launches.interrupt('the end of the daemon');
+    this.launches.interrupt('the end of the daemon');
     this.#endChecks('the end of the daemon');
+    this.#closed.abort(startInterrupted(this.#vm, 'the end of the daemon'));
+  }
+
+  async #adoptRecorded(record: UnitRecord): Promise<void> {
+    const vm = this.#vm;
+    const { hypervisor } = this.#tools.startTools();
+    if (record.phase === 'starting' && !(await this.#isBooted())) {
+      // A VMM that no daemon will give a VM: systemd starts the unit again, and its ExecStartPre= asks this daemon.
+      await this.#unit.kill();
+      return removeRecord(vm.paths.record);
+    }
+    const { vmm } = this.#unit.adoptRun(record.invocationId);
+    const running = await adoptVmm(vm.name, record, hypervisor, vmm);
+    await vm.reports.open(running.channels, running.credentials);
+    vm.adopted(running, record);
+    // systemd may have begun to stop it meanwhile.
+    await this.#unit.refresh();
+  }
+
+  async #isBooted(): Promise<boolean> {
+    const { hypervisor } = this.#tools.startTools();
+    return hypervisor.isBooted(this.#vm.name, this.#vm.paths.apiSocket).catch(() => false);
+  }
+
+  /** Asks systemd, and waits until the launch is decided. @throws VmsecretdError why the VM was not started */
+  async #untilLaunched(verb: 'start' | 'restart'): Promise<void> {
+    const unit = this.#unit;
+    const outcome = unit.nextOutcome();
+    const waiting = new AbortController();
+    const job = this.#systemctl[verb](unit.name, AbortSignal.any([waiting.signal, this.#closed.signal]));
+    try {
+      await Promise.race([outcome.promise, this.#judge(job, outcome.promise)]);
+    } finally {
+      outcome.forget();
+      waiting.abort();
+      job.catch(() => {});
+    }
+  }
+
+  /** A job of systemd that ends before a launch was decided. */
+  async #judge(job: Promise<void>, outcome: Promise<void>): Promise<void> {
+    const failed = await job.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    // The launch knows why its VM was not started; systemd knows only that a process failed.
+    if (this.#unit.isLaunching) return outcome;
+    const facts = await this.#unit.refresh();
+    if (this.#vm.running !== undefined) return;
+    if (unitPhase(facts) === 'failed' || !facts.conditionMet) throw this.#unit.failure(facts);
+    throw failed ?? this.#unknownVmm();
   }
 
   /** Before a VM that runs is stopped: it took no lock, so it may be down by the time of the answer. */
@@ -145,38 +184,24 @@ export class UnitLifecycle implements Lifecycle {
     this.#checks = new AbortController();
   }
 
-  async #climbDown(): Promise<void> {
+  #handleVmmExit(exit: VmmExit): void {
     const vm = this.#vm;
-    const isPaused = vm.state === 'paused';
-    vm.transition('stop');
-    if (vm.running === undefined) return;
-    await stopVm(vm.running, {
-      isPaused,
-      timeoutMs: vm.definition.stopTimeoutSeconds * 1000,
-      onStep: step => vm.publish('stop-step', { step }),
-      signal: new AbortController().signal,
-    });
+    vm.vmmGone(exit);
+    const clear = async () => {
+      await vm.reports.close();
+      // Not before the VM is known to have ended: a request to a VM that runs writes its record again.
+      await removeRecord(vm.paths.record).catch(error => void vm.describeProblem(error));
+    };
+    this.#clearing = clear();
   }
 
-  #watch(running: RunningVm): void {
-    void running.vmm.exited.then(() => {
-      this.#clearing = this.#vmmGone();
-    });
-  }
-
-  async #vmmGone(): Promise<void> {
-    const vm = this.#vm;
-    await vm.reports.close();
-    // Nobody else knows how it ended.
-    const facts = await this.#unit.show().catch(() => undefined);
-    this.#unit.runEnded();
-    const signalled = facts?.result === 'signal' || facts?.result === 'core-dump';
-    vm.vmmGone({
-      status: signalled ? null : (facts?.mainStatus ?? null),
-      signal: signalled ? `signal ${facts?.mainStatus}` : null,
-    });
-    this.#unit.catchUp(facts);
-    // Not before: whoever asks something of a VM that runs writes it down anew.
-    await removeRecord(vm.paths.record).catch(error => void vm.describeProblem(error));
+  #unknownVmm(): VmsecretdError {
+    const { name } = this.#vm;
+    const unit = this.#unit.name;
+    return new VmsecretdError(
+      'supervisor_failed',
+      `VM ${name}: ${unit} runs without vmsecretd: no ExecStartPre=+vmsecretd-launch --prepare of this version started it; systemctl restart ${unit}`,
+      { details: { vm: name, unit } },
+    );
   }
 }

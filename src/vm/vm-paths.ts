@@ -1,16 +1,22 @@
 import { join } from 'node:path';
+import type { SupervisorKind } from '../definition/definition.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 
-export function vmPaths(runtimeDirectory: string, name: string): VmPaths {
+export function vmPaths(runtimeDirectory: string, name: string, supervisor: SupervisorKind): VmPaths {
   const directory = join(runtimeDirectory, 'vms', name);
   const logs = join(runtimeDirectory, 'logs');
   return {
     directory,
-    apiSocket: join(directory, 'api.sock'),
+    apiSocket:
+      supervisor === 'unit' ? join(runtimeDirectory, 'api', `${name}.sock`) : join(directory, 'api.sock'),
     consoleSocket: join(directory, 'console.sock'),
     consoleLog: join(logs, `${name}.console.log`),
     notifyPort: join(directory, 'notify.sock'),
-    reportPort: join(directory, 'report.sock'),
+    reportPort: join(
+      supervisor === 'unit' ? join(runtimeDirectory, 'reports', name) : directory,
+      'report.sock',
+    ),
+    launcherCommand: join(directory, 'command'),
     netsAdded: join(directory, 'nets-added'),
     vmmLog: join(logs, `${name}.vmm.log`),
     record: join(runtimeDirectory, 'records', `${name}.json`),

@@ -153,6 +153,13 @@ export class Vm {
     this.transition(event);
   }
 
+  /** systemd starts the unit again by itself. @param delay as systemd writes it, such as `5s` */
+  noteRetry(delay: string): void {
+    const note = `; systemd tries again in ${delay}`;
+    if (this.problem === null || this.problem.detail.endsWith(note)) return;
+    this.problem = { ...this.problem, detail: `${this.problem.detail}${note}` };
+  }
+
   /** The VMM is gone; what that means for the state is for its supervisor to say. */
   vmmGone({ status, signal }: Pick<VmmExit, 'status' | 'signal'>): void {
     this.running = undefined;

@@ -1,7 +1,7 @@
 // Where and as whom a VMM will run: what decides whether it finds and may use what it needs of the host.
 import type { VmPlan } from '../hypervisor/hypervisor.js';
+import type { UnitFacts } from '../supervisor/systemctl.js';
 import { type Access, accessAs, type WantedAccess } from '../system/access-as.js';
-import type { ProcessFacts } from '../system/procfs.js';
 import { resolveUser, type UserIds } from '../system/users.js';
 import type { Vm } from './vm.js';
 
@@ -19,8 +19,10 @@ export interface VmmSite {
   userName: string;
   /** As ip tuntap takes it. */
   userArgument: string;
-  /** A process with the VMM's view of files and network, which a hardened daemon does not share; undefined: ours. */
-  viewOf: number | undefined;
+  /** Whether the VMM has the daemon's view of files, devices and network; a unit has its own. */
+  hasOurView: boolean;
+  /** The network namespace by name; null for the host's. */
+  networkNamespace: string | null;
   /** Root's VMM makes a tap that is missing. */
   isRoot: boolean;
   /** What runs before the VMM and may make what is missing now; undefined where nothing does. */
@@ -35,8 +37,8 @@ export interface VmmSite {
 
 export interface SiteOptions {
   plan: VmPlan;
-  /** A unit's process that is to become the VMM; undefined before there is one. */
-  launcher?: ProcessFacts | undefined;
+  /** The unit that is to run the VMM; undefined before it starts. */
+  unit?: UnitFacts | undefined;
   /** As the daemon would spawn it, where the definition says nothing. */
   user: string | undefined;
   group: string | undefined;
@@ -44,23 +46,23 @@ export interface SiteOptions {
 
 /** @throws VmsecretdError definition_invalid: no such user */
 export async function describeSite({ definition, paths }: Vm, options: SiteOptions): Promise<VmmSite> {
-  const { plan, launcher } = options;
+  const { plan, unit } = options;
   const { vm, program } = plan;
   if (definition.supervisor === 'unit') {
-    const workingDirectory = launcher?.workingDirectory ?? definition.workingDirectory ?? '/';
     return {
       vm,
       program,
-      workingDirectory,
+      workingDirectory: unit?.workingDirectory ?? definition.workingDirectory ?? '/',
       ownFolder: paths.directory,
       user: undefined,
       userName: `the user of ${definition.unit}`,
       userArgument: 'USER',
-      viewOf: launcher?.pid,
-      isRoot: launcher?.uid === 0,
+      hasOurView: false,
+      networkNamespace: unit?.networkNamespace ?? null,
+      isRoot: unit?.uid === 0,
       preparedBy: undefined,
-      makesSockets: launcher === undefined ? `a unit that ${definition.unit} requires` : undefined,
-      hasOwnDevices: launcher === undefined,
+      makesSockets: unit === undefined ? `a unit that ${definition.unit} requires` : undefined,
+      hasOwnDevices: true,
       // Groups, devices and capabilities are the unit's own.
       access: wanted => Promise.resolve(wanted.map(() => 'unknown')),
     };
@@ -75,7 +77,8 @@ export async function describeSite({ definition, paths }: Vm, options: SiteOptio
     user,
     userName: name === undefined ? 'the user of vmsecretd, which is its VMM’s' : `its VMM’s user ${name}`,
     userArgument: name ?? String(process.getuid?.() ?? 'USER'),
-    viewOf: undefined,
+    hasOurView: true,
+    networkNamespace: null,
     isRoot: (user?.uid ?? process.getuid?.()) === 0,
     preparedBy: definition.preStart.length > 0 ? 'preStart' : undefined,
     makesSockets: undefined,

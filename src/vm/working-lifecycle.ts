@@ -1,5 +1,6 @@
 // Knows whether what was asked of a VM is done: between its stop and its start a VM that is restarted looks as one that is down.
 import type { Lifecycle } from './lifecycle.js';
+import type { UnitLaunches } from './unit-launches.js';
 
 export class WorkingLifecycle implements Lifecycle {
   readonly #lifecycle: Lifecycle;
@@ -26,8 +27,8 @@ export class WorkingLifecycle implements Lifecycle {
   pause = (): Promise<void> => this.#work(() => this.#lifecycle.pause());
   resume = (): Promise<void> => this.#work(() => this.#lifecycle.resume());
 
-  launch(pid: number): Promise<string> {
-    return this.#lifecycle.launch(pid);
+  get launches(): UnitLaunches | undefined {
+    return this.#lifecycle.launches;
   }
 
   adopt(): Promise<void> {

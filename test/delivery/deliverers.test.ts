@@ -8,7 +8,6 @@ const PREPARATION = {
   credentials: { WORD: { text: 'word' } },
   identities: [],
   passphraseFiles: [],
-  staticOemStrings: [],
   packing: { kind: 'api' as const, vmConfigText: writeVmConfig({}), limitBytes: 1024 },
   wantsReceipt: false,
   digestKey: '00',

@@ -25,6 +25,8 @@ const PATHS =
 
 interface Options {
   readonly apiSocket: string;
+  /** In place of a path: a socket that listens already. */
+  readonly descriptor: number | undefined;
   readonly noShutdown: boolean;
 }
 
@@ -41,7 +43,12 @@ function parseOptions(argv: readonly string[]): Options {
     values.set(name, takesValue ? (words[++at] ?? exitWith(2, `error: ${name} needs a value`)) : '');
   }
   const apiSocket = values.get('--api-socket') ?? exitWith(2, 'Usage: cloud-hypervisor [OPTIONS]');
-  return { apiSocket: apiSocket.replace(/^path=/, ''), noShutdown: values.has('--no-shutdown') };
+  const [, descriptor] = /^fd=(\d+)$/.exec(apiSocket) ?? [];
+  return {
+    apiSocket: apiSocket.replace(/^path=/, ''),
+    descriptor: descriptor === undefined ? undefined : Number(descriptor),
+    noShutdown: values.has('--no-shutdown'),
+  };
 }
 
 function exitWith(status: number, lastWords: string): never {
@@ -49,7 +56,7 @@ function exitWith(status: number, lastWords: string): never {
   process.exit(status);
 }
 
-function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
+function runStandIn(name: string, { apiSocket, descriptor, noShutdown }: Options): void {
   const vm = new StandInVm(() => (noShutdown ? vm.shutdown() : exit()));
   const server = createServer({ requireHostHeader: false }, (request, response) => {
     answer(request, response).catch(error => {
@@ -63,7 +70,7 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
   /** Ends by itself once the console's client has read the rest, or is given up. */
   function exit(): void {
     vm.delete();
-    rmSync(apiSocket, { force: true });
+    if (descriptor === undefined) rmSync(apiSocket, { force: true });
     server.close();
     server.closeIdleConnections();
     setTimeout(() => process.exit(0), 200).unref();
@@ -119,7 +126,8 @@ function runStandIn(name: string, { apiSocket, noShutdown }: Options): void {
   process.on('SIGTERM', () => vm.failure === 'hangs-on-stop' || exit());
   if (name === 'never-listens') return void setInterval(() => {}, 1_000_000);
   server.on('error', error => exitWith(1, `Fatal error: CreateApiServerSocket(${error.message})`));
-  listenUnlessInUse(server, apiSocket);
+  if (descriptor !== undefined) server.listen({ fd: descriptor });
+  else listenUnlessInUse(server, apiSocket);
 }
 
 function abort(): void {

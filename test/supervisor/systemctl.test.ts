@@ -38,17 +38,19 @@ t.test('knows no uid of a user who is not there yet, and knows root', t => {
 
 t.test('tells what a state means for the VM', t => {
   const phases = [
-    ['activating', 'start-post', 'starting'],
-    ['activating', 'auto-restart', 'failed'],
-    ['activating', 'auto-restart-queued', 'failed'],
-    ['active', 'running', 'active'],
-    ['reloading', 'reload', 'active'],
-    ['deactivating', 'stop', 'stopping'],
-    ['failed', 'failed', 'failed'],
-    ['inactive', 'dead', 'stopped'],
+    ['activating', 'start-post', 'success', 'starting'],
+    ['activating', 'auto-restart', 'signal', 'failed'],
+    ['activating', 'auto-restart-queued', 'exit-code', 'failed'],
+    // The guest powered off by itself, and Restart=always.
+    ['activating', 'auto-restart', 'success', 'stopped'],
+    ['active', 'running', 'success', 'active'],
+    ['reloading', 'reload', 'success', 'active'],
+    ['deactivating', 'stop', 'success', 'stopping'],
+    ['failed', 'failed', 'exit-code', 'failed'],
+    ['inactive', 'dead', 'success', 'stopped'],
   ] as const;
-  for (const [activeState, subState, phase] of phases) {
-    t.equal(unitPhase({ activeState, subState }), phase, `${activeState} (${subState})`);
+  for (const [activeState, subState, result, phase] of phases) {
+    t.equal(unitPhase({ activeState, subState, result }), phase, `${activeState} (${subState}, ${result})`);
   }
   t.end();
 });

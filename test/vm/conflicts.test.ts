@@ -33,7 +33,8 @@ function makeHost(t: Test) {
     user: undefined,
     userName: 'its user',
     userArgument: 'web',
-    viewOf: undefined,
+    hasOurView: true,
+    networkNamespace: null,
     isRoot: true,
     preparedBy: undefined,
     makesSockets: undefined,
@@ -255,13 +256,20 @@ t.test('a tap that is missing is refused where the VMM may not make it', async t
     /tap no-such-tap does not exist.*ip tuntap add/,
   );
   await checked(claims, own('tap', 'lo'), user);
-  // A unit's process has its own view of the host; this one has ours.
-  await checked(claims, own('tap', 'lo'), { ...user, viewOf: process.pid });
-  await refuses(
-    t,
-    checked(claims, own('tap', 'no-such-tap'), { ...user, viewOf: process.pid }),
-    /no-such-tap/,
-  );
+  // A unit has its own view of the network, which the daemon does not share.
+  await checked(claims, own('tap', 'no-such-tap'), { ...user, hasOurView: false });
+});
+
+t.test('a tap or MAC address is taken in its own network namespace only', async t => {
+  const { claims, start, site } = makeHost(t);
+  for (const needs of [own('tap', 'tap0'), own('MAC address', '02:00:00:00:00:01')]) {
+    start('a');
+    await claims.claim(needs, site('a', { networkNamespace: '/run/netns/red' }));
+    await checked(claims, needs, site('b'));
+    await checked(claims, needs, site('b', { networkNamespace: '/run/netns/blue' }));
+    const red = checked(claims, needs, site('b', { networkNamespace: '/run/netns/red' }));
+    await refuses(t, red, /VM a has the/);
+  }
 });
 
 t.test(

@@ -84,7 +84,7 @@ async function act({ host, lifecycle }: Subject, action: Action): Promise<ErrorC
 async function settle({ vm, host }: Subject): Promise<void> {
   const agrees = () => {
     const [vmm] = [...host.live];
-    const isRunning = isLive(vm.state) && vm.running !== undefined && vm.running.vmm === vmm;
+    const isRunning = isLive(vm.state) && vm.running !== undefined && (vm.running.vmm as unknown) === vmm;
     const isDown = !isLive(vm.state) && vm.state !== 'starting' && vm.running === undefined;
     const isThere = host.live.size === 1 ? isRunning : isDown;
     return host.ends === 0 && isThere && existsSync(vm.paths.record) === (host.live.size === 1);

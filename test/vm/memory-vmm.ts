@@ -9,7 +9,7 @@ export type StartFault = 'secrets' | 'spawn' | 'create' | 'crash';
 
 class MemoryVmm implements VmmProcess {
   readonly pid: number;
-  readonly startTimeTicks = 1;
+  readonly id;
   readonly exited: Promise<VmmExit>;
   /** Its API answers nothing, and only SIGKILL ends it. */
   isDeaf = false;
@@ -20,6 +20,7 @@ class MemoryVmm implements VmmProcess {
   constructor(host: MemoryHost, pid: number) {
     this.#host = host;
     this.pid = pid;
+    this.id = { pid, startTimeTicks: 1 };
     this.exited = new Promise(resolve => {
       this.#settle = resolve;
     });
@@ -69,7 +70,7 @@ export class MemoryHost {
     await this.pass();
     signal.throwIfAborted();
     this.#fail('secrets', 'secret_missing');
-    return { credentials: [], notes: [], deliver: () => this.pass(), end: () => {} };
+    return { credentials: [], notes: [], pack: () => this.pass(), deliver: () => this.pass(), end: () => {} };
   }
 
   async spawn(signal: AbortSignal): Promise<VmmProcess> {
@@ -103,6 +104,7 @@ export class MemoryHost {
   hypervisor(): Hypervisor {
     return {
       kind: 'cloud-hypervisor',
+      locate: async () => '/vmm',
       servesOneClient: false,
       plan: async ({ name }) => planOf(name),
       bringUp: async ({ signal }) => {
@@ -163,7 +165,7 @@ function planOf(vm: string): VmPlan {
     packing: { kind: 'api', vmConfigText: '{}', limitBytes: 51_200 },
     apiSocket: '/api.sock',
     inheritedNets: [],
-    apiSocketLink: undefined,
+    links: [],
     console: undefined,
     channels: {},
     needs: { claims: [], files: [], sockets: [], outputs: [], needsKvm: false },

@@ -4,9 +4,8 @@ import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { isSameProcess, readProcess } from '../../src/system/procfs.js';
-import { endOrphans, findVmName } from '../../src/vm/orphans.js';
+import { endOrphans } from '../../src/vm/orphans.js';
 import { socketFolder } from '../setup/socket-folder.js';
-import { spawnWithholders, whyNoWithholder } from '../setup/withholder.js';
 
 const OURS = new Set([process.getuid?.() ?? 0]);
 
@@ -79,36 +78,4 @@ t.test('a record of another process with the same pid names nobody', async t => 
   writeFileSync(join(runtimeDirectory, 'records', 'lost.json'), record);
   await endOrphans({ runtimeDirectory, uidsOf: async () => OURS });
   t.notOk(await orphan.lives());
-});
-
-t.test(
-  'is kept waiting by nobody but one process of who runs a VMM',
-  { skip: whyNoWithholder() },
-  async t => {
-    const runtimeDirectory = socketFolder(t);
-    const orphan = await spawnVmm(t, runtimeDirectory, [join(runtimeDirectory, 'vms', 'lost', 'api.sock')]);
-    const uidsOf = async (vm: string) => (['web', 'lost'].includes(vm) ? OURS : new Set([-1]));
-    const search = { runtimeDirectory, uidsOf, commandLineTimeoutMs: 1_000 };
-    // In a mount namespace of its own its log has whatever path it likes.
-    const others = await spawnWithholders(t, 5, join(runtimeDirectory, 'logs', 'of-another.vmm.log'));
-    const withoutThem = { ...search, commandLineTimeoutMs: 60_000 };
-    t.same(await endOrphans(withoutThem), [{ vm: 'lost', pid: orphan.pid }], 'anybody');
-    await others.end();
-    const started = performance.now();
-    const taken = await spawnWithholders(t, 5, join(runtimeDirectory, 'logs', 'web.vmm.log'));
-    t.same(await endOrphans(search), [], 'a VMM that was taken over');
-    t.ok(performance.now() - started < 4_000);
-    await taken.end();
-  },
-);
-
-t.test('knows a VM by its API socket as cloud-hypervisor and QEMU have it, and by its FIFO', t => {
-  const names = (argument: string) => findVmName(['x', argument], '/run/v');
-  t.equal(names('path=/run/v/vms/web/api.sock'), 'web');
-  t.equal(names('unix:/run/v/vms/web/api.sock,server=on,wait=off'), 'web');
-  t.equal(names('/run/v/vms/web/api.sock'), 'web');
-  t.equal(names('/run/v/vms/web/console.log'), undefined);
-  t.equal(names('/run/v/vms/web/api.sock.bak'), undefined);
-  t.equal(names('/srv/run/v/vms/web/api.sock'), undefined);
-  t.end();
 });

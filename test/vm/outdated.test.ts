@@ -80,8 +80,10 @@ async function prepare(vm: Vm, identity: string): Promise<readonly PreparedCrede
       credentials: { ...vm.definition.credentials },
       identities: [identity],
       passphraseFiles: [],
-      staticOemStrings: [],
-      packing: { kind: 'api', vmConfigText: '{}', limitBytes: 51_200 },
+      packaging: {
+        staticOemStrings: [],
+        packing: { kind: 'api', vmConfigText: '{}', limitBytes: 51_200 },
+      },
       wantsReceipt: false,
       digestKey: DIGEST_KEY,
     },

@@ -28,8 +28,6 @@ function makeSubject(t: Parameters<typeof socketFolder>[0]) {
     unitWatch: { watch: () => () => {} },
     startTools: () => host.startTools(),
     startLimit: pLimit(1),
-    checkLaunch: async () => t.fail('nobody launches') as never,
-    writeAnswer: () => '',
     writeJournal: async () => {},
   });
   vm.transition('start');

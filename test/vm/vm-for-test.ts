@@ -24,7 +24,7 @@ export function defineVm(name: string, json: Record<string, unknown>, path = '/d
 }
 
 export function makeVm(runtimeDirectory: string, definition: Definition, events = makeEvents()): Vm {
-  const paths = vmPaths(runtimeDirectory, definition.name);
+  const paths = vmPaths(runtimeDirectory, definition.name, definition.supervisor);
   return new Vm({ definition, paths, events, now: () => new Date(), logger: silentLogger });
 }
 
@@ -40,7 +40,12 @@ export function runningVm(vm: Vm): RunningVm {
     console: undefined,
     channels: {},
     plan: undefined,
-    vmm: { pid: process.pid, startTimeTicks: 0, exited: new Promise(() => {}), kill: () => {} },
+    vmm: {
+      id: { pid: process.pid, startTimeTicks: 0 },
+      pid: process.pid,
+      exited: new Promise(() => {}),
+      kill: () => {},
+    },
     control: {
       version: '0.0.0',
       powerButton: done,
@@ -52,5 +57,6 @@ export function runningVm(vm: Vm): RunningVm {
     credentials: [],
     claims: [],
     definitionDigest: digestDefinition(vm.definition),
+    workingDirectory: vm.paths.directory,
   };
 }

@@ -27,7 +27,7 @@ function makeVms(t: Test) {
       reboot: refuse,
       pause: refuse,
       resume: refuse,
-      launch: refuse,
+      launches: undefined,
       kill: refuse,
       adopt: refuse,
       stop: async () => {

@@ -12,6 +12,7 @@ const NETS_POLL_MS = 10;
 export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor {
   return {
     kind: 'cloud-hypervisor',
+    locate,
     servesOneClient: false,
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
@@ -52,9 +53,13 @@ async function untilFileIsThere(path: string, signal: AbortSignal): Promise<void
   while (!(await isThere())) await delay(NETS_POLL_MS, undefined, { signal });
 }
 
-async function connect(vm: string, apiSocket: string, signal: AbortSignal): Promise<VmmControl> {
-  const api = apiOf(vm, apiSocket);
-  return control(api, await waitForApi(api, signal));
+async function connect(
+  vm: string,
+  apiSocket: string,
+  signal: AbortSignal,
+  timeoutMs = CALL_TIMEOUT_MS,
+): Promise<VmmControl> {
+  return control(apiOf(vm, apiSocket), await waitForApi(apiOf(vm, apiSocket, timeoutMs), signal));
 }
 
 function control(api: VmmApi, version: string): VmmControl {

@@ -8,14 +8,14 @@ import type { VmConfig } from './vm-config.js';
 
 /** vsock ports, as microvm.nix and docs/receipt.md have them. */
 const NOTIFY_PORT = 8888;
-const RECEIPT_PORT = 8889;
+export const RECEIPT_PORT = 8889;
 const NOTIFY_CREDENTIAL = 'vmm.notify_socket';
 
 /** Under a unit the notify socket is the unit's own: microvm.nix feeds systemd from it. */
 export function planGuestChannels(
   { name: vm, ready }: Definition,
   { vsock }: VmConfig,
-  { ownsConsole, workingDirectory }: PlanContext,
+  { ownsConsole, paths, workingDirectory }: PlanContext,
 ): GuestChannelPlans {
   const wanted = ready === 'receipt' || (ready === 'notify' && ownsConsole);
   if (!wanted) return {};
@@ -26,10 +26,15 @@ export function planGuestChannels(
       { details: { vm, flag: '--vsock' } },
     );
   }
-  const path = (port: number) => `${resolve(workingDirectory, vsock.socket)}_${port}`;
-  return ready === 'notify'
-    ? { notify: { kind: 'vsock', path: path(NOTIFY_PORT) } }
-    : { receipt: { kind: 'vsock', path: path(RECEIPT_PORT) } };
+  const pathOf = (port: number) => vsockPortPath(vsock.socket, port, workingDirectory);
+  if (ready === 'notify') return { notify: { kind: 'vsock', path: pathOf(NOTIFY_PORT) } };
+  // A unit's own folders are not the daemon's to write to: its launcher leaves a link there.
+  return { receipt: { kind: 'vsock', path: ownsConsole ? pathOf(RECEIPT_PORT) : paths.reportPort } };
+}
+
+/** Where the VMM connects to when the guest connects to a port of its host. */
+export function vsockPortPath(socket: string, port: number, workingDirectory: string): string {
+  return `${resolve(workingDirectory, socket)}_${port}`;
 }
 
 /** Tells the guest's systemd where to notify, unless the command line does. */

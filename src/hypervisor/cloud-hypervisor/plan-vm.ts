@@ -1,14 +1,15 @@
 // What a start of a cloud-hypervisor VM will do: its VM config, its console, its limits; without a secret, and nothing is touched.
+import { resolve } from 'node:path';
 import type { Definition } from '../../definition/definition.js';
 import { checkOemStrings, credentialNames } from '../../definition/oem-strings.js';
 import { VmsecretdError } from '../../errors.js';
 import { fifoPaths } from '../fifos.js';
-import type { ConsolePlan, Packing, PlanContext, VmPlan } from '../hypervisor.js';
+import type { ConsolePlan, GuestChannelPlans, Packing, PlanContext, VmPlan } from '../hypervisor.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
-import { notifyStrings, planGuestChannels } from './guest-channels.js';
+import { notifyStrings, planGuestChannels, RECEIPT_PORT, vsockPortPath } from './guest-channels.js';
 import { vmConfigNeeds } from './host-needs.js';
-import { programArguments } from './program-options.js';
+import { type ProgramOptions, programArguments } from './program-options.js';
 import { mergeOemStrings, setOption } from './to-command.js';
 import { readMajorVersion } from './version.js';
 import type { VmConfig } from './vm-config.js';
@@ -45,7 +46,7 @@ export async function planVm(program: string, definition: Definition, context: P
     staticOemStrings,
     apiSocket: paths.apiSocket,
     inheritedNets: converted.fileDescriptorNets.map(({ value }) => value),
-    apiSocketLink: converted.program.apiSocket,
+    links: planLinks(converted, context, channels),
     console,
     // A socket of ours for the console is made free with the VM's own folder.
     needs: vmConfigNeeds(converted.vmConfig),
@@ -56,7 +57,7 @@ export async function planVm(program: string, definition: Definition, context: P
     return { ...shared, ...wholeCommandLine(program, definition, context) };
   return {
     ...shared,
-    arguments: programArguments({ ...converted.program, apiSocket: paths.apiSocket }),
+    arguments: programArguments(withApiSocket(converted.program, context)),
     fifos: [],
     packing: packingOf(config, version),
   };
@@ -77,6 +78,30 @@ function wholeCommandLine(
     fifos: fifoPaths(paths.directory, 1),
     packing: { kind: 'cmdline', program, argv, oemStrings: [...oemStrings] },
   };
+}
+
+/** A unit's launcher passes the socket that systemd made. */
+function withApiSocket(
+  { apiSocket: _, ...program }: ProgramOptions,
+  { paths, ownsConsole }: PlanContext,
+): ProgramOptions {
+  return ownsConsole ? { ...program, apiSocket: paths.apiSocket } : program;
+}
+
+/** In a unit, where other programs and the guest look for the sockets that are elsewhere. */
+function planLinks(
+  { program: { apiSocket }, vmConfig: { vsock } }: ConvertedCommand,
+  { paths, ownsConsole, workingDirectory }: PlanContext,
+  { receipt }: GuestChannelPlans,
+): VmPlan['links'] {
+  if (ownsConsole) return [];
+  const api =
+    apiSocket === undefined ? [] : [{ path: resolve(workingDirectory, apiSocket), target: paths.apiSocket }];
+  const report =
+    receipt === undefined || vsock === undefined
+      ? []
+      : [{ path: vsockPortPath(vsock.socket, RECEIPT_PORT, workingDirectory), target: receipt.path }];
+  return [...api, ...report].filter(({ path, target }) => path !== target);
 }
 
 function convertDefinition(definition: Definition, context: PlanContext): ConvertedCommand {

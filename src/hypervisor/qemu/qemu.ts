@@ -24,12 +24,13 @@ const CALL_TIMEOUT_MS = 10_000;
 export function createQemu(locate: (program: string | undefined) => Promise<string>): Hypervisor {
   return {
     kind: 'qemu',
+    locate: () => locate(undefined),
     servesOneClient: true,
     plan: (definition, context) => planVm(locate, definition, context),
     bringUp,
     // It boots whatever it read: a FIFO whose writer was killed ends early, and nothing tells. So never for sure.
     isBooted: () => Promise.resolve(false),
-    connect: (vm, socket, signal) => connect(vm, socket, CALL_TIMEOUT_MS, signal),
+    connect: (vm, socket, signal, timeoutMs = CALL_TIMEOUT_MS) => connect(vm, socket, timeoutMs, signal),
   };
 }
 
@@ -67,7 +68,7 @@ async function planVm(
     packing: { kind: 'fifo', limitBytes: OEM_STRINGS_BYTES },
     apiSocket: paths.apiSocket,
     inheritedNets: [],
-    apiSocketLink: undefined,
+    links: [],
     channels,
     console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
     needs: qemuNeeds(command),

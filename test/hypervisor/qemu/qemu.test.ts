@@ -128,7 +128,7 @@ function planWith(ready: 'boot' | 'notify' | 'receipt') {
     { hypervisor: 'qemu', command: ['-m', '64'], credentials: { A: { text: 'a' } }, ready },
     { name: 'web', origin: 'api', path: '/web.json', directory: undefined, defaultSupervisor: 'daemon' },
   );
-  const paths = vmPaths('/run', 'web');
+  const paths = vmPaths('/run', 'web', 'daemon');
   const context = { paths, workingDirectory: paths.directory, ownsConsole: true };
   return createQemu(async () => '/qemu').plan(definition, context);
 }
