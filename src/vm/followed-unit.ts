@@ -73,7 +73,7 @@ export class FollowedUnit {
   readonly #outcomeListeners = new Set<OutcomeListener>();
   #facts: UnitFacts | undefined;
   #run: Run | undefined;
-  #earlierRuns: (string | null)[] = [];
+  #earlierRuns: string[] = [];
 
   constructor(options: FollowedUnitOptions) {
     this.#options = options;
@@ -171,9 +171,9 @@ export class FollowedUnit {
 
   #setRun(invocationId: string, phase: RunPhase): Run {
     const earlier = [this.#run?.invocationId, this.#facts?.invocationId].filter(
-      id => id !== undefined && id !== invocationId,
-    );
-    this.#earlierRuns = [...this.#earlierRuns, ...earlier].slice(-REMEMBERED_RUNS) as (string | null)[];
+      id => id != null && id !== invocationId,
+    ) as string[];
+    this.#earlierRuns = [...this.#earlierRuns, ...earlier].slice(-REMEMBERED_RUNS);
     this.#run = new Run(invocationId, phase, signal => void this.kill(signal));
     this.#catchUp();
     return this.#run;
@@ -187,7 +187,7 @@ export class FollowedUnit {
     const { vm } = this.#options;
     this.#facts = facts;
     if (this.#run !== undefined && facts.invocationId !== this.#run.invocationId) {
-      if (this.#earlierRuns.includes(facts.invocationId)) return;
+      if (this.#isOfEarlierRun(facts, this.#run)) return;
       this.#endRun(facts);
     }
     vm.guestStatus = facts.statusText;
@@ -197,6 +197,11 @@ export class FollowedUnit {
     if (this.#run?.phase === 'launching') this.#followLaunch(this.#run, facts, hadMainProcess);
     else if (this.#run?.phase === 'booted') this.#followBooted(facts);
     else this.#followUnlaunched(facts);
+  }
+
+  #isOfEarlierRun({ invocationId }: UnitFacts, run: Run): boolean {
+    // A unit that is down has no run. Before a launch that is no news, after it the run has ended.
+    return invocationId === null ? run.phase === 'launching' : this.#earlierRuns.includes(invocationId);
   }
 
   #followLaunch(run: Run, facts: UnitFacts, hadMainProcess: boolean): void {
@@ -234,7 +239,8 @@ export class FollowedUnit {
     const run = this.#run;
     if (run === undefined) return;
     this.#run = undefined;
-    const isOfThisRun = facts?.invocationId === run.invocationId;
+    const isOfThisRun =
+      facts !== undefined && (facts.invocationId === null || facts.invocationId === run.invocationId);
     const exit = isOfThisRun ? this.#exitOf(facts) : { status: null, signal: null, lastWords: '' };
     run.end(exit);
     if (run.phase !== 'booted') return;

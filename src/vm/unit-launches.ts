@@ -16,6 +16,7 @@ import { writeLaunchFile } from '../supervisor/launch-file.js';
 import { readLauncherCommand } from '../supervisor/launcher-command.js';
 import type { FollowedUnit, UnitRun } from './followed-unit.js';
 import { startInterrupted, stateConflict } from './guest-controls.js';
+import type { Launches, LaunchRequest } from './lifecycle.js';
 import { keepRecord, removeRecord } from './record.js';
 import {
   bootVm,
@@ -46,13 +47,6 @@ export interface UnitLaunchOptions {
   untilCleared(): Promise<void>;
 }
 
-/** What the unit's ExecStartPre= says of its run. */
-export interface LaunchRequest {
-  invocationId: string;
-  /** Of the unit. */
-  workingDirectory: string;
-}
-
 interface Launch {
   invocationId: string;
   abort: AbortController;
@@ -70,7 +64,7 @@ interface OpenedLaunch {
   claims: readonly HostClaim[];
 }
 
-export class UnitLaunches {
+export class UnitLaunches implements Launches {
   readonly #options: UnitLaunchOptions;
   #last: Launch | undefined;
 
@@ -78,17 +72,13 @@ export class UnitLaunches {
     this.#options = options;
   }
 
-  /**
-   * Opens every secret for a run of the unit that begins, and goes on once its VMM answers.
-   * @returns what the launcher is to execute, see launch-file.ts @throws VmsecretdError why the VM cannot start
-   */
+  /** Goes on once the VMM of the run answers. */
   prepare(request: LaunchRequest): Promise<string> {
     // The launcher asks again when its daemon was ended before it answered.
     if (this.#last?.invocationId !== request.invocationId) this.#last = this.#begin(request, this.#last);
     return this.#last.prepared;
   }
 
-  /** Settles once the guest of the launch in progress is booted. @throws VmsecretdError why it was not */
   async untilBooted(): Promise<void> {
     const { vm, unit } = this.#options;
     if (vm.running !== undefined) return;

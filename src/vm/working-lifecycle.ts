@@ -1,6 +1,5 @@
 // Knows whether what was asked of a VM is done: between its stop and its start a VM that is restarted looks as one that is down.
-import type { Lifecycle } from './lifecycle.js';
-import type { UnitLaunches } from './unit-launches.js';
+import type { Launches, Lifecycle } from './lifecycle.js';
 
 export class WorkingLifecycle implements Lifecycle {
   readonly #lifecycle: Lifecycle;
@@ -27,7 +26,7 @@ export class WorkingLifecycle implements Lifecycle {
   pause = (): Promise<void> => this.#work(() => this.#lifecycle.pause());
   resume = (): Promise<void> => this.#work(() => this.#lifecycle.resume());
 
-  get launches(): UnitLaunches | undefined {
+  get launches(): Launches | undefined {
     return this.#lifecycle.launches;
   }
 

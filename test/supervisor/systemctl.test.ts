@@ -9,8 +9,8 @@ const FAILING = join(import.meta.dirname, '../../../test/fixtures/bin/systemctl-
 
 t.test('reads what systemctl shows of a running unit', t => {
   const facts = parseUnitFacts(
-    'MainPID=63\nStatusText=a = b\nResult=success\nUID=65534\nNRestarts=2\nExecMainStatus=0\nControlGroup=/system.slice/t.service\n' +
-      'User=nobody\nLoadState=loaded\nActiveState=active\nSubState=running\nInvocationID=2bb9\n',
+    'MainPID=63\nStatusText=a = b\nResult=success\nUID=65534\nNRestarts=2\nExecMainCode=0\nExecMainStatus=0\nRestartUSec=5s\n' +
+      'ConditionResult=yes\nWorkingDirectory=!/srv/a\nNetworkNamespacePath=/run/netns/red\nUser=nobody\nLoadState=loaded\nActiveState=active\nSubState=running\nInvocationID=2bb9\n',
   );
   t.strictSame(facts, {
     loadState: 'loaded',
@@ -19,11 +19,14 @@ t.test('reads what systemctl shows of a running unit', t => {
     result: 'success',
     mainPid: 63,
     mainStatus: 0,
-    controlGroup: '/system.slice/t.service',
-    user: 'nobody',
+    mainEndedBySignal: false,
+    conditionMet: true,
     uid: 65534,
+    workingDirectory: '/srv/a',
+    networkNamespace: '/run/netns/red',
     statusText: 'a = b',
     restarts: 2,
+    restartDelay: '5s',
     invocationId: '2bb9',
   });
   t.end();

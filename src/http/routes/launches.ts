@@ -1,7 +1,7 @@
 // For the launcher of a unit, a shell script: it sends a query and gets text.
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../../errors.js';
-import type { UnitLaunches } from '../../vm/unit-launches.js';
+import type { Launches } from '../../vm/lifecycle.js';
 import type { Vms } from '../../vm/vms.js';
 import { NameParams, PrepareQuery } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
@@ -45,7 +45,7 @@ export function addLaunchRoutes(app: FastifyInstance, { vms }: { vms: Vms }): vo
   );
 }
 
-function launchesOf(vms: Vms, name: string): UnitLaunches {
+function launchesOf(vms: Vms, name: string): Launches {
   const { launches } = vms.get(name).lifecycle;
   if (launches !== undefined) return launches;
   throw new VmsecretdError(
