@@ -14,9 +14,11 @@ import { type Bench, type Row, rowOf } from './row.js';
 import { benchScale } from './scale.js';
 import { benchStart } from './start.js';
 import { table } from './table.js';
+import { benchUnitStart } from './unit-start.js';
 
 const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   start: benchStart,
+  'unit-start': benchUnitStart,
   decryption: benchDecryption,
   conversion: benchConversion,
   api: benchApi,

@@ -113,7 +113,7 @@ export function bindHypervisor(folder: string): Record<string, string> {
  * @param install a script; vmsecretd and the secret unless given
  */
 export async function bootVmHost(
-  t: Test,
+  t: Pick<Test, 'teardown'>,
   binds: Readonly<Record<string, string>> = {},
   install = INSTALL,
 ): Promise<VmHost> {
