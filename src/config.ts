@@ -6,6 +6,7 @@ import { systemErrorCode, VmsecretdError } from './errors.js';
 import { readJsonFile } from './json-file.js';
 import { createJsonValidator, type FieldProblem, formatFieldProblems } from './json-validator.js';
 import { LOG_LEVELS } from './log.js';
+import { BrokenLinkError } from './system/trusted-path.js';
 
 const Hypervisor = Type.Optional(
   Type.Object(
@@ -82,7 +83,8 @@ export async function loadConfig(path: string): Promise<Config> {
   const refuse = (what: string) =>
     new VmsecretdError('definition_invalid', `${path} ${what}`, { details: { path } });
   const json = await readJsonFile(path, 'root').catch(error => {
-    if (systemErrorCode(error.cause) === 'ENOENT') return {};
+    // A link that leads nowhere was meant to lead to a configuration.
+    if (systemErrorCode(error.cause) === 'ENOENT' && !(error.cause instanceof BrokenLinkError)) return {};
     throw refuse(error.message);
   });
   const problems = findFieldProblems(json);

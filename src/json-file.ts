@@ -1,7 +1,6 @@
 // Reads what people and Nix write for the daemon: JSON in a file that, for root, is root's own.
-import { systemErrorCode } from './errors.js';
 import { parseJsonOnce } from './json-keys.js';
-import { ReadRefusedError, readRegularFile } from './system/read-regular-file.js';
+import { explainReadError, ReadRefusedError, readRegularFile } from './system/read-regular-file.js';
 import type { Trust } from './system/trusted-path.js';
 
 /** As much as the daemon takes in a PUT. */
@@ -15,8 +14,9 @@ class JsonFileError extends Error {
 /** @throws JsonFileError: it cannot be read, or is no JSON */
 export async function readJsonFile(path: string, trust: Trust): Promise<unknown> {
   const bytes = await readRegularFile(path, { limitBytes: LIMIT_BYTES, trust }).catch(error => {
-    const why = error instanceof ReadRefusedError ? error.message : systemErrorCode(error);
-    throw new JsonFileError(`cannot be read: ${why ?? 'unknown error'}`, { cause: error });
+    const why =
+      error instanceof ReadRefusedError ? `cannot be read: ${error.message}` : explainReadError(error);
+    throw new JsonFileError(why ?? 'cannot be read: unknown error', { cause: error });
   });
   try {
     return parseJsonOnce(bytes.toString('utf8'));

@@ -9,7 +9,6 @@ import { defaultIdentities } from './default-identities.js';
 import type { SupervisorKind } from './definition/definition.js';
 import { Definitions } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
-import { loadDigestKey } from './delivery/digest-key.js';
 import { buildApp } from './http/app.js';
 import { DaemonSockets, resolveOperatorGroup } from './http/daemon-sockets.js';
 import { listenForMetrics, parseMetricsAddress } from './http/metrics-listener.js';
@@ -77,7 +76,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const unlockState = await lockFolder(folders.stateDirectory);
   const stopBoundingLogs = await boundLogs(join(runtimeDirectory, 'logs'), logger);
   const parts = await wireVms(options);
-  const { vms, events, definitions, deliverers, metrics, lifecycles, starts } = parts;
+  const { vms, events, definitions, deliverers, metrics, lifecycles } = parts;
   const reload = async () => {
     await vms.reload();
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
@@ -89,7 +88,6 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     deliverers,
     logger,
     reload,
-    digestKey: starts.digestKey,
     defaultSupervisor: options.defaultSupervisor,
   });
   await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
@@ -123,7 +121,10 @@ async function wireVms(options: DaemonOptions) {
   const { folders, logger } = options;
   const events = new VmEvents(() => new Date());
   const findVm = (name: string) => vms.find(name)?.vm;
-  const deliverers = new Deliverers({ path: options.programPath });
+  const deliverers = new Deliverers({
+    path: options.programPath,
+    digestKeyPath: join(folders.runtimeDirectory, 'digest-key'),
+  });
   const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
   const starts = await wireStarts(options, { events, deliverers, metrics, findVm });
   const lifecycles = wireLifecycles(options, starts.toolsFor);
@@ -154,7 +155,7 @@ interface StartParts {
 }
 
 /** What starts, checks and shown commands are made with. */
-async function wireStarts({ config, folders, environment, programPath }: DaemonOptions, parts: StartParts) {
+async function wireStarts({ config, environment, programPath }: DaemonOptions, parts: StartParts) {
   const { events, deliverers, metrics, findVm } = parts;
   const hypervisors = createHypervisors(config.hypervisors ?? {}, programPath);
   const hostClaims = new HostClaims({ events, findVm });
@@ -162,7 +163,6 @@ async function wireStarts({ config, folders, environment, programPath }: DaemonO
     deliverers,
     identities: config.identities ?? (await defaultIdentities(environment)),
     passphraseFiles: config.passphraseFiles ?? [],
-    digestKey: await loadDigestKey(join(folders.runtimeDirectory, 'digest-key')),
   };
   const { user, group } = config;
   const toolsFor = (vm: Vm): StartTools => ({

@@ -6,14 +6,17 @@ import pLimit from 'p-limit';
 import { buildCredentialString } from '../credentials/oem-string.js';
 import { computeReceiptDigest } from '../credentials/receipt-digest.js';
 import { kindOf, pathOf } from '../definition/credential-source.js';
+import type { CredentialSource } from '../definition/definition.js';
 import { checkOemStrings, NONCE_CREDENTIAL } from '../definition/oem-strings.js';
 import { VmsecretdError } from '../errors.js';
 import { type EncodedCredential, writeVmConfig } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { identifyEncryptedFile } from '../secrets/foreign-file.js';
-import { loadIdentities } from '../secrets/identities.js';
+import { type Identities, loadIdentities } from '../secrets/identities.js';
 import { SecretValue } from '../secrets/secret-value.js';
 import { openSource } from '../secrets/source.js';
 import { warmUpDecryption } from '../secrets/warm-up.js';
+import { closePlace, findTogether } from '../system/find-together.js';
+import { loadDigestKey } from './digest-key.js';
 import { type Packed, packOemStrings } from './pack.js';
 import type {
   CheckResult,
@@ -32,6 +35,10 @@ const CONCURRENT_SOURCES = 16;
 
 const NONCE_BYTES = 32;
 
+let digestKey: Promise<Buffer> = Promise.reject(new Error('there is no key of digests'));
+// Who needs it is told.
+digestKey.catch(() => {});
+
 /** The encoded credentials of one start, and what they were packed into. */
 interface Prepared {
   vm: string;
@@ -42,7 +49,12 @@ interface Prepared {
 const preparedStarts = new Map<number, Prepared>();
 
 async function answer(request: DelivererRequest): Promise<DelivererResult> {
-  if (request.verb === 'digest') return { digests: await digestSources(request.sources, request.digestKey) };
+  if (request.verb === 'begin') {
+    digestKey = loadDigestKey(request.digestKeyPath);
+    digestKey.catch(() => {});
+    return null;
+  }
+  if (request.verb === 'digest') return { digests: await digestSources(request.sources, digestKey) };
   if (request.verb === 'check') return check(request.preparation);
   if (request.verb === 'prepare') {
     const { prepared, result } = await prepare(request.preparation);
@@ -106,7 +118,7 @@ async function check(preparation: Preparation): Promise<CheckResult> {
   const problems = opened.problems.map(describeFailure);
   try {
     const credentials = opened.values.map(([name, value]) =>
-      describeCredential(preparation, name, value, { nonce: undefined, ciphertextDigest: undefined }),
+      describeCredential(preparation, name, value, { nonce: undefined, digests: opened.digests }),
     );
     if (problems.length === 0) wipe(encode(preparation, opened).prepared);
     return { credentials, notes: opened.notes, problems };
@@ -117,7 +129,7 @@ async function check(preparation: Preparation): Promise<CheckResult> {
   }
 }
 
-function encode(preparation: Preparation, { values, notes, ciphertextDigests }: Opened): PreparedWithResult {
+function encode(preparation: Preparation, { values, notes, digests }: Opened): PreparedWithResult {
   const { vm, packaging } = preparation;
   const encoded: EncodedCredential[] = [];
   try {
@@ -129,12 +141,7 @@ function encode(preparation: Preparation, { values, notes, ciphertextDigests }: 
     }
     for (const [name, value] of values) {
       encoded.push({ name, oemString: buildCredentialString(name, value) });
-      credentials.push(
-        describeCredential(preparation, name, value, {
-          nonce,
-          ciphertextDigest: ciphertextDigests.get(name),
-        }),
-      );
+      credentials.push(describeCredential(preparation, name, value, { nonce, digests }));
     }
     const prepared: Prepared = { vm, encoded, packed: undefined };
     if (packaging !== undefined) pack(prepared, packaging);
@@ -150,7 +157,8 @@ interface Opened {
   /** In the definition's order. */
   problems: unknown[];
   notes: readonly string[];
-  ciphertextDigests: ReadonlyMap<string, string>;
+  /** What tells that a source changed, by credential. */
+  digests: ReadonlyMap<string, Pick<PreparedCredential, 'digest' | 'ciphertextDigest'>>;
 }
 
 /** The caller wipes the values. */
@@ -162,33 +170,46 @@ async function openSources(preparation: Preparation): Promise<Opened> {
     preparation.packaging?.staticOemStrings ?? [],
     preparation.wantsReceipt ? [NONCE_CREDENTIAL, ...names] : names,
   );
-  const ciphertextDigests = new Map<string, string>();
-  const limit = pLimit(CONCURRENT_SOURCES);
   const identities = await loadIdentities({
     vm,
     paths: preparation.identities,
     passphraseFiles: preparation.passphraseFiles,
   });
   try {
-    const outcomes = await Promise.allSettled(
-      Object.entries(credentials).map(([credential, source]) =>
-        limit(async (): Promise<[string, SecretValue]> => {
-          const note = (file: Buffer) => ciphertextDigests.set(credential, digestCiphertext(file));
-          return [credential, await openSource({ vm, credential, source }, identities, note)];
-        }),
-      ),
-    );
-    const values = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const { values, problems, digests } = await readSources(preparation, identities);
     const keyNotes = identities.notes.map(note => `key file ${note}`);
-    return {
-      values,
-      problems: outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : [])),
-      notes: [...keyNotes, ...values.flatMap(noteCiphertext(credentials))],
-      ciphertextDigests,
-    };
+    const notes = [...keyNotes, ...values.flatMap(noteCiphertext(credentials))];
+    return { values, problems, digests, notes };
   } finally {
     identities.wipe();
   }
+}
+
+async function readSources(
+  { vm, credentials }: Preparation,
+  identities: Identities,
+): Promise<Omit<Opened, 'notes'>> {
+  const digests = new Map<string, Pick<PreparedCredential, 'digest' | 'ciphertextDigest'>>();
+  const limit = pLimit(CONCURRENT_SOURCES);
+  const sources = Object.entries(credentials);
+  const places = await findTogether(sources.flatMap(([, source]) => pathOf(source) ?? []));
+  const read = async (credential: string, source: CredentialSource): Promise<[string, SecretValue]> => {
+    const value = await openSource({ vm, credential, source }, identities, {
+      place: places.get(pathOf(source) ?? ''),
+      onCiphertext: file => digests.set(credential, { ciphertextDigest: digestCiphertext(file) }),
+    });
+    if (source.file !== undefined) digests.set(credential, { digest: digestValue(value, await digestKey) });
+    return [credential, value];
+  };
+  const outcomes = await Promise.allSettled(
+    sources.map(([credential, source]) => limit(() => read(credential, source))),
+  );
+  for (const place of places.values()) closePlace(place);
+  return {
+    values: outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : [])),
+    problems: outcomes.flatMap(outcome => (outcome.status === 'rejected' ? [outcome.reason] : [])),
+    digests,
+  };
 }
 
 /** A plain file is delivered as it is; that it is ciphertext of another program can hardly be meant. */
@@ -206,7 +227,7 @@ function describeCredential(
   preparation: Preparation,
   name: string,
   value: SecretValue,
-  { nonce, ciphertextDigest }: { nonce: Buffer | undefined; ciphertextDigest: string | undefined },
+  { nonce, digests }: { nonce: Buffer | undefined; digests: Opened['digests'] },
 ): PreparedCredential {
   const source = preparation.credentials[name] ?? {};
   const path = pathOf(source);
@@ -215,8 +236,7 @@ function describeCredential(
     source: kindOf(source),
     ...(path === undefined ? {} : { path }),
     sizeBytes: value.sizeBytes,
-    digest: digestValue(value, preparation.digestKey),
-    ...(ciphertextDigest === undefined ? {} : { ciphertextDigest }),
+    ...digests.get(name),
     ...(nonce === undefined
       ? {}
       : { receiptDigest: value.open(bytes => computeReceiptDigest(nonce, bytes)) }),
@@ -245,7 +265,6 @@ async function warmUpDelivery(): Promise<void> {
       packing: { kind: 'api', vmConfigText: writeVmConfig({}), limitBytes: 1024 },
     },
     wantsReceipt: false,
-    digestKey: '00',
   };
   for (let round = 0; round < WARM_UP_ROUNDS; round += 1) {
     const { prepared } = await prepare(preparation);

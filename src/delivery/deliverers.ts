@@ -42,6 +42,8 @@ export interface Delivery extends PreparationResult {
 export interface DeliverersOptions {
   /** What the deliverer's own children (age plugins) find programs by. */
   path: string;
+  /** The file of the key of digests. Deliverers make and read it: this process does not know what is in it. */
+  digestKeyPath: string;
 }
 
 export class Deliverers {
@@ -97,12 +99,8 @@ export class Deliverers {
    * Digests of sources as they are now, comparable with what a preparation gave; nothing is opened or kept.
    * @returns null for a source that cannot be read
    */
-  async digest(
-    sources: NamedSource[],
-    digestKey: string,
-    signal: AbortSignal,
-  ): Promise<readonly (string | null)[]> {
-    const result = await this.#ask({ verb: 'digest', sources, digestKey }, signal);
+  async digest(sources: NamedSource[], signal: AbortSignal): Promise<readonly (string | null)[]> {
+    const result = await this.#ask({ verb: 'digest', sources }, signal);
     if (result === null || !('digests' in result)) throw delivererGone();
     return result.digests;
   }
@@ -147,7 +145,7 @@ type Question =
   | { verb: 'prepare' | 'check'; preparation: Preparation }
   | { verb: 'pack'; packaging: Packaging }
   | { verb: 'deliver'; destination: Destination }
-  | { verb: 'digest'; sources: NamedSource[]; digestKey: string };
+  | { verb: 'digest'; sources: NamedSource[] };
 
 interface Claim {
   request(question: Question, signal: AbortSignal): Promise<DelivererResult>;
@@ -186,6 +184,7 @@ class DelivererProcess {
     });
     this.#child.on('message', message => this.#receive(message as DelivererAnswer | DelivererReady));
     void this.#child.then(() => this.#end());
+    this.#send({ id: 0, verb: 'begin', digestKeyPath: options.digestKeyPath });
   }
 
   get takesMore(): boolean {

@@ -15,8 +15,6 @@ export interface Preparation {
   packaging?: Packaging;
   /** Whether the guest is to acknowledge its credentials: a nonce goes first among them. */
   wantsReceipt: boolean;
-  /** Hex key of the digests that tell a changed secret without telling the secret. */
-  digestKey: string;
 }
 
 /** What the OEM strings become part of. */
@@ -33,8 +31,8 @@ export interface PreparedCredential {
   /** Absent for a text. */
   path?: string;
   sizeBytes: number;
-  /** HMAC-SHA-256 of the value with the digest key, hex. */
-  digest: string;
+  /** Of a plain file: HMAC-SHA-256 of the value, hex, with a key that only deliverers have. */
+  digest?: string;
   /** What the guest's receipt must have for it; only where one is wanted. */
   receiptDigest?: string;
   /** SHA-256 of the age file that was opened, hex; absent for other sources. */
@@ -58,12 +56,14 @@ export interface CheckResult extends PreparationResult {
 }
 
 export type DelivererRequest =
+  /** First of all, and answered with null. */
+  | { id: 0; verb: 'begin'; digestKeyPath: string }
   | { id: number; verb: 'prepare'; preparation: Preparation }
   | { id: number; verb: 'check'; preparation: Preparation }
   | { id: number; verb: 'pack'; packaging: Packaging }
   | { id: number; verb: 'deliver'; destination: Destination }
   | { id: number; verb: 'forget' }
-  | { id: number; verb: 'digest'; sources: NamedSource[]; digestKey: string };
+  | { id: number; verb: 'digest'; sources: NamedSource[] };
 
 export type DelivererResult = PreparationResult | CheckResult | DigestResult | null;
 

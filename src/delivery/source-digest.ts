@@ -1,5 +1,5 @@
-// What tells a changed source without telling its value: SHA-256 of an age file's ciphertext, and for plain values an
-// HMAC, since a plain hash of a short secret can be guessed. Runs in the deliverer, which alone may read plain files.
+// What tells a changed source without telling its value: SHA-256 of an age file's ciphertext, and for a plain file an
+// HMAC, since a plain hash of a short secret can be guessed. Runs in the deliverer, which alone has the key.
 import { createHash, createHmac } from 'node:crypto';
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
@@ -14,28 +14,27 @@ export function digestCiphertext(file: Buffer): string {
   return createHash('sha256').update(file).digest('hex');
 }
 
-/** @param digestKey hex */
-export function digestValue(value: SecretValue, digestKey: string): string {
-  return value.open(bytes => createHmac('sha256', Buffer.from(digestKey, 'hex')).update(bytes).digest('hex'));
+export function digestValue(value: SecretValue, digestKey: Buffer): string {
+  return value.open(bytes => createHmac('sha256', digestKey).update(bytes).digest('hex'));
 }
 
 /** An age file's is of its ciphertext, a plain file's of its value. @returns null for one that cannot be read now */
 export function digestSources(
   sources: readonly NamedSource[],
-  digestKey: string,
+  digestKey: Promise<Buffer>,
 ): Promise<(string | null)[]> {
   const limit = pLimit(CONCURRENT_READS);
   return Promise.all(sources.map(source => limit(() => digestSource(source, digestKey))));
 }
 
-async function digestSource(named: NamedSource, digestKey: string): Promise<string | null> {
+async function digestSource(named: NamedSource, digestKey: Promise<Buffer>): Promise<string | null> {
   const { age, trim = 'none' } = named.source;
   try {
     const stored = await readStored(named);
     if (age !== undefined) return digestCiphertext(stored);
     const value = new SecretValue(trimEnding(stored, trim));
     try {
-      return digestValue(value, digestKey);
+      return digestValue(value, await digestKey);
     } finally {
       value.wipe();
     }

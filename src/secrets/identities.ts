@@ -3,8 +3,8 @@
 // a file that is refused, while another identity is there: nothing is wrong until no key opens a secret.
 
 import type { Stats } from 'node:fs';
-import { systemErrorCode, VmsecretdError } from '../errors.js';
-import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import { VmsecretdError } from '../errors.js';
+import { explainReadError, ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
 import { AgeFileError, type AgeIdentity } from './age-identity.js';
 import { decryptAgeFile, looksLikeAgeFile } from './decrypt.js';
 import { parseIdentityFile } from './identity-file.js';
@@ -163,8 +163,7 @@ export async function loadIdentities(
 
 function explainSkipped(error: unknown): string {
   if (error instanceof ReadRefusedError) return `is skipped: ${error.message}`;
-  const code = systemErrorCode(error);
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'does not exist';
-  if (code !== undefined) return `cannot be read (${code})`;
-  throw error;
+  const why = explainReadError(error);
+  if (why === undefined) throw error;
+  return why;
 }

@@ -4,7 +4,8 @@
 import { kindOf } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { type ErrorCode, systemErrorCode, VmsecretdError } from '../errors.js';
-import { ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import type { FoundPlace } from '../system/find-together.js';
+import { explainReadError, ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
 import { AgeFileError, type AgeFileProblem } from './age-identity.js';
 import { decryptAgeFile } from './decrypt.js';
 import type { Identities } from './identities.js';
@@ -28,48 +29,55 @@ interface Place {
   path: string;
 }
 
-/**
- * The caller wipes the value.
- * @param onCiphertext sees an age file as it was read, before it is opened
- */
+export interface OpenOptions {
+  /** Sees an age file as it was read, before it is opened. */
+  onCiphertext?: (file: Buffer) => void;
+  /** Where its file was found together with those of the VM's other sources. */
+  place?: FoundPlace | undefined;
+}
+
+/** The caller wipes the value. */
 export async function openSource(
   named: NamedSource,
   identities: Identities,
-  onCiphertext?: (file: Buffer) => void,
+  options: OpenOptions = {},
 ): Promise<SecretValue> {
-  const bytes = await readSource(named, identities, onCiphertext);
+  const bytes = await readSource(named, identities, options);
   return new SecretValue(trimEnding(bytes, named.source.trim ?? 'none'));
 }
 
 async function readSource(
   named: NamedSource,
   identities: Identities,
-  onCiphertext: ((file: Buffer) => void) | undefined,
+  { onCiphertext, place }: OpenOptions,
 ): Promise<Buffer> {
   const { vm, credential, source } = named;
-  const stored = await readStored(named);
+  const stored = await readStored(named, place);
   if (source.age === undefined) return stored;
   onCiphertext?.(stored);
   return await decryptFile(stored, identities, { vm, credential, path: source.age });
 }
 
 /** What the source has as it is, encrypted or plain; the caller wipes it. */
-export async function readStored({ vm, credential, source }: NamedSource): Promise<Buffer> {
+export async function readStored(
+  { vm, credential, source }: NamedSource,
+  found?: FoundPlace,
+): Promise<Buffer> {
   const kind = kindOf(source);
   switch (kind) {
     case 'text':
       return Buffer.from(source[kind] ?? '');
     case 'age':
     case 'file':
-      return readSourceFile({ vm, credential, path: source[kind] ?? '' });
+      return readSourceFile({ vm, credential, path: source[kind] ?? '' }, found);
     default:
       return kind satisfies never;
   }
 }
 
-async function readSourceFile(place: Place): Promise<Buffer> {
+async function readSourceFile(place: Place, found: FoundPlace | undefined): Promise<Buffer> {
   try {
-    return await readRegularFile(place.path, { limitBytes: SOURCE_LIMIT_BYTES });
+    return await readRegularFile(place.path, { limitBytes: SOURCE_LIMIT_BYTES, place: found });
   } catch (error) {
     if (error instanceof ReadRefusedError) {
       const code = error.refusal === 'too_large' ? 'secret_too_large' : 'secret_unreadable';
@@ -79,18 +87,18 @@ async function readSourceFile(place: Place): Promise<Buffer> {
   }
 }
 
+const READ_REMEDIES: Record<string, string> = {
+  ENOENT: 'Create it, or correct its path.',
+  ENOTDIR: 'Create it, or correct its path.',
+  ELOOP: 'Make the link lead to a file.',
+};
+
 function explainSystemError(error: unknown, place: Place): unknown {
-  const code = systemErrorCode(error);
-  if (code === 'ENOENT' || code === 'ENOTDIR') {
-    return refusal('secret_missing', place, 'does not exist. Create it, or correct its path.', error);
-  }
-  if (code === undefined) return error;
-  return refusal(
-    'secret_unreadable',
-    place,
-    `cannot be read (${code}). Let the daemon's user read it.`,
-    error,
-  );
+  const [code, why] = [systemErrorCode(error), explainReadError(error)];
+  if (code === undefined || why === undefined) return error;
+  const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
+  const remedy = READ_REMEDIES[code] ?? "Let the daemon's user read it.";
+  return refusal(isMissing ? 'secret_missing' : 'secret_unreadable', place, `${why}. ${remedy}`, error);
 }
 
 async function decryptFile(file: Buffer, identities: Identities, place: Place): Promise<Buffer> {

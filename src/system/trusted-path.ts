@@ -4,6 +4,7 @@
 // INVARIANT: each step starts at an open folder, so that nothing that was looked at can be exchanged before it is used.
 import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, type Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { systemErrorCode } from '../errors.js';
 
 /**
  * `links`: every link on the way stands where only root makes entries; the file may be anybody's.
@@ -16,6 +17,17 @@ export class UntrustedPathError extends Error {
   override readonly name = 'UntrustedPathError';
 }
 
+/** A link that leads nowhere; its message is a clause about the path that leads there. */
+export class BrokenLinkError extends Error {
+  override readonly name = 'BrokenLinkError';
+  readonly code: 'ENOENT' | 'ELOOP';
+
+  constructor(code: 'ENOENT' | 'ELOOP', message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** open(2)'s, which Node does not name: a place in the file system, without a right to its content. */
 const O_PATH = 0o10000000;
 const STEP = O_PATH | constants.O_NOFOLLOW;
@@ -26,32 +38,45 @@ export const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /**
- * @returns a descriptor of the file as a place; the caller closes it, and opens it as /proc/self/fd/N
- * @throws UntrustedPathError, or the system's error as it is
+ * Where links led when they were first followed, by their own path. Who passes the same for several paths reads them all
+ * from one generation of a folder that a link is swapped to, as agenix and sops-nix swap theirs.
  */
-export function openTrustedPlace(path: string, trust: Trust): number {
+export type LinkTargets = Map<string, string>;
+
+/**
+ * @param trust undefined asks nothing, for who may read what they may
+ * @returns a descriptor of the file as a place; the caller closes it, and opens it as /proc/self/fd/N
+ * @throws UntrustedPathError, BrokenLinkError, or the system's error as it is
+ */
+export function openTrustedPlace(
+  path: string,
+  trust: Trust | undefined,
+  targets: LinkTargets = new Map(),
+): number {
   let place = openSync('/', STEP);
   const ahead = namesOf(path);
-  const passed: string[] = [];
-  let links = 0;
+  let passed: string[] = [];
+  const followed: string[] = [];
   try {
     for (let name = ahead.shift(); name !== undefined; name = ahead.shift()) {
       const entry = `/proc/self/fd/${place}/${name}`;
-      const stats = lstatSync(entry);
       const shown = `/${[...passed, name].join('/')}`;
-      if (trust === 'root' || stats.isSymbolicLink()) requireRootsOwn(fstatSync(place), stats, shown);
-      if (!stats.isSymbolicLink()) {
+      const stats = lookAt(entry, shown, followed);
+      const isLink = stats.isSymbolicLink();
+      if (trust === 'root' || (trust === 'links' && isLink)) requireRootsOwn(fstatSync(place), stats, shown);
+      if (!isLink) {
         place = replace(place, openSync(entry, STEP));
-        passed.push(name);
+        passed = name === '..' ? passed.slice(0, -1) : [...passed, name];
         continue;
       }
-      links += 1;
-      if (links > MAXIMUM_LINKS) throw Object.assign(new Error('too many links'), { code: 'ELOOP' });
-      const target = readlinkSync(entry);
+      if (followed.length === MAXIMUM_LINKS) throw loopAt(shown, followed);
+      followed.push(shown);
+      const target = targets.get(shown) ?? readlinkSync(entry);
+      targets.set(shown, target);
       ahead.unshift(...namesOf(target));
       if (!target.startsWith('/')) continue;
       place = replace(place, openSync('/', STEP));
-      passed.length = 0;
+      passed = [];
     }
     if (trust === 'root') requireRootsFile(fstatSync(place), path);
     return place;
@@ -59,6 +84,35 @@ export function openTrustedPlace(path: string, trust: Trust): number {
     closeSync(place);
     throw error;
   }
+}
+
+/** @param followed the links on the way there */
+function lookAt(entry: string, shown: string, followed: readonly string[]): Stats {
+  try {
+    return lstatSync(entry);
+  } catch (error) {
+    const link = followed.at(-1);
+    if (link === undefined || systemErrorCode(error) !== 'ENOENT') throw error;
+    throw new BrokenLinkError('ENOENT', `leads by the link ${link} to ${shown}, which does not exist`);
+  }
+}
+
+function loopAt(link: string, followed: readonly string[]): BrokenLinkError {
+  const message = followed.includes(link)
+    ? `leads into a loop of links at ${link}`
+    : `leads through more than ${MAXIMUM_LINKS} links`;
+  return new BrokenLinkError('ELOOP', message);
+}
+
+/** @returns whether a link leads elsewhere by now, or nowhere */
+export function haveLinksMoved(targets: LinkTargets): boolean {
+  return [...targets].some(([link, target]) => {
+    try {
+      return readlinkSync(link) !== target;
+    } catch {
+      return true;
+    }
+  });
 }
 
 /** For what is opened elsewhere. As root only: somebody else reads and runs what they may. @throws as `openTrustedPlace` */

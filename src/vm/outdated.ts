@@ -250,7 +250,7 @@ function comparableSources(definition: Definition, running: RunningVm): NamedSou
   });
 }
 
-function digestOf({ ciphertextDigest, digest }: PreparedCredential): string {
+function digestOf({ ciphertextDigest, digest }: PreparedCredential): string | undefined {
   return ciphertextDigest ?? digest;
 }
 

@@ -28,8 +28,6 @@ export interface StartTools {
   /** Where the definition has none. */
   identities: readonly string[];
   passphraseFiles: readonly string[];
-  /** Hex; see Preparation. */
-  digestKey: string;
   /** Refuses what another VM has or the host lacks; see HostClaims. @param unit the one that runs the VMM */
   claimHost(plan: VmPlan, unit: UnitFacts | undefined): Promise<readonly HostClaim[]>;
   /** As claimHost, without taking anything. */
@@ -127,7 +125,7 @@ export function prepareCredentials(
 
 /** @param plan undefined where the command line comes later, or is wrong */
 export function preparationOf(
-  tools: Pick<StartTools, 'identities' | 'passphraseFiles' | 'digestKey'>,
+  tools: Pick<StartTools, 'identities' | 'passphraseFiles'>,
   definition: Definition,
   plan: VmPlan | undefined,
 ): Preparation {
@@ -138,7 +136,6 @@ export function preparationOf(
     passphraseFiles: [...tools.passphraseFiles],
     ...(plan === undefined ? {} : { packaging: packagingOf(plan) }),
     wantsReceipt: definition.ready === 'receipt',
-    digestKey: tools.digestKey,
   };
 }
 

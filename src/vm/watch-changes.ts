@@ -15,7 +15,6 @@ export interface ChangeTools {
   vms: Vms;
   events: VmEvents;
   deliverers: Deliverers;
-  digestKey: string;
   logger: Logger;
   reload(): Promise<void>;
   defaultSupervisor: SupervisorKind;
@@ -31,7 +30,7 @@ export interface ChangeWatch {
 }
 
 export function watchChanges(tools: ChangeTools): ChangeWatch {
-  const { vms, events, deliverers, digestKey, logger, reload } = tools;
+  const { vms, events, deliverers, logger, reload } = tools;
   const pathWatch = new PathWatch({
     onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
   });
@@ -39,8 +38,7 @@ export function watchChanges(tools: ChangeTools): ChangeWatch {
     events,
     findVm: (name: string) => vms.find(name)?.vm,
     pathWatch,
-    digest: (sources: NamedSource[]) =>
-      deliverers.digest(sources, digestKey, AbortSignal.timeout(DIGEST_TIMEOUT_MS)),
+    digest: (sources: NamedSource[]) => deliverers.digest(sources, AbortSignal.timeout(DIGEST_TIMEOUT_MS)),
     onProblem: (error: unknown) =>
       logger.error({ stack: error instanceof Error ? error.stack : typeof error }, 'watching failed'),
   };

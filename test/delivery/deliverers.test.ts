@@ -1,4 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { Deliverers } from '../../src/delivery/deliverers.js';
 import { writeVmConfig } from '../../src/hypervisor/cloud-hypervisor/create-body.js';
@@ -10,13 +13,14 @@ const PREPARATION = {
   passphraseFiles: [],
   packing: { kind: 'api' as const, vmConfigText: writeVmConfig({}), limitBytes: 1024 },
   wantsReceipt: false,
-  digestKey: '00',
 };
+
+const OPTIONS = { path: process.env.PATH ?? '', digestKeyPath: join(t.testdir({}), 'digest-key') };
 
 t.test(
   'a deliverer that somebody waited for in vain gets no more starts, though others still wait',
   async t => {
-    const deliverers = new Deliverers({ path: process.env.PATH ?? '' });
+    const deliverers = new Deliverers(OPTIONS);
     t.teardown(() => deliverers.close());
     deliverers.warmUp();
     const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
@@ -43,7 +47,7 @@ t.test('warns of a "file" that looks encrypted, and of no other', async t => {
     plain: 'hunter2',
   });
   const at = (name: string) => `${folder}/${name}`;
-  const deliverers = new Deliverers({ path: process.env.PATH ?? '' });
+  const deliverers = new Deliverers(OPTIONS);
   t.teardown(() => deliverers.close());
   const credentials = { A: { file: at('sops.yaml') }, B: { file: at('plain') }, C: { file: at('armored') } };
   const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(20_000));
@@ -52,4 +56,60 @@ t.test('warns of a "file" that looks encrypted, and of no other', async t => {
     `credential A: ${at('sops.yaml')} is delivered as it is, and looks encrypted: it is a sops file; decrypt it with sops -d and encrypt the value with age, or name the file that sops-nix makes of it below /run/secrets`,
     `credential C: ${at('armored')} is delivered as it is, and looks encrypted: it is an age file; name it as "age"`,
   ]);
+});
+
+/** Swaps a link to the folder of a generation, as agenix and sops-nix do: each is new, and the last but one goes. */
+const SWAP = `
+  import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+  const [folder] = process.argv.slice(1);
+  for (let generation = 1; ; generation += 1) {
+    const made = folder + '/generations/' + generation;
+    mkdirSync(made, { recursive: true });
+    for (const name of ['cert', 'key']) writeFileSync(made + '/' + name, 'x'.repeat(generation));
+    symlinkSync(made, folder + '/next');
+    renameSync(folder + '/next', folder + '/current');
+    rmSync(folder + '/generations/' + (generation - 2), { recursive: true, force: true });
+    if (generation === 1) process.send('there');
+    await new Promise(resolve => setTimeout(resolve, 2));
+  }`;
+
+t.test('certificate and key are of one generation, though its link is swapped every 2 ms', async t => {
+  const folder = t.testdir({});
+  const swapper = spawn(process.execPath, ['--input-type=module', '-e', SWAP, folder], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  const gone = once(swapper, 'exit');
+  t.teardown(() => swapper.kill('SIGKILL'));
+  await once(swapper, 'message');
+  // One file has a link of its own into the generation.
+  symlinkSync(join(folder, 'current/key'), join(folder, 'key'));
+  const credentials = {
+    CERT: { file: join(folder, 'current/cert') },
+    ...Object.fromEntries(
+      Array.from({ length: 20 }, (_, at) => [`T${at}`, { file: join(folder, 'current/key') }]),
+    ),
+    KEY: { file: join(folder, 'key') },
+  };
+  const deliverers = new Deliverers(OPTIONS);
+  t.teardown(() => deliverers.close());
+  const { packaging } = PREPARATION;
+  const roomy = { ...packaging, packing: { ...packaging.packing, limitBytes: 1_000_000 } };
+  // One deliverer for all of them.
+  const other = await deliverers.prepare(PREPARATION, AbortSignal.timeout(20_000));
+  const seen = new Set<number>();
+  for (let start = 0; start < 40; start += 1) {
+    const delivery = await deliverers.prepare(
+      { ...PREPARATION, packaging: roomy, credentials },
+      AbortSignal.timeout(20_000),
+    );
+    const sizes = new Set(delivery.credentials.map(({ sizeBytes }) => sizeBytes));
+    t.equal(sizes.size, 1, `start ${start}: ${[...sizes].join(' and ')}`);
+    for (const size of sizes) seen.add(size);
+    delivery.end();
+  }
+  other.end();
+  // Before its folder is removed.
+  swapper.kill('SIGKILL');
+  await gone;
+  t.ok(seen.size > 10, `${seen.size} generations were met`);
 });

@@ -121,7 +121,7 @@ daemonTest('no signal opens a debugger or writes a report', {}, async (t, { daem
     [
       deliverer.pid ?? 0,
       () => {
-        deliverer.send({ id: 1, verb: 'digest', sources: [], digestKey: '' });
+        deliverer.send({ id: 1, verb: 'digest', sources: [] });
         return once(deliverer, 'message');
       },
     ],

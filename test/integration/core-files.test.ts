@@ -1,6 +1,8 @@
 // Where the host dumps core and the daemon may, nothing that has a secret leaves a core file, whatever kills it.
+
+import { createHash, createHmac } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,6 +10,7 @@ import tap, { type Test, test } from 'tap';
 import { systemErrorCode } from '../../src/errors.js';
 import { Canary } from '../canary.js';
 import { dumpCoresInto, formsInFile, whyNoCoreDumps } from '../setup/core-dumps.js';
+import { whyNotRoot } from '../setup/programs.js';
 import { isInMemory } from '../setup/search-memory.js';
 import { startSecretHolder } from '../setup/secret-holder.js';
 import { TIMEOUT_MS } from './daemon.js';
@@ -131,5 +134,38 @@ daemonTest(
     daemon.signal('SIGABRT');
     await daemon.until('the daemon is gone', () => !daemon.isRunning);
     t.equal(takeCore(pid, canary), 'a core with no secret');
+  },
+);
+
+daemonTest(
+  'the memory of the daemon has no digest of what an age file holds, and no key of digests',
+  { skip: whyNotRoot(), config: { hypervisors: STAND_IN.hypervisors } },
+  async (t, rig) => {
+    const { daemon, canary } = rig;
+    mkdirSync(daemon.secrets, { recursive: true });
+    const pin = join(daemon.secrets, 'pin');
+    writeFileSync(pin, '123456');
+    await defineVm(STAND_IN, rig, 'web', {
+      more: { onChange: 'report', credentials: { PIN: { file: pin } } },
+    });
+    await daemon.act('web', 'start');
+    writeFileSync(pin, '123457');
+    await daemon.untilVm('web', 'is outdated', vm => vm.outdated.includes('credential PIN'));
+    const key = readFileSync(join(daemon.runtime, 'digest-key'), 'utf8');
+    const digestsOf = (value: string | Buffer) => [
+      createHmac('sha256', Buffer.from(key, 'hex')).update(value).digest('hex'),
+      createHmac('sha256', key).update(value).digest('hex'),
+      createHash('sha256').update(value).digest('hex'),
+    ];
+    const needles = [key, ...digestsOf(canary.text)].flatMap(hex => [
+      Buffer.from(hex),
+      Buffer.from(hex, 'hex'),
+    ]);
+    t.notOk(isInMemory(daemon.pid, needles));
+    const records = readFileSync(join(daemon.runtime, 'records', 'web.json'), 'utf8');
+    for (const digest of digestsOf(canary.text)) t.notMatch(records, digest);
+    const [ofPin = ''] = digestsOf('123456');
+    t.match(records, ofPin, 'of a plain file it has one, which without the key tells nothing');
+    t.ok(isInMemory(daemon.pid, [Buffer.from(ofPin)]), 'and the search finds it');
   },
 );

@@ -79,6 +79,20 @@ execFileSync('mkfifo', [at('fifo')]);
 
 refuses('a file that does not exist', { age: at('none') }, 'secret_missing', /does not exist\. Create it/);
 refuses('a plain file that does not exist', { file: at('none') }, 'secret_missing', /does not exist/);
+symlinkSync('nowhere', at('dangling'));
+symlinkSync('loop', at('loop'));
+refuses(
+  'a link that leads nowhere, naming where',
+  { age: at('dangling') },
+  'secret_missing',
+  /leads by the link .*\/dangling to .*\/nowhere, which does not exist\. Create it/,
+);
+refuses(
+  'a loop of links',
+  { file: at('loop') },
+  'secret_unreadable',
+  /leads into a loop of links at .*\/loop\. Make the link lead to a file/,
+);
 refuses('a folder', { file: at('folder') }, 'secret_unreadable', /not a regular file/);
 refuses('a FIFO, without waiting for it', { file: at('fifo') }, 'secret_unreadable', /not a regular file/);
 refuses('a device', { file: '/dev/zero' }, 'secret_unreadable', /not a regular file/);

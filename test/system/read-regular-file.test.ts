@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { readRegularFile } from '../../src/system/read-regular-file.js';
@@ -41,4 +41,55 @@ t.test('refuses a file that grows or shrinks while it is read', async t => {
 
 t.test('passes the system error on', async t => {
   await t.rejects(readRegularFile(at('absent'), { limitBytes: 10 }), { code: 'ENOENT' });
+});
+
+t.test('names the target of a link that leads nowhere, and tells a loop', async t => {
+  symlinkSync('gone/secret', at('dangling'));
+  symlinkSync('dangling', at('to-dangling'));
+  symlinkSync(at('absent-folder'), at('folder-link'));
+  symlinkSync('loop-b', at('loop-a'));
+  symlinkSync('loop-a', at('loop-b'));
+  symlinkSync('self', at('self'));
+  const cases: [path: string, code: string, message: string][] = [
+    [at('dangling'), 'ENOENT', `leads by the link ${at('dangling')} to ${at('gone')}, which does not exist`],
+    [
+      at('to-dangling'),
+      'ENOENT',
+      `leads by the link ${at('dangling')} to ${at('gone')}, which does not exist`,
+    ],
+    [
+      join(at('folder-link'), 'secret'),
+      'ENOENT',
+      `leads by the link ${at('folder-link')} to ${at('absent-folder')}, which does not exist`,
+    ],
+    [at('loop-a'), 'ELOOP', `leads into a loop of links at ${at('loop-a')}`],
+    [at('self'), 'ELOOP', `leads into a loop of links at ${at('self')}`],
+  ];
+  for (const [path, code, message] of cases)
+    await t.rejects(readRegularFile(path, { limitBytes: 10 }), { code, message }, path);
+});
+
+t.test('reads what has no size, as files of /proc and of FUSE', async t => {
+  for (const path of ['/proc/version', '/proc/sys/kernel/random/uuid', '/proc/sys/kernel/ostype']) {
+    const content = await readRegularFile(path, { limitBytes: 4096 });
+    t.ok(content.length > 0, path);
+    if (!path.includes('uuid')) t.same(content, readFileSync(path));
+  }
+  const length = readFileSync('/proc/version').length;
+  t.equal(
+    (await readRegularFile('/proc/version', { limitBytes: length })).length,
+    length,
+    'the limit itself',
+  );
+  await t.rejects(readRegularFile('/proc/version', { limitBytes: length - 1 }), {
+    message: /has more bytes than the limit/,
+  });
+});
+
+t.test('a file that was empty and is not any more is no file without a size', async t => {
+  writeFileSync(at('growing'), '');
+  const inspect = () => appendFileSync(at('growing'), 'half');
+  await t.rejects(readRegularFile(at('growing'), { limitBytes: 10, inspect }), {
+    message: 'it changed its size while it was read',
+  });
 });

@@ -94,7 +94,6 @@ export class MemoryHost {
       },
       identities: [],
       passphraseFiles: [],
-      digestKey: '',
       claimHost: async () => [],
       checkHost: async () => ({ problems: [], unseen: [] }),
       onPhase: () => {},

@@ -12,19 +12,20 @@ import { Changes } from '../setup/changes.js';
 import { socketFolder } from '../setup/socket-folder.js';
 import { defineVm, makeEvents, makeVm, runningVm } from './vm-for-test.js';
 
-const DIGEST_KEY = '01'.repeat(32);
 /** The issue grants two seconds; a machine that is busy with other tests forks deliverers slowly. */
 const SHOWN_WITHIN_MS = 20_000;
 
 const key = await generateX25519Identity();
 const encrypter = new Encrypter();
 encrypter.addRecipient(await identityToRecipient(key));
-const deliverers = new Deliverers({ path: process.env.PATH ?? '' });
+const deliverers = new Deliverers({
+  path: process.env.PATH ?? '',
+  digestKeyPath: join(t.testdir({}), 'digest-key'),
+});
 deliverers.warmUp();
 t.teardown(() => deliverers.close());
 
-const digest: OutdatedTools['digest'] = sources =>
-  deliverers.digest(sources, DIGEST_KEY, AbortSignal.timeout(10_000));
+const digest: OutdatedTools['digest'] = sources => deliverers.digest(sources, AbortSignal.timeout(10_000));
 /** For tests of definitions alone: each look of the other takes a process. */
 const digestNothing: OutdatedTools['digest'] = async sources => sources.map(() => null);
 
@@ -85,7 +86,6 @@ async function prepare(vm: Vm, identity: string): Promise<readonly PreparedCrede
         packing: { kind: 'api', vmConfigText: '{}', limitBytes: 51_200 },
       },
       wantsReceipt: false,
-      digestKey: DIGEST_KEY,
     },
     AbortSignal.timeout(10_000),
   );

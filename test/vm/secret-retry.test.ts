@@ -9,7 +9,10 @@ import { Changes } from '../setup/changes.js';
 import { socketFolder } from '../setup/socket-folder.js';
 import { defineVm, makeEvents, makeVm } from './vm-for-test.js';
 
-const deliverers = new Deliverers({ path: process.env.PATH ?? '' });
+const deliverers = new Deliverers({
+  path: process.env.PATH ?? '',
+  digestKeyPath: join(t.testdir({}), 'digest-key'),
+});
 t.teardown(() => deliverers.close());
 
 function failVm(t: Test, json: Record<string, unknown> = {}) {
@@ -25,7 +28,7 @@ function failVm(t: Test, json: Record<string, unknown> = {}) {
     findVm: () => vm,
     pathWatch,
     digest: async sources => {
-      const digests = await deliverers.digest(sources, '01'.repeat(32), AbortSignal.timeout(10_000));
+      const digests = await deliverers.digest(sources, AbortSignal.timeout(10_000));
       // Told once the answer was taken.
       setImmediate(() => asked.push('digest'));
       return digests;
