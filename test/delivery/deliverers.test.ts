@@ -4,14 +4,12 @@ import { readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Deliverers } from '../../src/delivery/deliverers.js';
-import { writeVmConfig } from '../../src/hypervisor/cloud-hypervisor/create-body.js';
 
 const PREPARATION = {
   vm: 'web',
   credentials: { WORD: { text: 'word' } },
   identities: [],
   passphraseFiles: [],
-  packing: { kind: 'api' as const, vmConfigText: writeVmConfig({}), limitBytes: 1024 },
   wantsReceipt: false,
 };
 
@@ -92,16 +90,11 @@ t.test('certificate and key are of one generation, though its link is swapped ev
   };
   const deliverers = new Deliverers(OPTIONS);
   t.teardown(() => deliverers.close());
-  const { packaging } = PREPARATION;
-  const roomy = { ...packaging, packing: { ...packaging.packing, limitBytes: 1_000_000 } };
   // One deliverer for all of them.
   const other = await deliverers.prepare(PREPARATION, AbortSignal.timeout(20_000));
   const seen = new Set<number>();
   for (let start = 0; start < 40; start += 1) {
-    const delivery = await deliverers.prepare(
-      { ...PREPARATION, packaging: roomy, credentials },
-      AbortSignal.timeout(20_000),
-    );
+    const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(20_000));
     const sizes = new Set(delivery.credentials.map(({ sizeBytes }) => sizeBytes));
     t.equal(sizes.size, 1, `start ${start}: ${[...sizes].join(' and ')}`);
     for (const size of sizes) seen.add(size);
