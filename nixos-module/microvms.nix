@@ -11,7 +11,7 @@ let
   cfg = config.services.vmsecretd;
   # Not microvm.vms, which is declared here, too.
   hasMicrovmNix = options ? microvm.stateDir;
-  vmUnit = import ./vm-unit.nix;
+  evaluatedVm = import ./pure/evaluated-vm.nix;
 
   launcherModule = name: {
     _file = "services.vmsecretd.microvms.${name}";
@@ -35,19 +35,40 @@ let
       };
     };
 
-  unitOf = isolate: {
-    # The drop-in that microvm.nix makes of this unit has the same two lines.
-    overrideStrategy = "asDropin";
-    path = lib.mkForce [ ];
-    inherit (vmUnit) wants;
-    after = vmUnit.after ++ import ./secret-installers.nix;
-    serviceConfig =
-      vmUnit.serviceConfig
-      // lib.optionalAttrs isolate (import ./pure/isolation.nix { inherit (config.microvm) stateDir; });
-  };
+  # `guest`: the VM's evaluation; null for a VM that `microvm -c` made, of which only the host's options are known.
+  unitOf =
+    guest: isolate:
+    let
+      unit = import ./vm-unit.nix {
+        launch = lib.getExe cfg.package.launch;
+        isNotify =
+          if guest == null then
+            config.microvm.host.useNotifySockets
+          else
+            guest.config.microvm.declaredRunner.supportsNotifySocket;
+        held =
+          if guest == null || lib.any (one: one.type == "macvtap") guest.config.microvm.interfaces then
+            "${config.microvm.stateDir}/%i/current/bin/microvm-run"
+          else
+            null;
+      };
+    in
+    {
+      # The drop-in that microvm.nix makes of this unit has the same two lines.
+      overrideStrategy = "asDropin";
+      path = lib.mkForce [ ];
+      inherit (unit) requires wants;
+      after = unit.after ++ import ./secret-installers.nix;
+      serviceConfig =
+        unit.serviceConfig
+        // lib.optionalAttrs isolate (import ./pure/isolation.nix { inherit (config.microvm) stateDir; });
+    };
+
+  # A name without a VM is an assertion's.
+  declared = lib.filterAttrs (name: _: config.microvm.vms ? ${name}) cfg.microvms;
   # Made by `microvm -c`, so not in microvm.vms, and run by microvm.nix all the same.
   imperative = lib.filterAttrs (
-    name: vm: cfg.unitNames ? ${name} && cfg.unitNames.${name} == "microvm@${name}.service"
+    name: _: cfg.unitNames.${name} or null == "microvm@${name}.service"
   ) cfg.vms;
 in
 {
@@ -59,9 +80,13 @@ in
     );
 
     systemd.services = lib.mkIf (cfg.enable && hasMicrovmNix) (
-      lib.mapAttrs' (name: vm: lib.nameValuePair "microvm@${name}" (unitOf (vm.isolate or false))) (
-        imperative // cfg.microvms
-      )
+      lib.mapAttrs' (name: _: lib.nameValuePair "microvm@${name}" (unitOf null false)) imperative
+      // lib.mapAttrs' (
+        name: vm:
+        lib.nameValuePair "microvm@${name}" (
+          unitOf (evaluatedVm name config.microvm.vms.${name}) vm.isolate
+        )
+      ) declared
     );
   };
 }

@@ -64,7 +64,8 @@ in
 
       users.groups = lib.mkMerge [
         { ${cfg.settings.operatorGroup}.members = cfg.operators; }
-        (lib.mkIf bringsTemplate { microvm = { }; })
+        # Of the VMMs' user. Sockets for what guests report are this group's.
+        { microvm.members = lib.optional (bringsTemplate || hasMicrovmNix) "microvm"; }
       ];
       users.users = lib.mkIf (bringsTemplate && !hasMicrovmNix) {
         microvm = {
@@ -117,9 +118,17 @@ in
         };
       };
       systemd.sockets = lib.mkMerge [
-        (lib.genAttrs [ "vmsecretd" "vmsecretd-admin" "vmsecretd-launch" ] (_: {
+        (lib.genAttrs [ "vmsecretd" "vmsecretd-admin" ] (_: {
           wantedBy = [ "sockets.target" ];
         }))
+        # vmsecretd-api@ is microvm@'s, unless a drop-in says whose.
+        (lib.mapAttrs' (
+          name: unit:
+          lib.nameValuePair "vmsecretd-api@${name}" {
+            overrideStrategy = "asDropin";
+            socketConfig.Service = unit;
+          }
+        ) (lib.filterAttrs (name: unit: unit != "microvm@${name}.service") cfg.unitNames))
         { vmsecretd.socketConfig.SocketGroup = cfg.settings.operatorGroup; }
       ];
       systemd.targets.multi-user.wants = map (name: cfg.unitNames.${name}) (

@@ -1,15 +1,40 @@
-# What a unit that vmsecretd does not ship, such as microvm.nix's microvm@NAME, needs in a drop-in so that its VM gets its secrets.
-# systemd/microvm@.service says why each line is there, and a test holds the two together.
+# Takes the program vmsecretd-launch, gives what a unit that vmsecretd does not ship, such as microvm.nix's microvm@NAME, needs in a
+# drop-in so that its VM gets its secrets: all that depends on how the launcher is called. systemd/microvm@.service says why each line
+# is there, and a test holds the two together. `isNotify`: its Type= is notify, so that it is active once the guest says so. `held`: the
+# command of its ExecStart=, where that opens descriptors from 3 on, as microvm.nix does for macvtap.
 {
-  after = [ "vmsecretd-ready.target" ];
+  launch,
+  isNotify,
+  held ? null,
+}:
+{
+  after = [
+    "vmsecretd-ready.target"
+    "vmsecretd-api@%i.socket"
+  ];
   wants = [
     "vmsecretd-ready.target"
     "vmsecretd.service"
   ];
+  requires = [ "vmsecretd-api@%i.socket" ];
   serviceConfig = {
-    LimitCORE = 0;
+    ExecStartPre = "+${launch} --prepare %i";
+    LimitCORE = 1;
     MemorySwapMax = 0;
     RuntimeDirectory = "vmsecretd/vms/%i";
     RuntimeDirectoryMode = "0700";
-  };
+    Sockets = "vmsecretd-api@%i.socket";
+  }
+  // (if isNotify then { } else { ExecStartPost = "+${launch} --wait %i"; })
+  // (
+    if held == null then
+      { }
+    else
+      {
+        ExecStart = [
+          ""
+          "${launch} --hold %i -- ${held}"
+        ];
+      }
+  );
 }

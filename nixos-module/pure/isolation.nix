@@ -4,12 +4,18 @@
 {
   TemporaryFileSystem = [
     "${stateDir}:ro"
-    "/run/vmsecretd:ro"
+    # Not all of /run/vmsecretd: systemd hides it from ExecStartPre=+, too, which asks the daemon.
+    "/run/vmsecretd/vms:ro"
+    "/run/vmsecretd/api:ro"
+    "/run/vmsecretd/reports:ro"
   ];
   BindPaths = [
     "${stateDir}/%i"
     "/run/vmsecretd/vms/%i"
   ];
-  BindReadOnlyPaths = [ "/run/vmsecretd/launch.sock" ];
+  BindReadOnlyPaths = [
+    "/run/vmsecretd/api/%i.sock"
+    "-/run/vmsecretd/reports/%i"
+  ];
   PrivateUsers = true;
 }

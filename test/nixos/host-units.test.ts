@@ -63,8 +63,11 @@ t.test(
   'the drop-in of a VM of microvm.nix repeats what systemd/microvm@.service has',
   { skip: await missingNix() },
   async t => {
-    const unit = (await evaluate('import (pure + "/../vm-unit.nix")')) as {
+    const unit = (await evaluate(
+      'import (pure + "/../vm-unit.nix") { launch = "/usr/local/bin/vmsecretd-launch"; isNotify = false; }',
+    )) as {
       after: string[];
+      requires: string[];
       wants: string[];
       serviceConfig: Record<string, string | number>;
     };
@@ -78,6 +81,7 @@ t.test(
         .filter(name => name.startsWith('vmsecretd'));
     t.strictSame(unit.after, ours('After'));
     t.strictSame(unit.wants, ours('Wants'));
+    t.strictSame(unit.requires, ours('Requires'));
   },
 );
 
