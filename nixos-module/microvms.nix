@@ -4,6 +4,7 @@
   config,
   lib,
   options,
+  pkgs,
   ...
 }:
 let
@@ -61,8 +62,22 @@ let
       after = unit.after ++ import ./secret-installers.nix;
       serviceConfig =
         unit.serviceConfig
+        // lib.optionalAttrs (guest == null) {
+          ExecStartPre = [
+            "${requireLauncher} %i"
+            unit.serviceConfig.ExecStartPre
+          ];
+        }
         // lib.optionalAttrs isolate (import ./pure/isolation.nix { inherit (config.microvm) stateDir; });
     };
+
+  # What an assertion is for a declared VM: a runner without the launcher would boot the VM without its secrets.
+  requireLauncher = pkgs.writeShellScript "vmsecretd-require-launcher" ''
+    ${lib.getExe pkgs.gnugrep} -q "vmsecretd-launcher-$1/" ${config.microvm.stateDir}/"$1"/current/bin/microvm-run && exit
+    echo "VM $1 has no launcher and would boot without its secrets; import vmsecretd.nixosModules.microvm in the VM, set" \
+      "vmsecretd.microvm.name = \"$1\", and update it: microvm -u $1" >&2
+    exit 1
+  '';
 
   # A name without a VM is an assertion's.
   declared = lib.filterAttrs (name: _: config.microvm.vms ? ${name}) cfg.microvms;

@@ -1,5 +1,5 @@
 # Takes a VM's name, its unit, a shell and vmsecretd-launch, gives the text of the `cloud-hypervisor` that microvm-run executes.
-# It goes on only inside the unit: a microvm-run that is started by hand has no VM to become. The daemon checks that itself too.
+# It goes on only inside the unit: a microvm-run that is started by hand gets no API socket from systemd.
 {
   name,
   unit ? "microvm@${name}.service",

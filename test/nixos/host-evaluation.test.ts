@@ -258,12 +258,15 @@ t.test('a runner with macvtap, or one that is not known, is executed by --hold',
   const units = (await evaluateHost(
     { modules: [module] },
     'map (unit: unit.serviceConfig) (lib.attrVals [ "microvm@my-app" "microvm@tap" "microvm@imperative" ] config.systemd.services)',
-  )) as { ExecStart?: string[]; ExecStartPre: string }[];
+  )) as { ExecStart?: string[]; ExecStartPre: string | string[] }[];
   const held =
     /^\/nix\/store\/\S+\/vmsecretd-launch --hold %i -- \/var\/lib\/microvms\/%i\/current\/bin\/microvm-run$/;
   t.match(units, [{ ExecStart: undefined }, { ExecStart: ['', held] }, { ExecStart: ['', held] }]);
-  for (const unit of units)
-    t.match(unit.ExecStartPre, /^\+\/nix\/store\/\S+\/vmsecretd-launch --prepare %i$/);
+  const prepare = /^\+\/nix\/store\/\S+\/vmsecretd-launch --prepare %i$/;
+  t.match(
+    units.map(unit => unit.ExecStartPre),
+    [prepare, prepare, [/vmsecretd-require-launcher %i$/, prepare]],
+  );
 });
 
 t.test('a VM in a template of our own is the one that its API socket is for', { skip }, async t => {

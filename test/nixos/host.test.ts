@@ -41,7 +41,7 @@ async function makeSecrets(t: Test): Promise<string> {
 const ageOf = (folder: string, name: string) => `age = lib.mkForce ${join(folder, `${name}.age`)};`;
 
 /** The examples as they are, and what is this host's own. */
-function modulesFor(folder: string, more = ''): string[] {
+function modulesFor(folder: string): string[] {
   const examples = ['oem-strings', 'runtime-secrets', 'headscale'];
   return [
     ...examples.map(name => join(projectRoot, `nixos-module/examples/${name}.nix`)),
@@ -72,7 +72,8 @@ function modulesFor(folder: string, more = ''): string[] {
         command = "--kernel \${pkgs.linuxPackages.kernel.dev}/vmlinux --memory size=64M --serial tty --console off";
         credentials.API_KEY = ${join(folder, 'api-key.age')};
       };
-      ${more}
+      # Made by \`microvm -c\`: see below.
+      services.vmsecretd.vms.imperative.credentials.API_KEY = ${join(folder, 'api-key.age')};
     }`,
   ];
 }
@@ -173,6 +174,31 @@ test('a NixOS host starts the VMs of the examples with their secrets', {
       eventually 'journalctl --unit vmsecretd-vm@own --output cat | grep -qF "${printed('API_KEY', SECRETS['api-key'])}"'
       timeout 60 vmsecretctl stop own`);
     t.match(text, /^active$/m);
+  });
+
+  await t.test('a VM that `microvm -c` made starts with its launcher, and not without', async t => {
+    // Its folder as microvm -c leaves it; the runners are those of other VMs, with and without a launcher for it.
+    const install = (runner: string) => `set -e
+      mkdir -p /var/lib/microvms/imperative
+      ln -sTf "${runner}" /var/lib/microvms/imperative/current
+      chown -R microvm:kvm /var/lib/microvms/imperative`;
+    const options = { modules: modulesFor(folder), guestKernel };
+    const other = 'config.microvm.vms.my-app.config.config.microvm.declaredRunner';
+    const { status } = await host.run(
+      `${install(await buildHost(options, other))}\nsystemctl start microvm@imperative`,
+    );
+    t.not(status, 0);
+    t.match(
+      await host.sh('console imperative'),
+      /VM imperative has no launcher and would boot without its secrets; import vmsecretd\.nixosModules\.microvm/,
+    );
+    const own = `(evalConfig { inherit pkgs; modules = [ microvmGuest vmsecretd.nixosModules.microvm
+      { networking.hostName = "imperative"; } ]; }).config.microvm.declaredRunner`;
+    await host.sh(install(await buildHost(options, own)));
+    const stop = 'systemctl stop --quiet microvm@imperative 2>/dev/null';
+    await host.sh(`${stop}; systemctl reset-failed microvm@imperative || true`);
+    await startAndRead(host, 'imperative', false, printed('API_KEY', SECRETS['api-key']));
+    await host.sh(stop);
   });
 
   await t.test('they stop by systemctl stop, each by its guest’s power button', async t => {

@@ -102,7 +102,8 @@ let
     runCommand "${pname}-${version}"
       {
         passthru = { inherit pname version; };
-        meta.mainProgram = pname;
+        # The first of a package's programs, as most packages have it.
+        meta.mainProgram = lib.head (programs ++ [ pname ]);
       }
       ''
         mkdir -p $out/bin
