@@ -14,6 +14,7 @@ import { createLogger } from './log.js';
 import { findMissingPrograms } from './system/host-programs.js';
 import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
+import { outliveShortages } from './system/shortages.js';
 import { explainStorageError } from './system/storage-error.js';
 import { isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
@@ -42,6 +43,9 @@ async function run(flags: Flags): Promise<void> {
   const folders = foldersFrom(flags);
   const config = await loadConfig(folders.config);
   const logger = createLogger(config.log?.level ?? 'info', process.env.JOURNAL_STREAM !== undefined);
+  outliveShortages(error =>
+    logger.error({ err: error }, 'out of descriptors or memory: something was left undone'),
+  );
   const notifier = createNotifier({ environment: process.env, logger });
   const isRoot = process.getuid?.() === 0;
   const isOnSystemd = await isSystemdHost();
@@ -77,8 +81,11 @@ async function run(flags: Flags): Promise<void> {
   listenToSignals({
     reload: async () => {
       await notifier.reloading();
-      await daemon.reload();
-      logger.info('definitions read again');
+      // systemd waits for the end of it, whatever came of it.
+      await daemon.reload().then(
+        () => logger.info('definitions read again'),
+        error => logger.error({ err: error }, 'definitions could not be read again'),
+      );
       await notifier.ready(status());
     },
     stop: async () => {

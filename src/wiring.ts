@@ -157,7 +157,9 @@ interface StartParts {
 /** What starts, checks and shown commands are made with. */
 async function wireStarts({ config, environment, programPath }: DaemonOptions, parts: StartParts) {
   const { events, deliverers, metrics, findVm } = parts;
-  const hypervisors = createHypervisors(config.hypervisors ?? {}, programPath);
+  const hypervisors = createHypervisors(config.hypervisors ?? {}, programPath, (api, signal) =>
+    deliverers.readVmState(api, signal),
+  );
   const hostClaims = new HostClaims({ events, findVm });
   const shared = {
     deliverers,

@@ -9,6 +9,7 @@ import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { checkOemStrings, NONCE_CREDENTIAL } from '../definition/oem-strings.js';
 import { VmsecretdError } from '../errors.js';
+import { readVmState } from '../hypervisor/cloud-hypervisor/api-client.js';
 import { type EncodedCredential, writeVmConfig } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { identifyEncryptedFile } from '../secrets/foreign-file.js';
 import { type Identities, loadIdentities } from '../secrets/identities.js';
@@ -55,6 +56,7 @@ async function answer(request: DelivererRequest): Promise<DelivererResult> {
     return null;
   }
   if (request.verb === 'digest') return { digests: await digestSources(request.sources, digestKey) };
+  if (request.verb === 'state') return { state: await readVmState(request.api) };
   if (request.verb === 'check') return check(request.preparation);
   if (request.verb === 'prepare') {
     const { prepared, result } = await prepare(request.preparation);

@@ -7,6 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
+import type { VmmApi } from '../hypervisor/cloud-hypervisor/api-client.js';
 import type { Destination } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
 import { runAs } from '../system/run-as.js';
@@ -113,6 +114,13 @@ export class Deliverers {
     this.#spare = undefined;
   }
 
+  /** Asks a VMM for the state of its VM: its answer has the secrets, too. @throws VmsecretdError vmm_refused, vmm_timeout */
+  async readVmState(api: VmmApi, signal: AbortSignal): Promise<string> {
+    const result = await this.#ask({ verb: 'state', api }, signal);
+    if (result === null || !('state' in result)) throw delivererGone();
+    return result.state;
+  }
+
   /** One question to a deliverer that keeps nothing of it. */
   async #ask(question: Question, signal: AbortSignal): Promise<DelivererResult> {
     const deliverer = this.#borrow();
@@ -137,7 +145,13 @@ export class Deliverers {
     if (deliverer.claims > 0) return;
     deliverer.kill();
     if (this.#active === deliverer) this.#active = undefined;
-    setTimeout(() => this.warmUp(), WARM_UP_DELAY_MS);
+    setTimeout(() => {
+      try {
+        this.warmUp();
+      } catch {
+        // The next start forks its own, or says why it cannot.
+      }
+    }, WARM_UP_DELAY_MS);
   }
 }
 
@@ -145,6 +159,7 @@ type Question =
   | { verb: 'prepare' | 'check'; preparation: Preparation }
   | { verb: 'pack'; packaging: Packaging }
   | { verb: 'deliver'; destination: Destination }
+  | { verb: 'state'; api: VmmApi }
   | { verb: 'digest'; sources: NamedSource[] };
 
 interface Claim {
@@ -167,21 +182,7 @@ class DelivererProcess {
   claims = 0;
 
   constructor(options: DeliverersOptions) {
-    const [program, ...args] = runAs(undefined, [process.execPath, DELIVERER_PROGRAM]);
-    // No NODE_OPTIONS, no NOTIFY_SOCKET: nothing of our environment but the way to programs.
-    this.#child = execa(program, args, {
-      ipc: true,
-      serialization: 'json',
-      extendEnv: false,
-      env: { PATH: options.path },
-      stdin: 'ignore',
-      stdout: 'ignore',
-      stderr: 'ignore',
-      // It ends by itself once the channel to us is gone.
-      cleanup: false,
-      buffer: false,
-      reject: false,
-    });
+    this.#child = forkDeliverer(options);
     this.#child.on('message', message => this.#receive(message as DelivererAnswer | DelivererReady));
     void this.#child.then(() => this.#end());
     this.#send({ id: 0, verb: 'begin', digestKeyPath: options.digestKeyPath });
@@ -255,6 +256,33 @@ class DelivererProcess {
   #end(): void {
     this.#gone = true;
     for (const waiting of [...this.#waiting.values()]) waiting.reject(delivererGone());
+  }
+}
+
+/** @throws VmsecretdError resource_conflict: execa throws a bare TypeError where there are no descriptors left */
+function forkDeliverer({ path }: DeliverersOptions) {
+  try {
+    const [program, ...args] = runAs(undefined, [process.execPath, DELIVERER_PROGRAM]);
+    // No NODE_OPTIONS, no NOTIFY_SOCKET: nothing of our environment but the way to programs.
+    return execa(program, args, {
+      ipc: true,
+      serialization: 'json',
+      extendEnv: false,
+      env: { PATH: path },
+      stdin: 'ignore',
+      stdout: 'ignore',
+      stderr: 'ignore',
+      // It ends by itself once the channel to us is gone.
+      cleanup: false,
+      buffer: false,
+      reject: false,
+    });
+  } catch (cause) {
+    throw new VmsecretdError(
+      'resource_conflict',
+      'the deliverer process cannot be started: vmsecretd has as many files open as it may; raise LimitNOFILE= of its unit',
+      { cause },
+    );
   }
 }
 

@@ -2,6 +2,7 @@
 import type { SourceKind } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
+import type { VmmApi } from '../hypervisor/cloud-hypervisor/api-client.js';
 import type { Destination, Packing } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
 
@@ -63,9 +64,15 @@ export type DelivererRequest =
   | { id: number; verb: 'pack'; packaging: Packaging }
   | { id: number; verb: 'deliver'; destination: Destination }
   | { id: number; verb: 'forget' }
+  | { id: number; verb: 'state'; api: VmmApi }
   | { id: number; verb: 'digest'; sources: NamedSource[] };
 
-export type DelivererResult = PreparationResult | CheckResult | DigestResult | null;
+/** Of a VM, as its VMM calls it: such as `Running` or `Paused`. */
+export interface StateResult {
+  state: string;
+}
+
+export type DelivererResult = PreparationResult | CheckResult | DigestResult | StateResult | null;
 
 export type DelivererAnswer =
   | { id: number; ok: true; result: DelivererResult }

@@ -123,6 +123,8 @@ export interface Hypervisor {
   bringUp(options: BringUp): Promise<VmmControl>;
   /** Whether the VMM's guest was started, its credentials in it. */
   isBooted(vm: string, apiSocket: string): Promise<boolean>;
+  /** Whether the guest of a running VMM is paused; undefined where the VMM does not say. */
+  isPaused(vm: string, apiSocket: string, signal: AbortSignal): Promise<boolean | undefined>;
   /** Waits until the VMM of a socket answers. @param timeoutMs for each of its answers; 10 s unless given */
   connect(vm: string, apiSocket: string, signal: AbortSignal, timeoutMs?: number): Promise<VmmControl>;
 }

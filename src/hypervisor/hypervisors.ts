@@ -2,14 +2,15 @@
 import { HYPERVISORS } from '../definition/hypervisor-kinds.js';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from '../system/find-program.js';
-import { createCloudHypervisor } from './cloud-hypervisor/cloud-hypervisor.js';
+import { createCloudHypervisor, type ReadVmState } from './cloud-hypervisor/cloud-hypervisor.js';
 import type { Hypervisor } from './hypervisor.js';
 import { createQemu } from './qemu/qemu.js';
 
-/** @param path what programs are found by */
+/** @param path what programs are found by @param readVmState as Deliverers.readVmState */
 export function createHypervisors(
   programs: { readonly [kind in Hypervisor['kind']]?: { path?: string } },
   path: string,
+  readVmState: ReadVmState,
 ): Record<Hypervisor['kind'], Hypervisor> {
   const locate = async (kind: Hypervisor['kind'], name: string): Promise<string> => {
     const found = await findProgram(name, path);
@@ -23,7 +24,7 @@ export function createHypervisors(
   const cloudHypervisor = programs['cloud-hypervisor']?.path ?? HYPERVISORS['cloud-hypervisor'].program;
   const qemu = programs.qemu?.path ?? HYPERVISORS.qemu.program;
   return {
-    'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor)),
+    'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor), readVmState),
     qemu: createQemu(program => locate('qemu', program ?? qemu)),
   };
 }

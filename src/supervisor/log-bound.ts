@@ -52,9 +52,15 @@ export async function boundLogs(folder: string, logger: Pick<Logger, 'warn'>): P
     looks.delete(name);
   }
 
-  const watcher = watchFolder(folder, logger, name => void look(name));
+  const lookSafely = (name: string) => {
+    look(name).catch(error => {
+      looks.delete(name);
+      logger.warn({ name, err: error }, 'a log could not be looked at');
+    });
+  };
+  const watcher = watchFolder(folder, logger, lookSafely);
   // What grew while there was no daemon.
-  for (const name of await readdir(folder)) void look(name);
+  for (const name of await readdir(folder)) lookSafely(name);
   return () => {
     isClosed = true;
     watcher?.close();

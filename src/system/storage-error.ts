@@ -6,6 +6,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EDQUOT: 'the quota there is used up; free some space, then try again',
   EROFS: 'its file system is read-only; mount it for writing, then try again',
   EACCES: 'the user of vmsecretd may not write there; correct its owner or mode, or name another directory',
+  EMFILE: 'vmsecretd has as many files open as it may; raise LimitNOFILE= of its unit',
+  ENFILE: 'this host has as many files open as it may; raise fs.file-max',
   EIO: 'its disk fails; look at dmesg',
 };
 

@@ -51,6 +51,16 @@ export async function adoptVmm(
   };
 }
 
+/**
+ * Whether the guest of a VMM that is taken over is paused, by what its VMM says: a daemon may have ended between what it did and what
+ * it noted, and other programs may pause and resume, too.
+ */
+export async function findIsPaused(vm: string, record: VmmRecord, hypervisor: Hypervisor): Promise<boolean> {
+  const deadline = AbortSignal.timeout(ADOPTION_TIMEOUT_MS);
+  const isPaused = await hypervisor.isPaused(vm, record.apiSocket, deadline).catch(() => undefined);
+  return isPaused ?? record.isPaused;
+}
+
 /** How long a VMM that lives has to answer a daemon that takes it over. */
 const ADOPTION_TIMEOUT_MS = 10_000;
 

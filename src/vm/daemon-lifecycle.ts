@@ -7,7 +7,7 @@
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
 import { describeExit, type VmmExit } from '../supervisor/vmm-process.js';
-import { adoptVmm, attachToVmm, canAdoptChild, endRecordedVmm, killSame } from './adoption.js';
+import { adoptVmm, attachToVmm, canAdoptChild, endRecordedVmm, findIsPaused, killSame } from './adoption.js';
 import { requireStartable } from './check-vm.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from './lifecycle.js';
@@ -103,7 +103,8 @@ export class DaemonLifecycle implements Lifecycle {
       const record = await readRecord(vm.paths.record);
       if (record === undefined || isUnitRecord(record)) return;
       const { pid, startTimeTicks, phase } = record;
-      const kill = (signal: 'SIGTERM' | 'SIGKILL') => void killSame(pid, startTimeTicks, signal);
+      const kill = (signal: 'SIGTERM' | 'SIGKILL') =>
+        void killSame(pid, startTimeTicks, signal).catch(error => void vm.describeProblem(error));
       const { hypervisor } = this.#tools.startTools();
       if (!(await canAdoptChild(vm.name, record, hypervisor))) {
         await endRecordedVmm(vm);
@@ -112,9 +113,10 @@ export class DaemonLifecycle implements Lifecycle {
       }
       const vmm = attachToVmm({ ...record, kill, servesOneClient: hypervisor.servesOneClient });
       const running = await adoptVmm(vm.name, record, hypervisor, vmm);
+      const isPaused = await findIsPaused(vm.name, record, hypervisor);
       await vm.console.connect(running.console, { isRunning: true });
       await vm.reports.open(running.channels, running.credentials);
-      vm.adopted(running, record);
+      vm.adopted(running, { ...record, isPaused });
       this.#watch(running);
     });
   }

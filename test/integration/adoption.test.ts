@@ -8,7 +8,7 @@ import { readProcess } from '../../src/system/procfs.js';
 import { END_OF_OEM_STRINGS } from '../guests/pvh/pvh-guest.js';
 import { TIMEOUT_MS } from './daemon.js';
 import { daemonTest, type Rig } from './daemon-test.js';
-import { apiSocketOf, defineVm, QEMU, STAND_IN } from './vmm.js';
+import { apiSocketOf, CLOUD_HYPERVISOR, defineVm, QEMU, STAND_IN } from './vmm.js';
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
@@ -214,4 +214,29 @@ for (const vmm of [STAND_IN, QEMU]) {
       t.strictSame(daemon.vmms(), [other.pid]);
     },
   );
+}
+
+for (const vmm of [CLOUD_HYPERVISOR, STAND_IN, QEMU]) {
+  const options = { skip: vmm.skip, config: { hypervisors: vmm.hypervisors } };
+  daemonTest(`${vmm.name}: asks the VMM whether its guest is paused`, options, async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(vmm, rig, 'web', { after: 'stay', more: { stopTimeoutSeconds: 600 } });
+    const { pid } = await daemon.act('web', 'start');
+    await daemon.act('web', 'pause');
+    // The stop resumes it, and nobody hears the button.
+    const stopping = daemon.call('POST', '/v1/vms/web/stop').catch(() => undefined);
+    await daemon.until('the button is pressed', () =>
+      daemon.events.some(({ step }) => step === 'power-button'),
+    );
+    await daemon.kill9();
+    await stopping;
+    await daemon.restart();
+    t.match(await daemon.show('web'), { state: 'running', pid });
+    t.match(await daemon.act('web', 'resume'), { state: 'running' });
+    await daemon.act('web', 'pause');
+    await daemon.kill9();
+    await daemon.restart();
+    t.match(await daemon.show('web'), { state: 'paused', pid });
+    t.match(await daemon.act('web', 'resume'), { state: 'running' });
+  });
 }

@@ -118,6 +118,7 @@ export class MemoryHost {
         return this.#controlOf(vmm);
       },
       isBooted: async () => false,
+      isPaused: async () => undefined,
       connect: async () => {
         throw new VmsecretdError('vmm_timeout', 'nobody answers');
       },

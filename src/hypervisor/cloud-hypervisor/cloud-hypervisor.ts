@@ -8,8 +8,11 @@ import { planVm } from './plan-vm.js';
 const CALL_TIMEOUT_MS = 10_000;
 const NETS_POLL_MS = 10;
 
+/** Asks by way of a process that may have secrets: what a VMM says of its VM has them in it. */
+export type ReadVmState = (api: VmmApi, signal: AbortSignal) => Promise<string>;
+
 /** @param locate gives the program's absolute path, or throws vmm_missing */
-export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor {
+export function createCloudHypervisor(locate: () => Promise<string>, readVmState: ReadVmState): Hypervisor {
   return {
     kind: 'cloud-hypervisor',
     locate,
@@ -17,6 +20,10 @@ export function createCloudHypervisor(locate: () => Promise<string>): Hypervisor
     plan: async (definition, context) => planVm(await locate(), definition, context),
     bringUp,
     isBooted: (vm, apiSocket) => isBooted(apiOf(vm, apiSocket)),
+    isPaused: async (vm, apiSocket, signal) => {
+      const state = await readVmState(apiOf(vm, apiSocket), signal);
+      return state === 'Paused' || (state === 'Running' ? false : undefined);
+    },
     connect,
   };
 }

@@ -30,6 +30,7 @@ export function createQemu(locate: (program: string | undefined) => Promise<stri
     bringUp,
     // It boots whatever it read: a FIFO whose writer was killed ends early, and nothing tells. So never for sure.
     isBooted: () => Promise.resolve(false),
+    isPaused: (_vm, socket, signal) => isPaused(socket, signal),
     connect: (vm, socket, signal, timeoutMs = CALL_TIMEOUT_MS) => connect(vm, socket, timeoutMs, signal),
   };
 }
@@ -129,6 +130,16 @@ async function connect(
     pause: () => call('stop'),
     resume: () => call('cont'),
   };
+}
+
+async function isPaused(socketPath: string, signal: AbortSignal): Promise<boolean | undefined> {
+  const client = await connectQmp(socketPath, { timeoutMs: CALL_TIMEOUT_MS, signal });
+  try {
+    const answer = (await client.execute('query-status')) as { status?: unknown } | null | undefined;
+    return answer?.status === 'paused' || (answer?.status === 'running' ? false : undefined);
+  } finally {
+    client.close();
+  }
 }
 
 /** A QEMU that was taken over may answer with anything. */
