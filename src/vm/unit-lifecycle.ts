@@ -3,7 +3,7 @@
 import { VmsecretdError } from '../errors.js';
 import { isWaitingToRestart, type Systemctl, unitPhase } from '../supervisor/systemctl.js';
 import type { VmmExit } from '../supervisor/vmm-process.js';
-import { adoptVmm } from './adoption.js';
+import { adoptVmm, findIsPaused } from './adoption.js';
 import { requireStartable } from './check-vm.js';
 import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
 import { pauseGuest, rebootGuest, resumeGuest, startInterrupted, stateConflict } from './guest-controls.js';
@@ -127,8 +127,9 @@ export class UnitLifecycle implements Lifecycle {
     }
     const { vmm } = this.#unit.adoptRun(record.invocationId);
     const running = await adoptVmm(vm.name, record, hypervisor, vmm);
+    const isPaused = await findIsPaused(vm.name, record, hypervisor);
     await vm.reports.open(running.channels, running.credentials);
-    vm.adopted(running, record);
+    vm.adopted(running, { ...record, isPaused });
     // systemd may have begun to stop it meanwhile.
     await this.#unit.refresh();
   }
