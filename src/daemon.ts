@@ -16,7 +16,7 @@ import { activatedSockets } from './system/listen-fds.js';
 import { createNotifier } from './system/notify.js';
 import { outliveShortages } from './system/shortages.js';
 import { explainStorageError } from './system/storage-error.js';
-import { isSystemdHost } from './system/systemd-host.js';
+import { isHostStopping, isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
 import { readVersion } from './version.js';
 
@@ -91,6 +91,8 @@ async function run(flags: Flags): Promise<void> {
     stop: async () => {
       watchdog.stop();
       await notifier.stopping();
+      // systemd would kill VMMs that are children of this process without a word to their guests.
+      if (isOnSystemd && (await isHostStopping())) await daemon.stopChildren();
       await daemon.close();
     },
   });

@@ -63,6 +63,8 @@ export interface Daemon {
   autostart(): void;
   /** Settles when every socket of the daemon has answered; rejects when one does not. */
   probe(): Promise<void>;
+  /** Stops the VMs that no unit supervises, each within its own timeout. */
+  stopChildren(): Promise<void>;
   /** Leaves the VMs running. */
   close(): Promise<void>;
 }
@@ -99,6 +101,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     events,
     reload,
     autostart: () => vms.autostart(),
+    stopChildren: () => vms.stopChildren(),
     probe: () => http.sockets.probe(),
     close: async () => {
       changes.close();

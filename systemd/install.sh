@@ -54,8 +54,20 @@ unit_names='vmsecretd.service vmsecretd.socket vmsecretd-admin.socket vmsecretd-
 
 is_live() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
+# VMs with "supervisor": "daemon", whose hypervisors outlive the service: each writes into the log of its VM.
+list_children() {
+  for output in /proc/[0-9]*/fd/1; do
+    log=$(readlink "$output" 2> /dev/null) || continue
+    case $log in
+      /run/vmsecretd/logs/*.vmm.log) basename "$log" .vmm.log ;;
+    esac
+  done | sort -u | tr '\n' ' '
+}
+
 refuse_while_vms_run() {
   running=$(systemctl list-units --plain --no-legend --state=active,activating,deactivating 'microvm@*.service' | cut -d' ' -f1 | tr '\n' ' ')
+  children=$(list_children)
+  [ -z "$children" ] || fail "these VMs, which no unit supervises, still run: ${children% }. Stop them first: vmsecretctl stop NAME"
   [ -z "$running" ] || fail "these VMs still run and need the launcher to be stopped: ${running% }. Stop them first: systemctl stop 'microvm@*'"
 }
 

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { execa } from 'execa';
 
 /** Whether systemd is PID 1 of this host, as sd_booted(3) tells. */
 export function isSystemdHost(): Promise<boolean> {
@@ -6,4 +7,10 @@ export function isSystemdHost(): Promise<boolean> {
     found => found.isDirectory(),
     () => false,
   );
+}
+
+/** Whether systemd is shutting the host down. */
+export async function isHostStopping(): Promise<boolean> {
+  const { stdout } = await execa('systemctl', ['is-system-running'], { reject: false, stdin: 'ignore' });
+  return stdout?.trim() === 'stopping';
 }

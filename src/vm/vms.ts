@@ -124,6 +124,14 @@ export class Vms {
     }
   }
 
+  /** Stops the VMs whose VMMs are children of this process. */
+  async stopChildren(): Promise<void> {
+    const children = [...this.#byName.values()].filter(
+      managed => managed.vm.definition.supervisor === 'daemon' && isInUse(managed),
+    );
+    await Promise.allSettled(children.map(({ lifecycle }) => lifecycle.stop()));
+  }
+
   close(): void {
     for (const { lifecycle } of this.#byName.values()) lifecycle.close();
   }

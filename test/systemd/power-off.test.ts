@@ -33,6 +33,51 @@ TELL
   t.notMatch(text, /Failed .*microvm@demo/);
 });
 
+// No KVM and no tap in the daemon's own sandbox: the stand-in needs neither.
+const DEFINE_CHILD = `
+  printf '#!/bin/sh\\nexec node --jitless /project/dist/test/stand-ins/cloud-hypervisor.js cloud-hypervisor "$@"\\n' > /usr/local/bin/cloud-hypervisor
+  sed -i '2i[ "$1" != --version ] || { echo cloud-hypervisor v53.0.0; exit; }' /usr/local/bin/cloud-hypervisor
+  chmod 755 /usr/local/bin/cloud-hypervisor
+  define child await-power-button
+  sed -i 's/"credentials"/"supervisor": "daemon", "credentials"/' /etc/vmsecretd/vms/child.json
+  echo '{"identities": ["/etc/vmsecretd/identity"], "hypervisors": {"cloud-hypervisor": {"path": "/usr/local/bin/cloud-hypervisor"}}}' \\
+    > /etc/vmsecretd/config.json
+  systemctl start vmsecretd
+  vmsecretctl start child > /dev/null`;
+
+test('poweroff asks the guests of VMs without a unit, too', { skip, timeout: 180_000 }, async t => {
+  const host = await bootVmHost(t);
+  await host.sh(`
+    mkdir -p /etc/systemd/system/vmsecretd.service.d
+    printf '[Service]\\nStandardOutput=journal+console\\n' > /etc/systemd/system/vmsecretd.service.d/console.conf
+    systemctl daemon-reload
+    ${DEFINE_CHILD}`);
+  await host.powerOff();
+  const text = host.consoleText();
+  t.match(text, /"step":"power-button"/);
+  t.match(text, /"vm":"child".*"status":0,"signal":null.*exit/, 'the guest powered off by itself');
+});
+
+test('a definition whose VMM the daemon may not run as its user is refused before anything is stopped', {
+  skip,
+  timeout: 180_000,
+}, async t => {
+  const host = await bootVmHost(t);
+  await host.sh(DEFINE_CHILD);
+  const refused = await host.sh(`
+    sed -i 's/"supervisor"/"user": "nobody", "supervisor"/' /etc/vmsecretd/vms/child.json
+    vmsecretctl reload
+    vmsecretctl check child
+    vmsecretctl restart child 2>&1
+    vm_state child`);
+  t.match(refused, /may not run its VMM as user nobody, because it has no CAP_SETUID/);
+  t.match(refused, /running$/);
+  t.match(
+    await host.sh('! /project/systemd/install.sh --uninstall 2>&1'),
+    /which no unit supervises, still run: child\./,
+  );
+});
+
 test('uninstalling refuses while a VM runs, keeps the state, and purging does not', {
   skip,
   timeout: 180_000,
