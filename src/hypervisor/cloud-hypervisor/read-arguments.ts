@@ -3,6 +3,7 @@
 
 import { commandInvalid, OTHER_BUILD_HINT, quoteValue } from '../../definition/command-error.js';
 import { suggestNearest } from '../../nearest-name.js';
+import { refuseWrapper } from '../wrapped-command.js';
 import { FLAGS, type Flag, OTHER_BUILDS_PROGRAM_FLAGS, OTHER_BUILDS_VM_FLAGS } from './flags/flags.js';
 
 export interface ReadArguments {
@@ -20,6 +21,7 @@ interface OpenFlag {
 
 export function readArguments(argv: readonly string[]): ReadArguments {
   const given = new Map<string, string[]>();
+  refuseWrapper(argv, name => name.startsWith('cloud-hypervisor'));
   let verbosity = 0;
   let open: OpenFlag | undefined;
   const words = dropProgramPath(argv);

@@ -1,6 +1,7 @@
 // QEMU's own way of writing things down: which options take a value, and how commas in a value are written.
 
 import { VmsecretdError } from '../../errors.js';
+import { refuseWrapper } from '../wrapped-command.js';
 
 /** An option as it was written, `--name` counting as `-name`; a disk image has a value and no name. */
 export interface QemuOption {
@@ -20,6 +21,7 @@ const OPTIONS_WITHOUT_VALUE = new Set(
 
 /** Splits a qemu-system command line; a leading word without a dash is the program's path and is left out. */
 export function splitQemuCommand(argv: readonly string[]): QemuOption[] {
+  refuseWrapper(argv, name => /^(qemu-system-|qemu-kvm)/.test(name));
   const options: QemuOption[] = [];
   const words = argv[0]?.startsWith('-') === false ? argv.slice(1) : argv;
   for (let at = 0; at < words.length; at++) {
