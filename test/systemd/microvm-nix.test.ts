@@ -43,7 +43,12 @@ LimitMEMLOCK=infinity
 
 interface ModuleOutput {
   launcher: string;
-  unit: { after: string[]; wants: string[]; serviceConfig: Record<string, string | number> };
+  unit: {
+    after: string[];
+    requires: string[];
+    wants: string[];
+    serviceConfig: Record<string, string | number>;
+  };
   isolation: Record<string, string | string[] | boolean>;
 }
 
@@ -53,7 +58,7 @@ async function evaluateModule(): Promise<ModuleOutput> {
     launcher = import (pure + "/launcher-text.nix") {
       name = "my-app"; shell = "/bin/bash"; launch = "/usr/local/bin/vmsecretd-launch";
     };
-    unit = import (pure + "/../vm-unit.nix");
+    unit = import (pure + "/../vm-unit.nix") { launch = "/usr/local/bin/vmsecretd-launch"; isNotify = true; };
     isolation = import (pure + "/isolation.nix") { stateDir = "/var/lib/microvms"; };
   }`)) as ModuleOutput;
 }
@@ -65,7 +70,7 @@ function dropIn(
   const settings = Object.entries({ ...unit.serviceConfig, ...more }).flatMap(([key, value]) =>
     [value].flat().map(one => `${key}=${one}`),
   );
-  return `[Unit]\nAfter=${unit.after.join(' ')}\nWants=${unit.wants.join(' ')}\n[Service]\n${settings.join('\n')}\n`;
+  return `[Unit]\nAfter=${unit.after.join(' ')}\nRequires=${unit.requires.join(' ')}\nWants=${unit.wants.join(' ')}\n[Service]\n${settings.join('\n')}\n`;
 }
 
 /** A folder for /nix/store that has what microvm-run names: our launcher, a guest, Debian's programs. */
@@ -184,9 +189,10 @@ ${dropIn(module, module.isolation)}UNIT
     await start();
     const seen = await host.sh(`
       pid=$(unit my-app MainPID)
-      ls "/proc/$pid/root/var/lib/microvms" "/proc/$pid/root/run/vmsecretd" "/proc/$pid/root/run/vmsecretd/vms"`);
-    t.notMatch(seen, /other|admin\.sock|vmsecretd\.sock/);
-    t.match(seen, /launch\.sock/);
-    t.equal(await host.sh('systemctl stop microvm@my-app; unit my-app Result'), 'success');
+      touch /run/vmsecretd/api/other.sock
+      ls "/proc/$pid/root/var/lib/microvms" "/proc/$pid/root/run/vmsecretd/vms" "/proc/$pid/root/run/vmsecretd/api"`);
+    t.notMatch(seen, /other/);
+    t.match(seen, /my-app\.sock/);
+    t.equal(await host.sh('systemctl stop microvm@my-app 2>/dev/null; unit my-app Result'), 'success');
   });
 });
