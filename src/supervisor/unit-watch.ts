@@ -4,7 +4,8 @@
 //
 // INVARIANTS
 // - After the monitor says it listens, every watched unit is read once: nothing that happened before is missed.
-// - For one unit one read runs at a time, and a signal during it causes exactly one more: Systemctl.show sees to it.
+// - Signals that come in a burst cause one read, a moment after the first: a unit that starts sends many, and each read is a
+//   process that would delay the start.
 // - A listener hears of facts that differ from the last it heard, in order, and nothing after it left.
 
 import { createInterface } from 'node:readline';
@@ -25,7 +26,12 @@ interface WatchedUnit {
   unit: string;
   listener: UnitListener;
   lastFacts: string | undefined;
+  /** Of the read to come. */
+  timer: NodeJS.Timeout | undefined;
 }
+
+/** How long a signal waits for others. */
+const BURST_MS = 100;
 
 const MATCH =
   "type='signal',sender='org.freedesktop.systemd1',interface='org.freedesktop.DBus.Properties'," +
@@ -44,7 +50,7 @@ export class UnitWatch {
 
   /** The listener hears the present facts first, then each change. Returns what ends it. */
   watch(unit: string, listener: UnitListener): () => void {
-    const watched: WatchedUnit = { unit, listener, lastFacts: undefined };
+    const watched: WatchedUnit = { unit, listener, lastFacts: undefined, timer: undefined };
     const path = unitObjectPath(unit);
     const sameUnit = this.#watchedByPath.get(path) ?? new Set();
     this.#watchedByPath.set(path, sameUnit.add(watched));
@@ -52,6 +58,7 @@ export class UnitWatch {
     void this.#read(watched);
     return () => {
       sameUnit.delete(watched);
+      clearTimeout(watched.timer);
       if (sameUnit.size === 0 && this.#watchedByPath.get(path) === sameUnit) this.#watchedByPath.delete(path);
     };
   }
@@ -71,7 +78,7 @@ export class UnitWatch {
       buffer: false,
     });
     createInterface({ input: child.stdout }).on('line', line => {
-      for (const watched of this.#watchedByPath.get(signalPath(line) ?? '') ?? []) void this.#read(watched);
+      for (const watched of this.#watchedByPath.get(signalPath(line) ?? '') ?? []) this.#readSoon(watched);
     });
     // "Monitoring bus message stream." is the only thing it says before a failure.
     child.stderr.once('data', () => this.#readAll());
@@ -89,6 +96,13 @@ export class UnitWatch {
   #readAll(): void {
     for (const sameUnit of this.#watchedByPath.values())
       for (const watched of sameUnit) void this.#read(watched);
+  }
+
+  #readSoon(watched: WatchedUnit): void {
+    watched.timer ??= setTimeout(() => {
+      watched.timer = undefined;
+      void this.#read(watched);
+    }, BURST_MS);
   }
 
   async #read(watched: WatchedUnit): Promise<void> {

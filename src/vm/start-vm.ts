@@ -22,6 +22,9 @@ import { describeExit, type VmmProcess } from '../supervisor/vmm-process.js';
 /** What a start is made of, as its duration is told. */
 export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';
 
+/** What of a unit decides where and as whom its VMM runs. */
+export type UnitSite = Pick<UnitFacts, 'uid' | 'networkNamespace' | 'workingDirectory'>;
+
 export interface StartTools {
   hypervisor: Hypervisor;
   deliverers: Pick<Deliverers, 'prepare' | 'check'>;
@@ -29,9 +32,9 @@ export interface StartTools {
   identities: readonly string[];
   passphraseFiles: readonly string[];
   /** Refuses what another VM has or the host lacks; see HostClaims. @param unit the one that runs the VMM */
-  claimHost(plan: VmPlan, unit: UnitFacts | undefined): Promise<readonly HostClaim[]>;
+  claimHost(plan: VmPlan, unit: UnitSite | undefined): Promise<readonly HostClaim[]>;
   /** As claimHost, without taking anything. */
-  checkHost(plan: VmPlan, unit: UnitFacts | undefined): Promise<HostReport>;
+  checkHost(plan: VmPlan, unit: UnitSite | undefined): Promise<HostReport>;
   onPhase(phase: StartPhase, durationMs: number): void;
 }
 

@@ -211,7 +211,12 @@ export class UnitLaunches implements Launches {
     workingDirectory: string,
   ): Promise<readonly HostClaim[]> {
     if (plan === undefined) return [];
-    return tools.claimHost(plan, { ...(await this.#options.unit.show()), workingDirectory });
+    // systemd is asked, by a process, only where its answer counts.
+    const hasNetwork = plan.needs.claims.some(({ kind }) => kind === 'tap' || kind === 'MAC address');
+    const { uid, networkNamespace } = hasNetwork
+      ? await this.#options.unit.show()
+      : { uid: null, networkNamespace: null };
+    return tools.claimHost(plan, { uid, networkNamespace, workingDirectory });
   }
 
   /** The launcher has become the VMM: systemd gave the socket to it alone, and the connection waits until it accepts. */

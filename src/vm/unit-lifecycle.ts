@@ -147,6 +147,8 @@ export class UnitLifecycle implements Lifecycle {
     const job = this.#systemctl[verb](unit.name, AbortSignal.any([waiting.signal, this.#closed.signal]));
     try {
       await Promise.race([outcome.promise, this.#judge(job, outcome.promise)]);
+      // Its main process, for who asks.
+      await unit.refresh();
     } finally {
       outcome.forget();
       waiting.abort();

@@ -38,7 +38,7 @@ export interface VmmSite {
 export interface SiteOptions {
   plan: VmPlan;
   /** The unit that is to run the VMM; undefined before it starts. */
-  unit?: UnitFacts | undefined;
+  unit?: Pick<UnitFacts, 'uid' | 'networkNamespace' | 'workingDirectory'> | undefined;
   /** As the daemon would spawn it, where the definition says nothing. */
   user: string | undefined;
   group: string | undefined;
