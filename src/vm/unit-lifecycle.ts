@@ -147,8 +147,11 @@ export class UnitLifecycle implements Lifecycle {
     const job = this.#systemctl[verb](unit.name, AbortSignal.any([waiting.signal, this.#closed.signal]));
     try {
       await Promise.race([outcome.promise, this.#judge(job, outcome.promise)]);
-      // Its main process, for who asks.
-      await unit.refresh();
+      // Its ExecStartPost= is at its end: then systemd agrees that it runs.
+      if ((await unit.refresh()).subState === 'start-post') {
+        await job;
+        await unit.refresh();
+      }
     } finally {
       outcome.forget();
       waiting.abort();
