@@ -1,6 +1,8 @@
 // The flags of vmsecretd, to be run, and to be described: its man page is made of them.
 import { Command } from 'commander';
 import { addExamples, type Examples } from './examples.js';
+import type { Release } from './hypervisor/cloud-hypervisor/release.js';
+import { FOR_RELEASE, FOR_RELEASE_HELP, readReleaseOption } from './release-option.js';
 import { readVersion } from './version.js';
 
 export const EXIT = { failed: 1, usedWrongly: 2 } as const;
@@ -15,6 +17,8 @@ export interface Flags {
 export interface CheckFlags {
   /** The files are for another host: what this one lacks is no news. */
   otherHost?: true;
+  /** Of the cloud-hypervisor that is to run them; the installed one's unless given. */
+  for?: Release;
 }
 
 export interface DaemonActions {
@@ -32,6 +36,7 @@ export const DAEMON_EXAMPLES: Examples = {
   ],
   check: [
     ['vmsecretd check web.json', 'is this definition valid?'],
+    ['vmsecretd check --for 52.0 web.json', 'for another cloud-hypervisor than the one that is installed?'],
     ['vmsecretd --config config.json check', 'is this configuration?'],
   ],
 };
@@ -51,6 +56,7 @@ export function buildDaemonProgram({ run, check }: DaemonActions): Command {
     .description('validate definition files, and the configuration that --config names, without a daemon')
     .argument('[file...]', 'definition files, NAME.json')
     .option('--other-host', 'the files are for another host: say nothing of what this one lacks')
+    .option(FOR_RELEASE, FOR_RELEASE_HELP, readReleaseOption)
     .action((files: string[], options: CheckFlags, command: Command) => {
       const flags: Flags = program.opts();
       if (files.length === 0 && flags.config === undefined)

@@ -2,7 +2,7 @@
 // The vmsecretd program: folders, signals, exit status.
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { loadConfig, NO_CONFIG } from './config.js';
+import { type Config, loadConfig, NO_CONFIG } from './config.js';
 import { buildDaemonProgram, type CheckFlags, EXIT, type Flags } from './daemon-program.js';
 import { defaultFolders, type Folders } from './default-folders.js';
 import { readDefinitionFile } from './definition/definitions.js';
@@ -10,6 +10,7 @@ import { VmsecretdError } from './errors.js';
 import { resolveOperatorGroup } from './http/daemon-sockets.js';
 import { parseMetricsAddress } from './http/metrics-listener.js';
 import { checkCommand } from './hypervisor/check-command.js';
+import { installedRelease } from './hypervisor/hypervisors.js';
 import { createLogger } from './log.js';
 import { findMissingPrograms } from './system/host-programs.js';
 import { activatedSockets } from './system/listen-fds.js';
@@ -114,13 +115,15 @@ function listenToSignals({ reload, stop }: { reload(): Promise<void>; stop(): Pr
   process.on('SIGUSR1', () => {});
 }
 
-async function check(files: string[], { config, otherHost }: Flags & CheckFlags): Promise<void> {
-  if (config !== undefined) await checkConfig(config, otherHost);
+async function check(files: string[], flags: Flags & CheckFlags): Promise<void> {
+  const { config, otherHost, for: wanted } = flags;
+  const hypervisors = config === undefined ? {} : await checkConfig(config, otherHost);
+  const release = wanted ?? (await installedRelease(hypervisors, process.env.PATH ?? DEFAULT_PROGRAM_PATH));
   let invalid = 0;
   for (const file of files) {
     try {
       const options = { origin: 'file', defaultSupervisor: 'unit', trust: 'links' } as const;
-      checkCommand(await readDefinitionFile(resolve(file), options));
+      checkCommand(await readDefinitionFile(resolve(file), options), release);
       process.stdout.write(`${file}: valid\n`);
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
@@ -131,12 +134,15 @@ async function check(files: string[], { config, otherHost }: Flags & CheckFlags)
   if (invalid > 0) process.exitCode = EXIT.failed;
 }
 
-async function checkConfig(file: string, isForOtherHost = false): Promise<void> {
+async function checkConfig(
+  file: string,
+  isForOtherHost = false,
+): Promise<NonNullable<Config['hypervisors']>> {
   const path = resolve(file);
-  const { metrics, operatorGroup } = await loadConfig(path);
+  const { metrics, operatorGroup, hypervisors = {} } = await loadConfig(path);
   if (metrics?.listen !== undefined) parseMetricsAddress(metrics.listen);
   process.stdout.write(`${file}${existsSync(path) ? ': valid' : ` ${NO_CONFIG}`}\n`);
-  if (isForOtherHost) return;
+  if (isForOtherHost) return hypervisors;
   try {
     await resolveOperatorGroup(operatorGroup, path);
   } catch (error) {
@@ -144,6 +150,7 @@ async function checkConfig(file: string, isForOtherHost = false): Promise<void> 
     // No fault of the file, which may be for another host.
     process.stderr.write(`here, the daemon would not start: ${error.message}\n`);
   }
+  return hypervisors;
 }
 
 try {

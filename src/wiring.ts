@@ -9,11 +9,12 @@ import { defaultIdentities } from './default-identities.js';
 import type { SupervisorKind } from './definition/definition.js';
 import { Definitions } from './definition/definitions.js';
 import { Deliverers } from './delivery/deliverers.js';
+import { VmsecretdError } from './errors.js';
 import { buildApp } from './http/app.js';
 import { DaemonSockets, resolveOperatorGroup } from './http/daemon-sockets.js';
 import { listenForMetrics, parseMetricsAddress } from './http/metrics-listener.js';
 import type { DefinitionTools } from './http/routes/definitions.js';
-import { createHypervisors } from './hypervisor/hypervisors.js';
+import { createHypervisors, installedRelease } from './hypervisor/hypervisors.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
 import { prepareDirectory, spawnVmm } from './supervisor/daemon-child.js';
@@ -233,8 +234,10 @@ async function wireHttp(
     roleOf: request => sockets.roleOf(request),
     checkVm: vm => checkVm(vm, toolsFor(vm)),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
+    installedRelease: () => installedRelease(config.hypervisors ?? {}, programPath),
     readConsole: (vm, follow) => {
       if (vm.definition.supervisor === 'unit') return readUnitConsole(vm.definition.unit, follow);
+      if (vm.running !== undefined && vm.running.console === undefined) throw noConsole(vm.name);
       return follow ? vm.console.follow() : vm.console.recent();
     },
   });
@@ -264,4 +267,12 @@ async function serveMetrics(
     logger.error({ err: error }, 'no metrics are served');
     return undefined;
   }
+}
+
+function noConsole(vm: string): VmsecretdError {
+  return new VmsecretdError(
+    'state_conflict',
+    `VM ${vm} sends its consoles elsewhere: put --serial tty (or --console tty) on its command line, and console=ttyS0 (or console=hvc0) on its kernel's`,
+    { details: { vm } },
+  );
 }

@@ -1,8 +1,10 @@
 // list, show, check, command, convert: what is, and what would be.
 import type { Command } from 'commander';
 import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
+import type { Release } from '../hypervisor/cloud-hypervisor/release.js';
 import { viewConversion } from '../hypervisor/cloud-hypervisor/view-conversion.js';
 import { stringifyVmConfig } from '../hypervisor/cloud-hypervisor/vm-config.js';
+import { FOR_RELEASE, FOR_RELEASE_HELP, readReleaseOption } from '../release-option.js';
 import type { CheckReport } from '../vm/check-vm.js';
 import type { VmView } from '../vm/vm.js';
 import { EXIT } from './client.js';
@@ -47,10 +49,12 @@ export function addShowCommands(program: Command): void {
   program
     .command('convert')
     .argument('<arguments...>')
+    .option(FOR_RELEASE, FOR_RELEASE_HELP, readReleaseOption)
     .showHelpAfterError('(put -- before the command line: vmsecretctl convert -- --kernel ...)')
     .description('convert a cloud-hypervisor command line to its VM config, without a daemon')
-    .action((words: string[]) => {
-      const view = viewConversion(words);
+    .action(async (words: string[], { for: wanted }: { for?: Release }) => {
+      const release = wanted ?? (await readInstalledRelease());
+      const view = viewConversion(words, release);
       process.stdout.write(`${stringifyVmConfig(view, 2)}\n`);
       const flags = view.needsFileDescriptors as string[];
       if (flags.length === 0) return;
@@ -58,4 +62,10 @@ export function addShowCommands(program: Command): void {
         `vmsecretctl: ${flags.join(' and ')} pass open file descriptors, which the VM config does not carry (needs_file_descriptors)\n`,
       );
     });
+}
+
+/** What runs programs is loaded for this alone. */
+async function readInstalledRelease(): Promise<Release> {
+  const { installedRelease } = await import('../hypervisor/hypervisors.js');
+  return installedRelease({}, process.env.PATH ?? '');
 }

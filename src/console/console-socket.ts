@@ -1,11 +1,14 @@
 // cloud-hypervisor's serial console: a UNIX socket that serves one client. A guest's reboot closes it and makes another;
-// what is printed meanwhile the VMM keeps, as it keeps what a client has no room for.
+// what is printed meanwhile the VMM keeps, as it keeps what a client has no room for. Up to release 52 it keeps nothing: it waits for
+// room, and its guest with it, so that nothing is lost for who stays, and what is printed without a client is gone.
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectDirectly } from '../system/connect-directly.js';
 
 /** How soon a console is connected to again; each time in vain it takes twice as long. */
 const RECONNECT_MS = 50;
+/** To a VMM that keeps nothing meanwhile. */
+const RECONNECT_AT_ONCE_MS = 10;
 const MAXIMUM_RECONNECT_MS = 1_000;
 
 /** What a VMM has said is here long before; another process may hold its socket open for ever. */
@@ -25,14 +28,19 @@ const REST_BYTES = 512;
 export class ConsoleSocket {
   readonly #path: string;
   readonly #onBytes: (bytes: Buffer) => void;
+  readonly #keepsOutput: boolean;
   readonly #ended = new AbortController();
   #current: Socket | undefined;
   #closed: Promise<void> = Promise.resolve();
 
-  /** @param onBytes is told in the order in which the guest printed */
-  constructor(path: string, onBytes: (bytes: Buffer) => void) {
+  /**
+   * @param onBytes is told in the order in which the guest printed
+   * @param keepsOutput whether the VMM keeps what a client has no room for
+   */
+  constructor(path: string, onBytes: (bytes: Buffer) => void, keepsOutput = true) {
     this.#path = path;
     this.#onBytes = onBytes;
+    this.#keepsOutput = keepsOutput;
   }
 
   /** Where the guest's input goes; undefined where there is no connection. */
@@ -78,7 +86,7 @@ export class ConsoleSocket {
       isFull ||= (isRest ? receivedBytes : bytes.length) >= FULL_BYTES;
       clearTimeout(quiet);
       const quietMs = isRest && receivedBytes <= REST_BYTES ? QUIET_REST_MS : QUIET_MS;
-      if (isFull && !gaveWay) quiet = setTimeout(giveWay, quietMs);
+      if (this.#keepsOutput && isFull && !gaveWay) quiet = setTimeout(giveWay, quietMs);
     });
     // Not events.once: it rejects where a VMM that is killed resets the connection.
     this.#closed = new Promise<void>(resolve => socket.once('close', () => resolve())).then(() => {
@@ -90,7 +98,8 @@ export class ConsoleSocket {
   async #connectAgain({ isRest = false } = {}): Promise<void> {
     const { signal } = this.#ended;
     // First a pause, unless we gave way: a VMM that takes connections only to close them would keep us busy.
-    for (let pause = isRest ? 0 : RECONNECT_MS; !signal.aborted; ) {
+    const firstPause = this.#keepsOutput ? RECONNECT_MS : RECONNECT_AT_ONCE_MS;
+    for (let pause = isRest ? 0 : firstPause; !signal.aborted; ) {
       await delay(pause, undefined, { signal }).catch(() => {});
       pause = Math.min(2 * pause || RECONNECT_MS, MAXIMUM_RECONNECT_MS);
       const again = signal.aborted ? undefined : await connectTo(this.#path).catch(() => undefined);

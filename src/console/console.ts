@@ -1,4 +1,4 @@
-// The serial console of one VM: its last 256 KiB from the first byte on, and whoever follows.
+// The console of one VM: its last 256 KiB from the first byte on, and whoever follows.
 import { type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -28,7 +28,7 @@ export class Console {
   async connect(plan: ConsolePlan | undefined, { isRunning = false } = {}): Promise<void> {
     await this.disconnect();
     this.#kept.clear();
-    if (plan?.kind === 'socket') await this.#connectSocket(plan.path, isRunning);
+    if (plan?.kind === 'socket') await this.#connectSocket(plan, isRunning);
     if (plan?.kind === 'log') await this.#followLog(plan);
   }
 
@@ -69,8 +69,11 @@ export class Console {
     for (const follower of this.#followers) follower.add(bytes);
   }
 
-  async #connectSocket(path: string, isRunning: boolean): Promise<void> {
-    const socket = new ConsoleSocket(path, bytes => this.#append(bytes));
+  async #connectSocket(
+    { path, keepsOutput }: Extract<ConsolePlan, { kind: 'socket' }>,
+    isRunning: boolean,
+  ): Promise<void> {
+    const socket = new ConsoleSocket(path, bytes => this.#append(bytes), keepsOutput);
     await socket.connect({ mayComeLater: isRunning });
     this.#input = () => socket.input();
     this.#disconnect = () => socket.disconnect();
@@ -130,8 +133,11 @@ class LogReader {
 
   async #readToEnd(): Promise<void> {
     for (;;) {
+      const { size } = await this.#file.stat();
+      // cloud-hypervisor begins its file anew at a guest's reboot.
+      if (size < this.#position) this.#position = 0;
       // What is further behind may have been cut off by now.
-      this.#position = Math.max(this.#position, (await this.#file.stat()).size - LOG_KEPT_BYTES);
+      this.#position = Math.max(this.#position, size - LOG_KEPT_BYTES);
       const { bytesRead } = await this.#file.read(this.#buffer, 0, READ_BYTES, this.#position);
       if (bytesRead === 0) return;
       this.#position += bytesRead;

@@ -6,6 +6,9 @@ export interface CommandErrorDetails {
   flag?: string;
   key?: string;
   value?: string;
+  /** The release of cloud-hypervisor that the line was read for, and the first that has what it lacks. */
+  release?: string;
+  since?: string;
 }
 
 export function commandInvalid(message: string, details: CommandErrorDetails = {}): VmsecretdError {

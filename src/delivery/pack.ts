@@ -1,7 +1,7 @@
 // Packs OEM strings for the way they travel, checks that they fit, and hands them over.
 import { checkBudget } from '../credentials/limits.js';
 import { VmsecretdError } from '../errors.js';
-import { createVm } from '../hypervisor/cloud-hypervisor/api-client.js';
+import { createVm, requireTaken } from '../hypervisor/cloud-hypervisor/api-client.js';
 import { buildCreateBody, type EncodedCredential } from '../hypervisor/cloud-hypervisor/create-body.js';
 import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
 import { buildCommandLine } from '../hypervisor/cloud-hypervisor/to-command.js';
@@ -30,7 +30,9 @@ export function packOemStrings(
       deliver: async destination => {
         if (destination.kind !== 'api') throw mismatch(vm);
         const withoutSecrets = Buffer.from(packing.vmConfigText);
-        await createVm({ vm, ...destination }, body, withoutSecrets);
+        const api = { vm, ...destination };
+        await createVm(api, body, withoutSecrets);
+        await requireTaken(api, body);
       },
       wipe: () => body.fill(0),
     };
@@ -69,11 +71,11 @@ function packFifos(
 /** The exception: secrets in an argument, which every user of the host can read. A shell becomes this command. */
 function packCommandLine(
   vm: string,
-  { program, argv, oemStrings }: Extract<Packing, { kind: 'cmdline' }>,
+  { program, argv, oemStrings, release }: Extract<Packing, { kind: 'cmdline' }>,
   credentials: readonly EncodedCredential[],
 ): Packed {
   const secrets = credentials.map(({ oemString }) => oemString.toString('latin1'));
-  const words = quoteCommand([program, ...buildCommandLine(argv, [...oemStrings, ...secrets])]);
+  const words = quoteCommand([program, ...buildCommandLine(argv, [...oemStrings, ...secrets], release)]);
   const command = Buffer.from(`${words}${WHOLE_COMMAND}`);
   return {
     deliver: async destination => {

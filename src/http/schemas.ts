@@ -68,7 +68,12 @@ export const VmSchema = Type.Object(
 export const VmListSchema = Type.Object({ vms: Type.Array(VmSchema) });
 
 export const ConvertBody = Type.Object(
-  { command: Type.Union([Type.Array(Type.String()), Type.String()]) },
+  {
+    command: Type.Union([Type.Array(Type.String()), Type.String()]),
+    release: Type.Optional(
+      Type.String({ description: "Of cloud-hypervisor, such as 52.0; the installed one's unless given" }),
+    ),
+  },
   { additionalProperties: false },
 );
 

@@ -1,22 +1,34 @@
-// What can be said of a definition's command line without a host.
+// What can be said of a definition's command line without a start.
 import type { Definition, HypervisorKind } from '../definition/definition.js';
 import { checkOemStrings, credentialNames } from '../definition/oem-strings.js';
 import { nameVm } from '../errors.js';
 import { convertCommand } from './cloud-hypervisor/from-command.js';
+import { requireImageTypes } from './cloud-hypervisor/image-types.js';
+import type { Release } from './cloud-hypervisor/release.js';
 import { staticOemStrings } from './qemu/qemu-arguments.js';
 
+type Reader = (argv: readonly string[], release: Release) => readonly string[];
+
 /** The OEM strings of a command line. @throws VmsecretdError command_invalid, for the rest of it too */
-const READERS: Readonly<Record<HypervisorKind, (argv: readonly string[]) => readonly string[]>> = {
-  'cloud-hypervisor': argv => convertCommand(argv).vmConfig.platform?.oem_strings ?? [],
+const READERS: Readonly<Record<HypervisorKind, Reader>> = {
+  'cloud-hypervisor': (argv, release) => {
+    const { vmConfig } = convertCommand(argv, release);
+    requireImageTypes(vmConfig, release);
+    return vmConfig.platform?.oem_strings ?? [];
+  },
   qemu: staticOemStrings,
 };
 
-/** @throws VmsecretdError command_invalid, and what checkOemStrings throws of it and the definition together */
-export function checkCommand(definition: Definition): void {
+/**
+ * @param release of the cloud-hypervisor that is to run it
+ * @throws VmsecretdError command_invalid, and what checkOemStrings throws of it and the definition together
+ */
+export function checkCommand(definition: Definition, release: Release): void {
   const { name, path, hypervisor, command, oemStrings } = definition;
   try {
     if (command === undefined) return;
-    checkOemStrings(name, [...READERS[hypervisor](command), ...oemStrings], credentialNames(definition));
+    const strings = READERS[hypervisor](command, release);
+    checkOemStrings(name, [...strings, ...oemStrings], credentialNames(definition));
   } catch (error) {
     throw nameVm(error, name, path);
   }

@@ -1,5 +1,6 @@
 // The one interface of a hypervisor: plan a start from a definition (pure), bring the VM up, control it.
 import type { Definition, HypervisorKind } from '../definition/definition.js';
+import type { Release } from './cloud-hypervisor/release.js';
 import type { HostNeeds } from './host-needs.js';
 
 /**
@@ -27,8 +28,8 @@ export interface VmPaths {
 export type Packing =
   | { kind: 'api'; vmConfigText: string; limitBytes: number }
   | { kind: 'fifo'; limitBytes: number }
-  /** The VMM's program and complete arguments, its static OEM strings among them but for the definition's. */
-  | { kind: 'cmdline'; program: string; argv: string[]; oemStrings: string[] };
+  /** The VMM's program and its release and complete arguments, its static OEM strings among them but for the definition's. */
+  | { kind: 'cmdline'; program: string; argv: string[]; oemStrings: string[]; release?: Release };
 
 /** Where the packed OEM strings go. */
 export type Destination =
@@ -40,6 +41,8 @@ export interface VmPlan {
   hypervisor: HypervisorKind;
   vm: string;
   program: string;
+  /** Of cloud-hypervisor's program. */
+  release?: Release;
   arguments: readonly string[];
   /** Named pipes that must be there before the VMM starts: one a credential for QEMU, one for a whole command line. */
   fifos: readonly string[];
@@ -72,7 +75,8 @@ export interface GuestChannelPlans {
 
 /** How the daemon gets at a serial console; undefined where the command line sends it elsewhere. */
 export type ConsolePlan =
-  | { kind: 'socket'; path: string }
+  /** `keepsOutput`: what its client has no room for the VMM keeps for the next. Absent in records of daemons before: true. */
+  | { kind: 'socket'; path: string; keepsOutput?: boolean }
   /** Output is appended to a file; input goes to a socket, if at all. */
   | { kind: 'log'; path: string; inputSocket?: string };
 

@@ -3,12 +3,16 @@ import { HYPERVISORS } from '../definition/hypervisor-kinds.js';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from '../system/find-program.js';
 import { createCloudHypervisor, type ReadVmState } from './cloud-hypervisor/cloud-hypervisor.js';
+import { REFERENCE_RELEASE, type Release } from './cloud-hypervisor/release.js';
+import { readRelease } from './cloud-hypervisor/version.js';
 import type { Hypervisor } from './hypervisor.js';
 import { createQemu } from './qemu/qemu.js';
 
+type Programs = { readonly [kind in Hypervisor['kind']]?: { path?: string } };
+
 /** @param path what programs are found by @param readVmState as Deliverers.readVmState */
 export function createHypervisors(
-  programs: { readonly [kind in Hypervisor['kind']]?: { path?: string } },
+  programs: Programs,
   path: string,
   readVmState: ReadVmState,
 ): Record<Hypervisor['kind'], Hypervisor> {
@@ -27,4 +31,11 @@ export function createHypervisors(
     'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor), readVmState),
     qemu: createQemu(program => locate('qemu', program ?? qemu)),
   };
+}
+
+/** Of the cloud-hypervisor that VMs of this host would run on; where there is none, the release that all was measured on. */
+export async function installedRelease(programs: Programs, path: string): Promise<Release> {
+  const name = programs['cloud-hypervisor']?.path ?? HYPERVISORS['cloud-hypervisor'].program;
+  const program = await findProgram(name, path);
+  return program === undefined ? REFERENCE_RELEASE : readRelease(program);
 }

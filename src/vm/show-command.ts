@@ -22,7 +22,7 @@ export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandVie
   const placeholders = Object.keys(definition.credentials).map(
     name => `io.systemd.credential.binary:${name}=<${name}: ${sizes.get(name) ?? 'size known once started'}>`,
   );
-  if (plan.vmConfig === undefined) {
+  if (plan.vmConfig === undefined || plan.release === undefined) {
     return { command: [plan.program, ...plan.arguments], vmConfig: null, arguments: plan.arguments };
   }
   const vmConfig = plan.vmConfig as JsonObject & { platform?: JsonObject };
@@ -30,7 +30,7 @@ export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandVie
   return {
     command: [
       plan.program,
-      ...mergeOemStrings(definition.command ?? [], [...definition.oemStrings, ...placeholders]),
+      ...mergeOemStrings(definition.command ?? [], [...definition.oemStrings, ...placeholders], plan.release),
     ],
     vmConfig:
       oemStrings.length === 0

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -174,6 +174,42 @@ test('gives way to itself for what a full socket kept back, and is typed into al
   t.equal(await typed, true);
   t.equal((await once(second, 'data')).toString(), 'typed');
   second.end();
+});
+
+test('keeps its connection to a VMM that keeps nothing, however full it was', async t => {
+  const path = join(socketFolder(t), 'console.sock');
+  const server = createServer();
+  await once(server.listen(path), 'listening');
+  t.teardown(() => server.close());
+  const console = new Console();
+  const connected = once(server, 'connection') as Promise<[Socket]>;
+  await console.connect({ kind: 'socket', path, keepsOutput: false });
+  const [socket] = await connected;
+  let ended = false;
+  socket.resume().once('end', () => {
+    ended = true;
+  });
+  socket.write('f'.repeat(277));
+  await until(console.follow(), 'f'.repeat(277));
+  // Longer than a connection that was full is kept otherwise.
+  await delay(600);
+  t.equal(ended, false);
+  await console.disconnect();
+  socket.destroy();
+});
+
+test('follows a log that the VMM begins anew at a reboot', async t => {
+  const path = join(t.testdir(), 'console.log');
+  writeFileSync(path, 'the first boot');
+  const console = new Console();
+  t.teardown(() => console.disconnect());
+  await console.connect({ kind: 'log', path });
+  const follower = console.follow();
+  await until(follower, 'the first boot');
+  truncateSync(path);
+  appendFileSync(path, 'second');
+  await until(follower, 'second');
+  t.equal(console.recent().toString(), 'the first bootsecond');
 });
 
 test('waits for the rest no longer than a moment: somebody else may hold the socket', async t => {

@@ -223,6 +223,8 @@ interface StandInFailure {
   title: string;
   program?: string;
   kernelName?: string;
+  /** --platform */
+  platform?: string;
   code: string;
   detail: RegExp;
 }
@@ -264,12 +266,27 @@ const STAND_IN_FAILURES: readonly StandInFailure[] = [
     code: 'vmm_refused',
     detail: /vm\.create with status 400/,
   },
+  {
+    title: 'takes vm.create and drops a key',
+    program: 'drops-key',
+    platform: 'system_uuid=123e4567-e89b-12d3-a456-426614174000,chassis_asset_tag=t',
+    code: 'vmm_refused',
+    detail: /dropped or changed platform\.system_uuid, so the VM was not started/,
+  },
+  {
+    title: 'takes vm.create and changes an OEM string',
+    program: 'changes-string',
+    platform: 'oem_strings=[a,b]',
+    code: 'vmm_refused',
+    detail: /dropped or changed platform\.oem_strings\[2\]/,
+  },
 ];
 
 for (const {
   title,
   program = 'cloud-hypervisor',
   kernelName = 'web.elf',
+  platform,
   code,
   detail,
 } of STAND_IN_FAILURES) {
@@ -277,7 +294,11 @@ for (const {
   daemonTest(`leaves no VMM that ${title}`, { config }, async (t, rig) => {
     // Only where it is waited for: on a busy machine two seconds pass before a refusal, too.
     const startTimeoutSeconds = code === 'vmm_timeout' ? 2 : 30;
-    await defineVm(STAND_IN, rig, 'web', { kernelName, more: { startTimeoutSeconds } });
+    const vmm: Vmm =
+      platform === undefined
+        ? STAND_IN
+        : { ...STAND_IN, command: kernel => [...STAND_IN.command(kernel), '--platform', platform] };
+    await defineVm(vmm, rig, 'web', { kernelName, more: { startTimeoutSeconds } });
     await refusesToStart(t, rig, code, detail);
   });
 }

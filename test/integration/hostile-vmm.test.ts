@@ -15,6 +15,7 @@ const HOW = {
   ping: 'endless chunks informational headers huge slow silent garbage upgrade null closes half dies',
   create:
     'endless chunks informational headers huge slow silent garbage upgrade types null status closes half escapes quotes remembers dies',
+  info: 'endless chunks informational headers huge slow silent garbage upgrade types null status closes half escapes quotes dies',
   boot: 'endless chunks informational headers huge slow silent garbage upgrade types null status closes half escapes dies',
 };
 const NAMES = [

@@ -28,7 +28,7 @@ export function whyClosedToOthers(): string | false {
   return spawnSync('setpriv', read).status === 0 ? false : `${PROJECT_ROOT} cannot be read by other users`;
 }
 
-function mayAccess(path: string, mode: number): boolean {
+export function mayAccess(path: string, mode: number): boolean {
   try {
     accessSync(path, mode);
     return true;

@@ -68,6 +68,9 @@ function die(): never {
   process.exit(1);
 }
 
+/** What vm.info shows. */
+let created = 'null';
+
 function serve(socket: Socket, misbehaves: (step: string) => string | undefined): void {
   let text = '';
   socket.on('error', () => {}).setEncoding('latin1');
@@ -79,7 +82,9 @@ function serve(socket: Socket, misbehaves: (step: string) => string | undefined)
     text = '';
     const step = /\/api\/v1\/vmm?\.([a-z-]+)/.exec(head)?.[1] ?? '';
     const how = misbehaves(step);
-    if (how === undefined) socket.write(GOOD[step] ?? 'HTTP/1.1 204 \r\n\r\n');
+    if (step === 'create') created = body;
+    if (step === 'info' && how === undefined) respond(socket, 200, `{"config":${created},"state":"Created"}`);
+    else if (how === undefined) socket.write(GOOD[step] ?? 'HTTP/1.1 204 \r\n\r\n');
     else ANSWERS[how]?.(socket, body);
   });
 }

@@ -4,12 +4,13 @@ import { isAbsolute } from 'node:path';
 import type { Config } from '../../config.js';
 import { HYPERVISOR_KINDS, HYPERVISORS, type HypervisorKind } from '../../definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
-import { readMajorVersion } from '../../hypervisor/cloud-hypervisor/version.js';
+import { nameRelease, REFERENCE_RELEASE, type Release } from '../../hypervisor/cloud-hypervisor/release.js';
+import { readRelease } from '../../hypervisor/cloud-hypervisor/version.js';
 import { findProgram } from '../../system/find-program.js';
 import { type Finding, fine, warning, wrong } from './finding.js';
 
-/** What is measured; older ones may lack options. */
-const REFERENCE_VERSION = 53;
+/** The first whose options and keys are known. */
+const FIRST_RELEASE: Release = 44_00;
 const install = (kind: HypervisorKind) => `install ${kind}, or set hypervisors.${kind}.path in config.json`;
 
 export interface HypervisorFacts {
@@ -58,9 +59,14 @@ function missing(kind: HypervisorKind, detail: string): Finding {
 async function checkVersion(program: string): Promise<Finding> {
   const check = 'hypervisor';
   try {
-    const version = await readMajorVersion(program);
-    if (version >= REFERENCE_VERSION) return fine(check, `${program}, version ${version}`);
-    return warning(check, `${program} is version ${version}`, `upgrade to ${REFERENCE_VERSION} or later`);
+    const release = await readRelease(program);
+    const version = nameShort(release);
+    if (release >= FIRST_RELEASE) return fine(check, `${program}, version ${version}`);
+    return warning(
+      check,
+      `${program} is version ${version}`,
+      `upgrade to ${nameShort(REFERENCE_RELEASE)} or later`,
+    );
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
     return wrong(check, error.message, install('cloud-hypervisor'));
@@ -97,3 +103,5 @@ export async function checkSwap(swapsPath: string): Promise<Finding> {
     'encrypt swap, or give VMs --memory hugepages=on',
   );
 }
+
+const nameShort = (release: Release) => nameRelease(release).replace(/\.0$/, '');

@@ -1,5 +1,7 @@
 // What a start would do: the command line and VM config with secrets left out, a check, and free conversion.
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { VmsecretdError } from '../../errors.js';
+import { parseRelease, type Release } from '../../hypervisor/cloud-hypervisor/release.js';
 import { viewConversion } from '../../hypervisor/cloud-hypervisor/view-conversion.js';
 import { type JsonObject, stringifyVmConfig } from '../../hypervisor/cloud-hypervisor/vm-config.js';
 import type { CheckReport } from '../../vm/check-vm.js';
@@ -13,13 +15,16 @@ export interface CommandTools {
   vms: Vms;
   checkVm(vm: Vm): Promise<CheckReport>;
   showCommand(vm: Vm): Promise<CommandView>;
+  /** Of the cloud-hypervisor that VMs run on. */
+  installedRelease(): Promise<Release>;
 }
 
 interface ConvertRoute {
-  Body: { command: string | string[] };
+  Body: { command: string | string[]; release?: string };
 }
 
-export function addCommandRoutes(app: FastifyInstance, { vms, checkVm, showCommand }: CommandTools): void {
+export function addCommandRoutes(app: FastifyInstance, tools: CommandTools): void {
+  const { vms, checkVm, showCommand, installedRelease } = tools;
   app.get<NameRoute>(
     '/v1/vms/:name/command',
     {
@@ -44,8 +49,18 @@ export function addCommandRoutes(app: FastifyInstance, { vms, checkVm, showComma
     '/v1/convert',
     { schema: { summary: 'Convert a cloud-hypervisor command line to its VM config', body: ConvertBody } },
     async (request, reply) => {
-      return sendJson(reply, viewConversion(request.body.command));
+      const { command, release: wanted } = request.body;
+      const release = wanted === undefined ? await installedRelease() : parseRelease(wanted);
+      if (release === undefined) throw noRelease(wanted);
+      return sendJson(reply, viewConversion(command, release));
     },
+  );
+}
+
+function noRelease(text = ''): VmsecretdError {
+  return new VmsecretdError(
+    'request_invalid',
+    `release: ${JSON.stringify(text.slice(0, 40))} is none of cloud-hypervisor: write 52, 52.0 or 54-dev`,
   );
 }
 

@@ -5,6 +5,7 @@ import { hideCredentials } from '../../credentials/oem-string.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { connectDirectly } from '../../system/connect-directly.js';
 import { requestUnix, type UnixResponse } from '../../system/unix-http.js';
+import { findLoss } from './read-back.js';
 
 export type VmmVerb =
   | 'vm.boot'
@@ -47,6 +48,29 @@ async function askWhy(api: VmmApi, explain: Buffer | undefined): Promise<string 
   await put(api, 'vm.delete', {});
   const { status, body } = await put(api, 'vm.create', { body: explain });
   return status === 204 ? undefined : readMessages(body);
+}
+
+/**
+ * Sees that the VMM has what `createVm` sent, before its guest runs. vm.info shows the secrets: it is asked by the deliverer alone,
+ * and of its answer only places are told.
+ * @throws VmsecretdError vmm_refused, vmm_timeout
+ */
+export async function requireTaken(api: VmmApi, body: Buffer): Promise<void> {
+  const info = await readInfo(api);
+  let lost: string | undefined;
+  try {
+    lost = findLoss(body, info);
+  } catch {
+    throw refused(api.vm, 'vm.info', 200, ': its answer is no JSON');
+  } finally {
+    info.fill(0);
+  }
+  if (lost === undefined) return;
+  throw new VmsecretdError(
+    'vmm_refused',
+    `VM ${api.vm}: cloud-hypervisor took vm.create and dropped or changed ${lost}, so the VM was not started; leave that key out, or install a release that has it`,
+    { details: { vm: api.vm, key: lost, request: 'vm.create', answered: true } },
+  );
 }
 
 /** @throws VmsecretdError vmm_refused, vmm_timeout */
@@ -97,19 +121,26 @@ export async function isBooted(api: VmmApi): Promise<boolean> {
  * @throws VmsecretdError vmm_refused, vmm_timeout
  */
 export async function readVmState(api: VmmApi): Promise<string> {
+  const info = await readInfo(api);
+  try {
+    const { state } = JSON.parse(info.toString('utf8')) as { state?: unknown };
+    if (typeof state === 'string') return state.slice(0, 40);
+  } catch {
+    // What it quotes stays here.
+  } finally {
+    info.fill(0);
+  }
+  throw refused(api.vm, 'vm.info', 200, '');
+}
+
+/** The caller wipes it. */
+async function readInfo(api: VmmApi): Promise<Buffer> {
   const { status, body } = await request(api, 'GET', 'vm.info', { limitBytes: INFO_LIMIT_BYTES }).catch(
     error => {
       throw notAnswered(api.vm, 'vm.info', error);
     },
   );
-  try {
-    const { state } = JSON.parse(body.toString('utf8')) as { state?: unknown };
-    if (status === 200 && typeof state === 'string') return state.slice(0, 40);
-  } catch {
-    // What it quotes stays here.
-  } finally {
-    body.fill(0);
-  }
+  if (status === 200) return body;
   throw refused(api.vm, 'vm.info', status, '');
 }
 

@@ -74,9 +74,9 @@ function checkBody(
   });
 }
 
-/** The text ends with them, as JSON: never less than what the guest's table takes. */
+/** The text ends with the platform, as JSON: never less than what it takes in the guest's tables, the system's names included. */
 function measureStaticStrings(vmConfigText: string): number {
-  return Buffer.byteLength(vmConfigText.slice(vmConfigText.lastIndexOf('"oem_strings":[')));
+  return Buffer.byteLength(vmConfigText.slice(vmConfigText.lastIndexOf('"platform":{')));
 }
 
 /** Escapes the two characters of a credential's name that JSON does not take; a base64 value has neither. */

@@ -1,13 +1,14 @@
-// A complete cloud-hypervisor command line, converted to the VM config it means and the program's own options.
-// Only what the command line says is in the result, so that a VMM one version older or newer takes it, too.
+// A complete cloud-hypervisor command line, converted to the VM config that it means to a release, and the program's own
+// options. Only what the command line says is in the result: the VMM fills in its own defaults.
 
 import { commandInvalid } from '../../definition/command-error.js';
 import { FLAGS, type Flag } from './flags/flags.js';
-import { memory as memoryTable } from './flags/memory.js';
+import { memory as memoryTable, ZONES_MERGEABLE_SINCE } from './flags/memory.js';
 import { convertOption } from './option-table.js';
-import { type NumberBudget, newNumberBudget } from './option-values.js';
+import { newReading, type Reading } from './option-values.js';
 import { type ProgramOptions, readProgramOptions } from './program-options.js';
 import { type ReadArguments, readArguments } from './read-arguments.js';
+import { REFERENCE_RELEASE, type Release } from './release.js';
 import type { JsonObject, VmConfig } from './vm-config.js';
 
 export interface ConvertedCommand {
@@ -22,21 +23,25 @@ export interface ConvertedCommand {
 /**
  * `argv` is without the program's name, or begins with its path, which is dropped.
  *
+ * @param release of the program that will run; what it does not know is refused, since its `vm.create` would drop it
  * @throws VmsecretdError `command_invalid`, naming the option, the key and what would be right
  */
-export function convertCommand(argv: readonly string[]): ConvertedCommand {
-  const args = readArguments(argv);
+export function convertCommand(
+  argv: readonly string[],
+  release: Release = REFERENCE_RELEASE,
+): ConvertedCommand {
+  const args = readArguments(argv, release);
   requirePayload(args);
-  const program = readProgramOptions(args);
+  const program = readProgramOptions(args, release);
   const vmConfig: VmConfig = {};
-  const budget = newNumberBudget();
+  const reading = newReading(release);
   for (const [name, flag] of FLAGS) {
     const values = args.given.get(name);
     if (values === undefined || flag.field === undefined) continue;
     if (flag.part === 'payload') vmConfig.payload = { ...vmConfig.payload, [flag.field]: values[0] };
-    else vmConfig[flag.field] = convertFlag(name, flag, values, budget);
+    else vmConfig[flag.field] = convertFlag(name, flag, values, reading);
   }
-  joinMemoryZones(vmConfig);
+  joinMemoryZones(vmConfig, reading);
   return { vmConfig, program, ...takeFileDescriptors(vmConfig, args) };
 }
 
@@ -55,20 +60,21 @@ function convertFlag(
   name: string,
   flag: Flag,
   values: readonly string[],
-  budget: NumberBudget,
+  reading: Reading,
 ): JsonObject | JsonObject[] | true {
   const { table } = flag;
   if (table === undefined) return true;
-  if (flag.arity === 'many') return values.map(value => convertOption(name, value, table, budget));
-  return convertOption(name, values[0] ?? '', table, budget);
+  if (flag.arity === 'many') return values.map(value => convertOption(name, value, table, reading));
+  return convertOption(name, values[0] ?? '', table, reading);
 }
 
 /** A zone without `mergeable` has the memory's; `size` is a field that the memory must have. */
-function joinMemoryZones(vmConfig: VmConfig): void {
+function joinMemoryZones(vmConfig: VmConfig, reading: Reading): void {
   const { zones, ...rest } = vmConfig;
   if (zones === undefined) return;
-  const memory = (rest.memory ?? convertOption('--memory', '', memoryTable)) as JsonObject;
-  const inherited = memory.mergeable === true ? { mergeable: true } : {};
+  const memory = (rest.memory ?? convertOption('--memory', '', memoryTable, reading)) as JsonObject;
+  const inherits = memory.mergeable === true && reading.release >= ZONES_MERGEABLE_SINCE;
+  const inherited = inherits ? { mergeable: true } : {};
   delete vmConfig.zones;
   vmConfig.memory = { ...memory, zones: (zones as JsonObject[]).map(zone => ({ ...inherited, ...zone })) };
 }

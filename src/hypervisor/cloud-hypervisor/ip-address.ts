@@ -2,12 +2,16 @@
 
 import { removeQuotes } from './option-string.js';
 import type { ValueKind } from './option-values.js';
+import { nameRelease, type Release } from './release.js';
+
+const IPV6_SINCE: Release = 46_00;
 
 export const ipAddress: ValueKind = {
-  expected: 'an IPv4 or IPv6 address',
-  parse: raw => {
+  expected: `an IPv4 address, or an IPv6 address (from ${nameRelease(IPV6_SINCE)} on)`,
+  parse: (raw, { release }) => {
     const address = removeQuotes(raw);
     if (readIpv4(address) !== undefined) return address;
+    if (release < IPV6_SINCE) return undefined;
     const groups = readIpv6(address);
     return groups && writeIpv6(groups);
   },

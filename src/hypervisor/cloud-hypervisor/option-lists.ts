@@ -1,12 +1,13 @@
 // Values that are lists: of numbers, of strings, and of pairs.
 
 import { type Bits, maximum, readFitting, readUnsigned, toJson } from './option-numbers.js';
-import { removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
-import type { NumberBudget, ValueKind } from './option-values.js';
+import { QUOTES_KEPT_SINCE, removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
+import type { Reading, ValueKind } from './option-values.js';
+import { MAIN_AFTER_53 } from './release.js';
 import type { JsonObject } from './vm-config.js';
 
 /** Numbers and ranges, `[0,2-4]`; the outer brackets may be left out. `fit` is checked against each number. */
-function readIntegers(raw: string, fit: Bits, budget: NumberBudget): bigint[] | undefined {
+function readIntegers(raw: string, fit: Bits, reading: Reading): bigint[] | undefined {
   const numbers: bigint[] = [];
   for (const range of trimOuterBrackets(raw).split(',')) {
     const ends = range.split('-').map(readUnsigned);
@@ -14,8 +15,8 @@ function readIntegers(raw: string, fit: Bits, budget: NumberBudget): bigint[] | 
     const last = ends.length === 1 ? first : ends[1];
     if (first === undefined || last === undefined || ends.length > 2) return undefined;
     if (ends.length === 2 && first >= last) return undefined;
-    if (last > maximum(fit) || last - first >= BigInt(budget.left)) return undefined;
-    budget.left -= Number(last - first) + 1;
+    if (last > maximum(fit) || last - first >= BigInt(reading.numbersLeft)) return undefined;
+    reading.numbersLeft -= Number(last - first) + 1;
     for (let number = first; number <= last; number++) numbers.push(number);
   }
   return numbers;
@@ -28,27 +29,27 @@ const EXPECTED_INTEGERS = `numbers and ranges such as [0,2-4], ${LIMIT}`;
 export function integerList(fit: Bits, wrap: Bits = fit): ValueKind {
   return {
     expected: EXPECTED_INTEGERS,
-    parse: (raw, budget) =>
-      readIntegers(raw, fit, budget)?.map(number => toJson(BigInt.asUintN(wrap, number))),
+    parse: (raw, reading) =>
+      readIntegers(raw, fit, reading)?.map(number => toJson(BigInt.asUintN(wrap, number))),
   };
 }
 
 /** `[KEY@VALUE,…]`, each pair made into an object. */
 function pairs(
-  read: (key: string, value: string, budget: NumberBudget) => JsonObject | undefined,
+  read: (key: string, value: string, reading: Reading) => JsonObject | undefined,
   expected: string,
 ): ValueKind {
   return {
     expected,
-    parse: (raw, budget) => {
+    parse: (raw, reading) => {
       if (raw.length < 2 || !raw.startsWith('[') || !raw.endsWith(']')) return undefined;
       const objects: JsonObject[] = [];
-      const written = splitAtCommas(raw.slice(1, -1));
+      const written = splitAtCommas(raw.slice(1, -1), reading.release);
       if (written === undefined) return undefined;
       for (const pair of written) {
-        const ends = splitOutsideQuotes(pair, '@');
+        const ends = splitOutsideQuotes(reading.release < MAIN_AFTER_53 ? pair : trimBlanks(pair), '@');
         const object =
-          ends.length === 2 ? read(removeQuotes(ends[0] ?? ''), ends[1] ?? '', budget) : undefined;
+          ends.length === 2 ? read(removeQuotes(ends[0] ?? ''), ends[1] ?? '', reading) : undefined;
         if (object === undefined) return undefined;
         objects.push(object);
       }
@@ -70,9 +71,9 @@ function splitOutsideQuotes(value: string, separator: string): string[] {
 
 /** `[0@[0-3],1@2]`: each vCPU or queue with its host CPUs. */
 export function affinity(field: string, bits: Bits): ValueKind {
-  return pairs((key, value, budget) => {
+  return pairs((key, value, reading) => {
     const index = readFitting(key, bits);
-    const hostCpus = readIntegers(value, 64, budget)?.map(toJson);
+    const hostCpus = readIntegers(value, 64, reading)?.map(toJson);
     return index === undefined || hostCpus === undefined
       ? undefined
       : { [field]: index, host_cpus: hostCpus };
@@ -91,11 +92,13 @@ export const distances: ValueKind = pairs((key, value) => {
 }, 'pairs of a node and its distance, such as [1@20,2@25]');
 
 /** `[a,b]`: quotes are kept as part of each string; `[]` is one empty string. */
-export const textList: ValueKind = { expected: 'a list such as [a,b]', parse: readTextList };
-
-export function readTextList(raw: string): string[] | undefined {
-  return splitAtCommas(trimOuterBrackets(raw));
-}
+export const textList: ValueKind = {
+  expected: 'a list such as [a,b]',
+  parse: (raw, { release }) =>
+    release < QUOTES_KEPT_SINCE
+      ? trimOuterBrackets(raw).split(',')
+      : splitAtCommas(trimOuterBrackets(raw), release),
+};
 
 /** Every leading and trailing bracket goes, however many, on either side. */
 function trimOuterBrackets(raw: string): string {

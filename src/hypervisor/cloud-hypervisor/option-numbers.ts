@@ -57,17 +57,19 @@ export const size: ValueKind = {
 };
 
 /** THREADS:CORES:DIES:PACKAGES */
-export const cpuTopology: ValueKind = {
-  expected: 'four numbers, THREADS:CORES:DIES:PACKAGES',
-  parse: raw => {
-    const numbers = removeQuotes(raw)
-      .split(':')
-      .map(part => readFitting(part, 16));
-    const [threads_per_core, cores_per_die, dies_per_package, packages] = numbers;
-    if (numbers.length !== 4 || numbers.includes(undefined)) return undefined;
-    return { threads_per_core, cores_per_die, dies_per_package, packages };
-  },
-};
+export function cpuTopology(bits: Bits): ValueKind {
+  return {
+    expected: 'four numbers, THREADS:CORES:DIES:PACKAGES',
+    parse: raw => {
+      const numbers = removeQuotes(raw)
+        .split(':')
+        .map(part => readFitting(part, bits));
+      const [threads_per_core, cores_per_die, dies_per_package, packages] = numbers;
+      if (numbers.length !== 4 || numbers.includes(undefined)) return undefined;
+      return { threads_per_core, cores_per_die, dies_per_package, packages };
+    },
+  };
+}
 
 export const portInHex: ValueKind = {
   expected: 'a port in hexadecimal, from 0x0 to 0xffff',

@@ -1,14 +1,26 @@
 // The program's `key=value,key=value` strings, split by its own rules: commas inside quotes or brackets do not
-// split, keys are taken as they are, values are trimmed, the last of two equal keys counts.
+// split, keys are taken as they are, values are trimmed, the last of two equal keys counts. Up to release 47 quotes vanished
+// in splitting, wherever they were, and brackets counted inside them, too.
 
 import { commandInvalid, OTHER_BUILD_HINT, quoteValue } from '../../definition/command-error.js';
 import { suggestNearest } from '../../nearest-name.js';
+import { isThere, type Lifetime, notInRelease, type Release } from './release.js';
 
-/** For each key whether it takes a value (`path=/x`) or stands alone (`tty`). */
-export type KnownKeys = Readonly<Record<string, { readonly valueless?: boolean }>>;
+export interface KnownKey extends Lifetime {
+  /** The key stands alone: `tty`, not `tty=…`. */
+  readonly valueless?: boolean;
+  /** What to do in a release that does not have the key, where there is better than leaving it out. */
+  readonly instead?: string;
+}
+
+export type KnownKeys = Readonly<Record<string, KnownKey>>;
+
+/** The first release that keeps quotes until a value is read. */
+export const QUOTES_KEPT_SINCE: Release = 48_00;
 
 /** Splits at the commas outside quotes and brackets; undefined when those are not balanced. */
-export function splitAtCommas(text: string): string[] | undefined {
+export function splitAtCommas(text: string, release: Release = QUOTES_KEPT_SINCE): string[] | undefined {
+  const keepsQuotes = release >= QUOTES_KEPT_SINCE;
   const parts: string[] = [];
   let openBrackets = 0;
   let inQuotes = false;
@@ -17,7 +29,7 @@ export function splitAtCommas(text: string): string[] | undefined {
   for (let at = 0; at < trimmed.length; at++) {
     const character = trimmed[at];
     if (character === '"') inQuotes = !inQuotes;
-    else if (inQuotes) continue;
+    else if (inQuotes && (keepsQuotes || character === ',')) continue;
     else if (character === '[') openBrackets++;
     else if (character === ']' && --openBrackets < 0) return undefined;
     else if (character === ',' && openBrackets === 0) {
@@ -26,7 +38,8 @@ export function splitAtCommas(text: string): string[] | undefined {
     }
   }
   parts.push(trimmed.slice(start));
-  return inQuotes || openBrackets !== 0 ? undefined : parts;
+  if (inQuotes || openBrackets !== 0) return undefined;
+  return keepsQuotes ? parts : parts.map(part => part.replaceAll('"', ''));
 }
 
 /** Takes the quotes away; a doubled quote that follows a closing one (`"a""b"`) stands for itself. */
@@ -64,11 +77,12 @@ export function parseOptionString(
   flag: string,
   text: string,
   known: KnownKeys,
+  release: Release,
   otherBuilds: readonly string[] = [],
 ): Map<string, string> {
   const given = new Map<string, string>();
   if (trimBlanks(text) === '') return given;
-  const parts = splitAtCommas(text);
+  const parts = splitAtCommas(text, release);
   if (parts === undefined) {
     throw commandInvalid(`${flag}: quotes or brackets are not balanced in ${quoteValue(text)}.`, {
       flag,
@@ -79,7 +93,9 @@ export function parseOptionString(
     const equals = part.indexOf('=');
     const key = equals < 0 ? part : part.slice(0, equals);
     const rule = Object.hasOwn(known, key) ? known[key] : undefined;
-    if (rule === undefined) throw unknownKey(flag, key, known, otherBuilds);
+    if (rule === undefined) throw unknownKey(flag, key, keysOf(known, release), otherBuilds);
+    if (!isThere(rule, release))
+      throw notInRelease(`${flag}: "${key}"`, rule, release, { flag, key }, rule.instead);
     if (rule.valueless) given.set(key, '');
     else if (equals < 0) throw commandInvalid(`${flag}: "${key}" needs a value: ${key}=…`, { flag, key });
     else given.set(key, trimBlanks(part.slice(equals + 1)));
@@ -87,9 +103,17 @@ export function parseOptionString(
   return given;
 }
 
-function unknownKey(flag: string, key: string, known: KnownKeys, otherBuilds: readonly string[]): Error {
+function keysOf(known: KnownKeys, release: Release): string[] {
+  return Object.keys(known).filter(key => isThere(known[key] ?? {}, release));
+}
+
+function unknownKey(
+  flag: string,
+  key: string,
+  keys: readonly string[],
+  otherBuilds: readonly string[],
+): Error {
   const details = { flag, key: key.slice(0, 60) };
-  const keys = Object.keys(known);
   if (key === '') return commandInvalid(`${flag}: a comma too many, or nothing before an "=".`, details);
   if (keys.includes(trimBlanks(key))) {
     return commandInvalid(`${flag}: remove the blank beside the key in ${quoteValue(key)}.`, details);

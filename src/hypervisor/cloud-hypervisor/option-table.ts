@@ -1,24 +1,23 @@
 // What a flag's option string means, as a table of its keys: the tables are in flags/, one for each option.
 
 import { commandInvalid, quoteValue } from '../../definition/command-error.js';
-import { parseOptionString } from './option-string.js';
-import { newNumberBudget, type ValueKind } from './option-values.js';
+import { type KnownKey, parseOptionString } from './option-string.js';
+import type { Reading, ValueKind } from './option-values.js';
+import { isThere, type Lifetime } from './release.js';
 import type { JsonObject, JsonValue } from './vm-config.js';
 
-export interface KeyRule {
+export interface KeyRule extends KnownKey {
   readonly value: ValueKind;
   /** The name in the VM config where it is not the key's own; null leaves it to `build`. */
   readonly field?: string | null;
-  /** The program refuses the option without this key. */
-  readonly required?: true;
+  /** The program refuses the option without this key, in some releases only where they are named. */
+  readonly required?: true | Lifetime;
   /** Written where the key is missing, because the VM config demands the field. */
   readonly fallback?: JsonValue;
   /** The VM config never shows `false` here. */
   readonly omitFalse?: true;
   /** The program does not look at this key where that other one is given. */
   readonly ignoredWith?: string;
-  /** The key stands alone: `tty`, not `tty=…`. */
-  readonly valueless?: boolean;
 }
 
 /** An option string half way to the VM config. */
@@ -29,6 +28,7 @@ export interface ReadOption {
   readonly values: JsonObject;
   /** The keys that are there, the empty ones too, with their raw values. */
   readonly given: ReadonlyMap<string, string>;
+  readonly reading: Reading;
   readonly fail: (message: string, key?: string) => never;
 }
 
@@ -40,19 +40,20 @@ export interface OptionTable {
   readonly build?: (option: ReadOption) => JsonObject;
 }
 
-/** Converts one option string; `flag` is for the errors, `budget` is shared by the options of a command. */
+/** Converts one option string; `flag` is for the errors, `reading` is shared by the options of a command. */
 export function convertOption(
   flag: string,
   optionString: string,
   table: OptionTable,
-  budget = newNumberBudget(),
+  reading: Reading,
 ): JsonObject {
-  const given = parseOptionString(flag, optionString, table.keys, table.otherBuilds);
+  const given = parseOptionString(flag, optionString, table.keys, reading.release, table.otherBuilds);
   const fields: JsonObject = {};
   const values: JsonObject = {};
   for (const [key, rule] of Object.entries(table.keys)) {
-    const raw = rawValue(flag, key, rule, given);
-    const value = raw === undefined ? rule.fallback : rule.value.parse(raw, budget);
+    if (!isThere(rule, reading.release)) continue;
+    const raw = rawValue(flag, key, rule, given, reading);
+    const value = raw === undefined ? rule.fallback : rule.value.parse(raw, reading);
     if (value === undefined && raw !== undefined) throw badValue(flag, key, raw, rule.value);
     if (value === undefined) continue;
     values[key] = value;
@@ -61,7 +62,7 @@ export function convertOption(
   const fail = (message: string, key?: string): never => {
     throw commandInvalid(`${flag}: ${message}`, key === undefined ? { flag } : { flag, key });
   };
-  return table.build?.({ fields, values, given, fail }) ?? fields;
+  return table.build?.({ fields, values, given, reading, fail }) ?? fields;
 }
 
 /** An empty value counts as a missing key, as in the program. */
@@ -70,10 +71,12 @@ function rawValue(
   key: string,
   rule: KeyRule,
   given: ReadonlyMap<string, string>,
+  { release }: Reading,
 ): string | undefined {
   const raw = given.get(key);
   if (raw === undefined || raw === '') {
-    if (rule.required) throw commandInvalid(`${flag}: "${key}=" is missing.`, { flag, key });
+    if (rule.required && isThere(rule.required === true ? {} : rule.required, release))
+      throw commandInvalid(`${flag}: "${key}=" is missing.`, { flag, key });
     return undefined;
   }
   return rule.ignoredWith !== undefined && given.get(rule.ignoredWith) ? undefined : raw;

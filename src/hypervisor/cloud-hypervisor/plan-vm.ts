@@ -9,22 +9,29 @@ import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
 import { notifyStrings, planGuestChannels, RECEIPT_PORT, vsockPortPath } from './guest-channels.js';
 import { vmConfigNeeds } from './host-needs.js';
+import { requireImageTypes } from './image-types.js';
 import { type ProgramOptions, programArguments } from './program-options.js';
+import { MAIN_AFTER_53, nameFirst, nameRelease, type Release } from './release.js';
 import { mergeOemStrings, setOption } from './to-command.js';
-import { readMajorVersion } from './version.js';
-import type { VmConfig } from './vm-config.js';
+import { readRelease } from './version.js';
+import type { ConsoleConfig, VmConfig } from './vm-config.js';
 
-/** micro_http's limit up to v53; 4 MiB after (cloud-hypervisor commit 247fa0c1a). */
+/** What the VMM's HTTP server takes. */
 const CREATE_BODY_BYTES = { upTo53: 51_200, later: 4 * 1024 * 1024 };
-/** Up to v53 OEM strings are dropped without a word on other architectures than x86_64. */
-const LAST_X86_64_ONLY_VERSION = 53;
+/** Before, OEM strings are dropped without a word on other architectures than x86_64. */
+const SMBIOS_ON_ARM_SINCE: Release = 54_00;
+/** Before, the VMM keeps nothing that its client has no room for: it waits, and its guest with it. */
+const OUTPUT_KEPT_SINCE: Release = 53_00;
+const VIRTIO_SOCKET_SINCE: Release = 54_00;
 
 /** @throws VmsecretdError command_invalid, definition_invalid, needs_file_descriptors, architecture_unsupported, and what checkOemStrings throws */
 export async function planVm(program: string, definition: Definition, context: PlanContext): Promise<VmPlan> {
   const vm = definition.name;
   const { paths } = context;
-  const converted = convertDefinition(definition, context);
-  const { vmConfig, console } = arrangeConsole(converted.vmConfig, context, definition.delivery);
+  const release = await readRelease(program);
+  const converted = convertDefinition(definition, context, release);
+  requireImageTypes(converted.vmConfig, release);
+  const { vmConfig, console } = arrangeConsole(converted.vmConfig, context, definition.delivery, release);
   const channels = planGuestChannels(definition, vmConfig, context);
   const staticOemStrings = [
     ...(vmConfig.platform?.oem_strings ?? []),
@@ -33,8 +40,7 @@ export async function planVm(program: string, definition: Definition, context: P
   ];
   const credentials = credentialNames(definition);
   checkOemStrings(vm, staticOemStrings, credentials);
-  const version = await readMajorVersion(program);
-  if (staticOemStrings.length + credentials.length > 0) checkArchitecture(vm, version);
+  if (staticOemStrings.length + credentials.length > 0) checkArchitecture(vm, vmConfig, release);
   const config: VmConfig =
     staticOemStrings.length === 0
       ? vmConfig
@@ -43,6 +49,7 @@ export async function planVm(program: string, definition: Definition, context: P
     hypervisor: 'cloud-hypervisor' as const,
     vm,
     program,
+    release,
     staticOemStrings,
     apiSocket: paths.apiSocket,
     inheritedNets: converted.fileDescriptorNets.map(({ value }) => value),
@@ -54,12 +61,12 @@ export async function planVm(program: string, definition: Definition, context: P
     vmConfig: config,
   };
   if (definition.delivery === 'cmdline')
-    return { ...shared, ...wholeCommandLine(program, definition, context) };
+    return { ...shared, ...wholeCommandLine(program, definition, context, { vmConfig, release }) };
   return {
     ...shared,
     arguments: programArguments(withApiSocket(converted.program, context)),
     fifos: [],
-    packing: packingOf(config, version),
+    packing: packingOf(config, release),
   };
 }
 
@@ -68,15 +75,17 @@ function wholeCommandLine(
   program: string,
   { command = [], oemStrings }: Definition,
   { paths }: PlanContext,
+  { vmConfig, release }: { vmConfig: VmConfig; release: Release },
 ): Pick<VmPlan, 'arguments' | 'fifos' | 'packing'> {
-  const { serial } = convertCommand(command).vmConfig;
-  const withSocket = setOption(mergeOemStrings(command, []), '--api-socket', `path=${paths.apiSocket}`);
-  const argv =
-    serial?.mode === 'Tty' ? setOption(withSocket, '--serial', `file=${paths.consoleLog}`) : withSocket;
+  let argv = setOption(mergeOemStrings(command, [], release), '--api-socket', `path=${paths.apiSocket}`);
+  for (const device of ['serial', 'console'] as const) {
+    if (vmConfig[device]?.file === paths.consoleLog)
+      argv = setOption(argv, `--${device}`, `file=${paths.consoleLog}`);
+  }
   return {
     arguments: argv,
     fifos: fifoPaths(paths.directory, 1),
-    packing: { kind: 'cmdline', program, argv, oemStrings: [...oemStrings] },
+    packing: { kind: 'cmdline', program, argv, oemStrings: [...oemStrings], release },
   };
 }
 
@@ -104,11 +113,11 @@ function planLinks(
   return [...api, ...report].filter(({ path, target }) => path !== target);
 }
 
-function convertDefinition(definition: Definition, context: PlanContext): ConvertedCommand {
+function convertDefinition(definition: Definition, context: PlanContext, release: Release): ConvertedCommand {
   const { name: vm } = definition;
   const argv = context.command ?? definition.command;
   if (argv === undefined) return fromVmConfig(definition);
-  const converted = convertCommand(argv);
+  const converted = convertCommand(argv, release);
   if (Object.keys(definition.credentials).length > 0 && converted.program.verbosity > 0) {
     throw new VmsecretdError(
       'command_invalid',
@@ -158,39 +167,56 @@ function fromVmConfig({ name: vm, vmConfig, path }: Definition): ConvertedComman
 
 /**
  * A terminal of the VMM's becomes a socket of ours, so that the console outlives this daemon: the VMM has no terminal,
- * and a pipe would break with its reader. The virtio console has no socket mode, so its output goes nowhere.
+ * and a pipe would break with its reader. The serial port comes first: one console is shown. The virtio console has a socket
+ * from 54.0 on; before, it prints into a file, and takes no input.
  * A VM that boots at once would print before anybody is connected: its terminal becomes a file.
  */
 function arrangeConsole(
   vmConfig: VmConfig,
   context: PlanContext,
   delivery: Definition['delivery'],
+  release: Release,
 ): { vmConfig: VmConfig; console: ConsolePlan | undefined } {
   if (!context.ownsConsole) return { vmConfig, console: undefined };
   const { consoleSocket, consoleLog } = context.paths;
-  const console = vmConfig.console ?? { mode: 'Tty' };
+  const { serial, console: virtio = { mode: 'Tty' } } = vmConfig;
+  const isSerial = serial?.mode === 'Tty';
+  if (!isSerial && virtio.mode !== 'Tty') return { vmConfig, console: undefined };
   const quiet: VmConfig =
-    console.mode === 'Tty' ? { ...vmConfig, console: { ...console, mode: 'Null' } } : vmConfig;
-  const { serial } = quiet;
-  if (serial?.mode !== 'Tty') return { vmConfig: quiet, console: undefined };
-  if (delivery === 'cmdline') {
-    const file: VmConfig = { ...quiet, serial: { ...serial, mode: 'File', file: consoleLog } };
+    isSerial && virtio.mode === 'Tty' ? { ...vmConfig, console: { ...virtio, mode: 'Null' } } : vmConfig;
+  const [device, config]: ['serial' | 'console', ConsoleConfig] = isSerial
+    ? ['serial', serial]
+    : ['console', virtio];
+  const hasSocket = delivery !== 'cmdline' && (isSerial || release >= VIRTIO_SOCKET_SINCE);
+  if (!hasSocket) {
+    const file: VmConfig = { ...quiet, [device]: { ...config, mode: 'File', file: consoleLog } };
     return { vmConfig: file, console: { kind: 'log', path: consoleLog } };
   }
-  const socket: VmConfig = { ...quiet, serial: { ...serial, mode: 'Socket', socket: consoleSocket } };
-  return { vmConfig: socket, console: { kind: 'socket', path: consoleSocket } };
+  const socket: VmConfig = { ...quiet, [device]: { ...config, mode: 'Socket', socket: consoleSocket } };
+  const keepsOutput = release >= OUTPUT_KEPT_SINCE;
+  return { vmConfig: socket, console: { kind: 'socket', path: consoleSocket, keepsOutput } };
 }
 
-function checkArchitecture(vm: string, version: number): void {
-  if (process.arch === 'x64' || version > LAST_X86_64_ONLY_VERSION) return;
+/** There the table is for EDK2, which a kernel that is booted by itself never sees. */
+function checkArchitecture(vm: string, { payload }: VmConfig, release: Release): void {
+  if (process.arch === 'x64') return;
+  const since = nameFirst(SMBIOS_ON_ARM_SINCE);
+  if (release < SMBIOS_ON_ARM_SINCE) {
+    throw new VmsecretdError(
+      'architecture_unsupported',
+      `VM ${vm}: cloud-hypervisor ${nameRelease(release)} silently drops OEM strings on ${process.arch}; install ${since} or later and boot with --firmware, or use x86_64`,
+      { details: { vm, architecture: process.arch } },
+    );
+  }
+  if (typeof payload?.firmware === 'string' && payload.kernel == null) return;
   throw new VmsecretdError(
     'architecture_unsupported',
-    `VM ${vm}: cloud-hypervisor up to v${LAST_X86_64_ONLY_VERSION} silently drops OEM strings on ${process.arch}; they arrive on x86_64 only`,
+    `VM ${vm}: on ${process.arch} the guest gets its OEM strings from UEFI firmware only; boot with --firmware (EDK2) in place of --kernel`,
     { details: { vm, architecture: process.arch } },
   );
 }
 
-function packingOf(config: VmConfig, version: number): Packing {
-  const limitBytes = version > LAST_X86_64_ONLY_VERSION ? CREATE_BODY_BYTES.later : CREATE_BODY_BYTES.upTo53;
+function packingOf(config: VmConfig, release: Release): Packing {
+  const limitBytes = release < MAIN_AFTER_53 ? CREATE_BODY_BYTES.upTo53 : CREATE_BODY_BYTES.later;
   return { kind: 'api', vmConfigText: writeVmConfig(config), limitBytes };
 }

@@ -4,6 +4,7 @@ import { commandInvalid, quoteValue } from '../../definition/command-error.js';
 import { readSigned32 } from './option-numbers.js';
 import { addQuotes, parseOptionString, removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
 import type { ReadArguments } from './read-arguments.js';
+import type { Release } from './release.js';
 
 export interface ProgramOptions {
   /** The path, without `path=`; missing where the command line has none, or passes a descriptor. */
@@ -20,12 +21,12 @@ export interface ProgramOptions {
   readonly inheritedDescriptors: readonly string[];
 }
 
-export function readProgramOptions({ given, verbosity }: ReadArguments): ProgramOptions {
+export function readProgramOptions({ given, verbosity }: ReadArguments, release: Release): ProgramOptions {
   const value = (flag: string): string | undefined => given.get(flag)?.[0];
-  const socket = readApiSocket(value('--api-socket'));
+  const socket = readApiSocket(value('--api-socket'), release);
   const logFile = value('--log-file');
-  const logFormat = checkLogFormat(value('--log-format'));
-  const monitor = readEventMonitor(value('--event-monitor'));
+  const logFormat = checkLogFormat(value('--log-format'), release);
+  const monitor = readEventMonitor(value('--event-monitor'), release);
   const seccomp = value('--seccomp');
   return {
     ...(socket.path !== undefined && { apiSocket: socket.path }),
@@ -64,10 +65,13 @@ export function programArguments(program: ProgramOptions): string[] {
 }
 
 /** `path=…`, `fd=…`, or the path itself: the program takes what it cannot read as keys for a path. */
-function readApiSocket(value: string | undefined): { path?: string; isDescriptor: boolean } {
+function readApiSocket(
+  value: string | undefined,
+  release: Release,
+): { path?: string; isDescriptor: boolean } {
   if (value === undefined) return { isDescriptor: false };
   const keys = new Map<string, string>();
-  for (const part of splitAtCommas(value) ?? []) {
+  for (const part of splitAtCommas(value, release) ?? []) {
     const [, key, raw] = /^(path|fd)=(.*)$/su.exec(part) ?? [];
     if (key === undefined || raw === undefined) break;
     keys.set(key, trimBlanks(raw));
@@ -81,10 +85,13 @@ function readApiSocket(value: string | undefined): { path?: string; isDescriptor
   return { path: path ? removeQuotes(path) : value, isDescriptor: false };
 }
 
-function readEventMonitor(value: string | undefined): { value?: string; isDescriptor: boolean } {
+function readEventMonitor(
+  value: string | undefined,
+  release: Release,
+): { value?: string; isDescriptor: boolean } {
   if (value === undefined) return { isDescriptor: false };
   const flag = '--event-monitor';
-  const keys = parseOptionString(flag, value, { path: {}, fd: {} });
+  const keys = parseOptionString(flag, value, { path: {}, fd: {} }, release);
   const descriptor = keys.get('fd');
   if (descriptor !== undefined) {
     if (readSigned32(descriptor) === undefined) throw badDescriptor(flag, descriptor);
@@ -102,13 +109,13 @@ function badDescriptor(flag: string, value: string): Error {
   });
 }
 
-const LOG_TOKENS =
-  '(local)?(year|month|day|hour|minute|second|micros|offset)|' +
-  'boottime|wallclock|glog|localglog|pid|tid|thread|level|levelchar|location|msg';
-const LOG_FORMAT = new RegExp(`^([^{}]|\\{\\{|\\}\\}|\\{(${LOG_TOKENS})\\})*$`);
+const FIRST_LOG_TOKENS = 'boottime|wallclock|pid|tid|thread|level|location|msg';
+const LOG_TOKENS = `${FIRST_LOG_TOKENS}|glog|localglog|levelchar|(local)?(year|month|day|hour|minute|second|micros|offset)`;
+const logFormat = (tokens: string) => new RegExp(`^([^{}]|\\{\\{|\\}\\}|\\{(${tokens})\\})*$`);
+const LOG_FORMATS = { before53: logFormat(FIRST_LOG_TOKENS), later: logFormat(LOG_TOKENS) };
 
-function checkLogFormat(value: string | undefined): string | undefined {
-  if (value === undefined || LOG_FORMAT.test(value)) return value;
+function checkLogFormat(value: string | undefined, release: Release): string | undefined {
+  if (value === undefined || LOG_FORMATS[release < 53_00 ? 'before53' : 'later'].test(value)) return value;
   throw commandInvalid(
     `--log-format: ${quoteValue(value)} has an unknown token or an unpaired brace; a brace itself is {{ or }}.`,
     { flag: '--log-format', value },

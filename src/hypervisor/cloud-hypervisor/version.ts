@@ -1,20 +1,22 @@
+// Which release a program is, by its own word.
 import { stat } from 'node:fs/promises';
 import { execa } from 'execa';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { findRelease, REFERENCE_RELEASE, type Release } from './release.js';
 
-const versions = new Map<string, number>();
+const releases = new Map<string, Release>();
 
 /**
- * The major version of the program at an absolute path, asked once for each file that is there.
- * Unreadable versions count as 53, the last one with the small limits.
+ * The release of the program at an absolute path, asked once for each file that is there.
+ * One that names no version counts as the release that all was measured on.
  * @throws VmsecretdError vmm_missing
  */
-export async function readMajorVersion(program: string): Promise<number> {
+export async function readRelease(program: string): Promise<Release> {
   const { mtimeMs, ino } = await stat(program).catch(error => {
     throw vmmMissing(program, systemErrorCode(error) ?? 'unknown error');
   });
   const key = `${program} ${ino} ${mtimeMs}`;
-  const known = versions.get(key);
+  const known = releases.get(key);
   if (known !== undefined) return known;
   const result = await execa(program, ['--version'], {
     reject: false,
@@ -24,9 +26,9 @@ export async function readMajorVersion(program: string): Promise<number> {
     timeout: 10_000,
   });
   if (result.failed) throw vmmMissing(program, result.code ?? `exit status ${result.exitCode ?? 'unknown'}`);
-  const version = Number(/v(\d+)\./.exec(result.stdout)?.[1] ?? 53);
-  versions.set(key, version);
-  return version;
+  const release = findRelease(result.stdout) ?? REFERENCE_RELEASE;
+  releases.set(key, release);
+  return release;
 }
 
 function vmmMissing(program: string, why: string): VmsecretdError {

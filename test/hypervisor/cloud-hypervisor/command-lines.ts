@@ -1,6 +1,7 @@
-// The measured command lines of cloud-hypervisor v53 in test/fixtures, and the rule that a conversion is held to.
+// The measured command lines of cloud-hypervisor's releases in test/fixtures, and the rule that a conversion is held to.
 
 import { readFileSync } from 'node:fs';
+import { parseRelease, type Release } from '../../../src/hypervisor/cloud-hypervisor/release.js';
 import type { JsonObject } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
 
 export interface MeasuredLine {
@@ -14,9 +15,25 @@ export interface MeasuredLine {
   readonly randomMac?: boolean;
 }
 
-export function readCommandLines(file: 'command-lines' | 'microvm-nix-command-lines'): MeasuredLine[] {
-  const path = `test/fixtures/cloud-hypervisor-v53/${file}.jsonl`;
-  return readFileSync(path, 'utf8')
+/** Each file with the release whose own parser made it. */
+export const MEASURED = {
+  'cloud-hypervisor-v53/command-lines': { release: '53.0', count: 500 },
+  'cloud-hypervisor-v53/microvm-nix-command-lines': { release: '53.0', count: 15 },
+  'cloud-hypervisor-releases/v50': { release: '50.0', count: 300 },
+  'cloud-hypervisor-releases/v52': { release: '52.0', count: 300 },
+  'cloud-hypervisor-releases/v54-dev': { release: '54-dev', count: 300 },
+} as const;
+
+export type MeasuredFile = keyof typeof MEASURED;
+
+export function releaseOf(name: string): Release {
+  const release = parseRelease(name);
+  if (release === undefined) throw new Error(`${name} is no release`);
+  return release;
+}
+
+export function readCommandLines(file: MeasuredFile): MeasuredLine[] {
+  return readFileSync(`test/fixtures/${file}.jsonl`, 'utf8')
     .split('\n')
     .filter(line => line !== '')
     .map(line => JSON.parse(line) as MeasuredLine);

@@ -1,11 +1,13 @@
-// The contract on the stand-in, and on the real program where it is; then the failures that only the stand-in has.
+// The contract on the stand-in, and on the real programs that are there; then the failures that only the stand-in has.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'tap';
-import { whyNoKvm, whyNotOnPath } from '../../setup/programs.js';
+import { REFERENCE_RELEASE } from '../../../src/hypervisor/cloud-hypervisor/release.js';
+import { realPrograms } from '../../setup/cloud-hypervisors.js';
+import { whyNoKvm } from '../../setup/programs.js';
 import { standIn } from '../../setup/project-root.js';
 import { socketFolder } from '../../setup/socket-folder.js';
 import { testContract } from './contract.js';
@@ -13,12 +15,8 @@ import { startVmm } from './vmm-under-test.js';
 
 const STAND_IN = standIn('cloud-hypervisor');
 
-testContract({ name: 'the stand-in', program: STAND_IN, skip: false });
-testContract({
-  name: 'cloud-hypervisor',
-  program: 'cloud-hypervisor',
-  skip: whyNotOnPath('cloud-hypervisor') || whyNoKvm(),
-});
+testContract({ name: 'the stand-in', program: STAND_IN, release: REFERENCE_RELEASE, skip: false });
+for (const real of realPrograms()) testContract({ ...real, skip: real.skip || whyNoKvm() });
 
 test('with kernel exits-early the stand-in ends at vm.boot, unanswered', async t => {
   const vmm = await startVmm(t, STAND_IN);

@@ -4,11 +4,16 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Test, test } from 'tap';
+import {
+  MAIN_AFTER_53,
+  REFERENCE_RELEASE,
+  type Release,
+} from '../../../src/hypervisor/cloud-hypervisor/release.js';
 import { decodeOemStrings } from '../../guests/pvh/decode-oem-strings.js';
 import { END_OF_OEM_STRINGS } from '../../guests/pvh/pvh-guest.js';
 import { type Answer, call, connectConsole, startVmm } from './vmm-under-test.js';
@@ -16,21 +21,28 @@ import { type Answer, call, connectConsole, startVmm } from './vmm-under-test.js
 export interface ContractSubject {
   readonly name: string;
   readonly program: string;
+  /** Undefined where there is no program. */
+  readonly release: Release | undefined;
   readonly skip: string | false;
 }
 
 const DONE: Answer = { status: 204, body: null };
 const PRINTED = `a\n${END_OF_OEM_STRINGS}\n`;
+/** Up to 52 what a guest prints before the VMM has taken the waiting client's connection is gone: this lasts longer. */
+const LONG = ['x'.repeat(4_000), 'a'];
 
 export function testContract(subject: ContractSubject): void {
   const start = (t: Test, options: Parameters<typeof startVmm>[2] = {}) =>
     startVmm(t, subject.program, options);
   const rule = (title: string, run: (t: Test) => Promise<void>) =>
     test(`${subject.name} ${title}`, { skip: subject.skip }, run);
+  const release = subject.release ?? REFERENCE_RELEASE;
   testProgram(subject, rule);
-  testCreate(rule, start);
-  testLifecycle(rule, start);
-  testEnds(rule, start);
+  testCreate(rule, start, release);
+  testLifecycle(rule, start, release);
+  if (release < 53_00) testBlockingConsole(rule, start);
+  else testKeepingConsole(rule, start);
+  testEnds(rule, start, { ...subject, release });
 }
 
 type Rule = (title: string, run: (t: Test) => Promise<void>) => void;
@@ -65,7 +77,10 @@ function testProgram({ program }: ContractSubject, rule: Rule): void {
   });
 }
 
-function testCreate(rule: Rule, start: Start): void {
+/** What is missing has a status of its own since 53. */
+const missingStatus = (release: Release) => (release < 53_00 ? 500 : 404);
+
+function testCreate(rule: Rule, start: Start, release: Release): void {
   rule('answers vmm.ping on a socket that only its user may use', async t => {
     const vmm = await start(t, {
       argv: ['--seccomp', 'true', '--log-file', '/dev/null', '-v', '--event-monitor', 'path=/dev/null'],
@@ -96,7 +111,7 @@ function testCreate(rule: Rule, start: Start): void {
       t.match(body, ['Failed to deserialize JSON', message], JSON.stringify(config));
     }
     t.strictSame(await vmm.put('vm.create'), { status: 400, body: null }, 'nothing at all');
-    t.match(await vmm.get('vm.info'), { status: 404, body: ['Error from API'] });
+    t.match(await vmm.get('vm.info'), { status: missingStatus(release), body: ['Error from API'] });
   });
 
   rule('takes a config that cannot boot, and refuses at vm.boot', async t => {
@@ -107,7 +122,8 @@ function testCreate(rule: Rule, start: Start): void {
       body: ['Error from API', 'The VM could not boot', 'Cannot open kernel file'],
     });
     t.equal((await vmm.get('vmm.ping')).status, 200, 'the program stays up');
-    t.equal((await vmm.put('vm.boot')).status, 500, 'boots no second time');
+    // Before, a second vm.boot ends it.
+    if (release >= 53_00) t.equal((await vmm.put('vm.boot')).status, 500, 'boots no second time');
     t.strictSame(await vmm.put('vm.delete'), DONE);
     writeFileSync(join(vmm.folder, 'text'), 'no kernel');
     t.strictSame(await vmm.put('vm.create', { payload: { kernel: join(vmm.folder, 'text') } }), DONE);
@@ -123,16 +139,21 @@ function testCreate(rule: Rule, start: Start): void {
     t.match(await vmm.put('vm.create', {}), { status: 500, body: [/./, /./, 'VM is already created'] });
   });
 
-  rule('refuses a body over 51,200 bytes and takes one of just that', async t => {
+  const limit = release < MAIN_AFTER_53 ? 51_200 : 4 * 1024 * 1024;
+  rule(`refuses a body over ${limit} bytes and takes one of just that`, async t => {
     const vmm = await start(t);
     const config = (sizeBytes: number) => {
       const empty = JSON.stringify({ platform: { oem_strings: [''] } }).length;
       return { platform: { oem_strings: ['x'.repeat(sizeBytes - empty)] } };
     };
-    const { status, body } = await vmm.put('vm.create', config(51_201));
-    t.equal(status, 400);
-    t.match(JSON.stringify(body), /payload with size 51201 is larger than the limit of 51200/);
-    t.strictSame(await vmm.put('vm.create', config(51_200)), DONE);
+    // A body that long is not read to its end: who still writes may never see the answer.
+    const answer = await vmm.put('vm.create', config(limit + 1)).catch(({ code }) => code);
+    if (answer !== 'ECONNRESET' && answer !== 'EPIPE') {
+      t.equal(answer.status, 400);
+      const why = `payload with size ${limit + 1} is larger than the limit of ${limit}`;
+      t.match(JSON.stringify(answer.body), why);
+    }
+    t.strictSame(await vmm.put('vm.create', config(limit)), DONE);
   });
 
   rule('answers an eleventh connection with 503 and closes it', async t => {
@@ -162,7 +183,7 @@ function testCreate(rule: Rule, start: Start): void {
   });
 }
 
-function testLifecycle(rule: Rule, start: Start): void {
+function testLifecycle(rule: Rule, start: Start, release: Release): void {
   rule('gives the guest its OEM strings, binary values of any bytes included', async t => {
     const vmm = await start(t);
     const values = { BIG: randomBytes(30_000), NUL: Buffer.alloc(3), PEM: Buffer.from('-\nb,c]"\n') };
@@ -190,12 +211,13 @@ function testLifecycle(rule: Rule, start: Start): void {
 
   rule('refuses to pause, resume, reboot, stop or boot what does not run', async t => {
     const vmm = await start(t);
-    t.match(await vmm.put('vm.boot'), { status: 404, body: [/./, /./, 'VM config is missing'] });
+    const status = missingStatus(release);
+    t.match(await vmm.put('vm.boot'), { status, body: [/./, /./, 'VM config is missing'] });
     await vmm.put('vm.create', vmm.configOf('stay'));
     for (const verb of ['vm.pause', 'vm.resume', 'vm.power-button', 'vm.shutdown']) {
       t.match(await vmm.put(verb), { status: 500, body: ['Error from API', /./, 'VM is not running'] }, verb);
     }
-    t.match(await vmm.put('vm.reboot'), { status: 404, body: [/./, /./, 'VM is not created'] });
+    t.match(await vmm.put('vm.reboot'), { status, body: [/./, /./, 'VM is not created'] });
     t.strictSame(await vmm.put('vm.delete'), DONE);
     t.strictSame(await vmm.put('vm.delete'), DONE, 'and once more');
   });
@@ -211,6 +233,21 @@ function testLifecycle(rule: Rule, start: Start): void {
     t.match(await vmm.put('vm.resume'), { status: 500, body: [/./, 'The VM could not resume'] });
   });
 
+  rule('boots again after vm.shutdown, and takes another VM after vm.delete', async t => {
+    const vmm = await start(t);
+    await vmm.put('vm.create', vmm.configOf('stay'));
+    await vmm.put('vm.boot');
+    t.strictSame(await vmm.put('vm.shutdown'), DONE);
+    t.match(await vmm.get('vm.info'), { body: { state: 'Created' } });
+    t.strictSame(await vmm.put('vm.boot'), DONE);
+    t.strictSame(await vmm.put('vm.delete'), DONE, 'of a running VM too');
+    t.strictSame(await vmm.put('vm.create', vmm.configOf('power-off')), DONE);
+    t.strictSame(await vmm.put('vm.boot'), DONE);
+    t.strictSame(await vmm.exit, [0, null]);
+  });
+}
+
+function testKeepingConsole(rule: Rule, start: Start): void {
   rule('lets the console client go at a reboot, and prints the same strings to the next', async t => {
     const vmm = await start(t);
     await vmm.put('vm.create', vmm.configOf('stay'));
@@ -248,25 +285,53 @@ function testLifecycle(rule: Rule, start: Start): void {
     }
     t.equal(printed, `${text}\n${END_OF_OEM_STRINGS}\n`);
   });
+}
 
-  rule('boots again after vm.shutdown, and takes another VM after vm.delete', async t => {
+/** Up to 52 the VMM, and its guest with it, waits for its client's room, and what is printed without a client is gone. */
+function testBlockingConsole(rule: Rule, start: Start): void {
+  rule('loses nothing for a console client that is there and reads late', async t => {
+    const vmm = await start(t);
+    const text = randomBytes(2_000).toString('hex');
+    await vmm.put('vm.create', vmm.configOf('power-off', [text]));
+    const console = await connectConsole(t, vmm.consoleSocket, { readsAfterMs: 1_000 });
+    await vmm.put('vm.boot');
+    const printed = await console.ended;
+    t.ok(`${text}\n${END_OF_OEM_STRINGS}\n`.endsWith(printed));
+    t.ok(printed.length > text.length / 2, 'all but what it printed before the VMM took the connection');
+  });
+
+  rule('lets the console client go at a reboot, and has a socket for the next', async t => {
+    const vmm = await start(t);
+    await vmm.put('vm.create', vmm.configOf('stay', LONG));
+    const console = await connectConsole(t, vmm.consoleSocket);
+    await vmm.put('vm.boot');
+    await console.until(PRINTED);
+    t.strictSame(await vmm.put('vm.reboot'), DONE);
+    t.ok((await console.ended).endsWith(PRINTED));
+    await connectConsole(t, vmm.consoleSocket);
+    t.match(await vmm.get('vm.info'), { body: { state: 'Running' } });
+  });
+
+  rule('keeps nothing that the guest prints while nobody is connected', async t => {
     const vmm = await start(t);
     await vmm.put('vm.create', vmm.configOf('stay'));
     await vmm.put('vm.boot');
-    t.strictSame(await vmm.put('vm.shutdown'), DONE);
-    t.match(await vmm.get('vm.info'), { body: { state: 'Created' } });
-    t.strictSame(await vmm.put('vm.boot'), DONE);
-    t.strictSame(await vmm.put('vm.delete'), DONE, 'of a running VM too');
-    t.strictSame(await vmm.put('vm.create', vmm.configOf('power-off')), DONE);
-    t.strictSame(await vmm.put('vm.boot'), DONE);
-    t.strictSame(await vmm.exit, [0, null]);
+    // The guest has printed long before, and no event tells it.
+    await delay(1_000);
+    const late = await connectConsole(t, vmm.consoleSocket);
+    await vmm.put('vm.delete');
+    t.equal(await late.ended, '');
   });
 }
 
-function testEnds(rule: Rule, start: Start): void {
+function testEnds(
+  rule: Rule,
+  start: Start,
+  { program, release }: Pick<ContractSubject, 'program'> & { release: Release },
+): void {
   rule('exits when the guest obeys the power button', async t => {
     const vmm = await start(t);
-    await vmm.put('vm.create', vmm.configOf('await-power-button'));
+    await vmm.put('vm.create', vmm.configOf('await-power-button', LONG));
     const console = await connectConsole(t, vmm.consoleSocket);
     await vmm.put('vm.boot');
     await console.until(PRINTED);
@@ -276,7 +341,7 @@ function testEnds(rule: Rule, start: Start): void {
 
   rule('takes the power button while paused, and the guest obeys when it runs again', async t => {
     const vmm = await start(t);
-    await vmm.put('vm.create', vmm.configOf('await-power-button'));
+    await vmm.put('vm.create', vmm.configOf('await-power-button', LONG));
     const console = await connectConsole(t, vmm.consoleSocket);
     await vmm.put('vm.boot');
     await console.until(PRINTED);
@@ -287,14 +352,15 @@ function testEnds(rule: Rule, start: Start): void {
     t.strictSame(await vmm.exit, [0, null]);
   });
 
-  rule('stays with --no-shutdown when the guest has powered off', async t => {
-    const vmm = await start(t, { argv: ['--no-shutdown'] });
-    await vmm.put('vm.create', vmm.configOf('power-off'));
-    const console = await connectConsole(t, vmm.consoleSocket);
-    await vmm.put('vm.boot');
-    t.equal(await console.ended, PRINTED);
-    t.match(await vmm.get('vm.info'), { status: 200, body: { state: 'Created' } });
-  });
+  if (release >= 52_00)
+    rule('stays with --no-shutdown when the guest has powered off', async t => {
+      const vmm = await start(t, { argv: ['--no-shutdown'] });
+      await vmm.put('vm.create', vmm.configOf('power-off'));
+      const console = await connectConsole(t, vmm.consoleSocket);
+      await vmm.put('vm.boot');
+      t.equal(await console.ended, PRINTED);
+      t.match(await vmm.get('vm.info'), { status: 200, body: { state: 'Created' } });
+    });
 
   for (const [how, stop] of [
     ['SIGTERM', async vmm => void vmm.child.kill('SIGTERM')],
@@ -315,11 +381,17 @@ function testEnds(rule: Rule, start: Start): void {
     });
   }
 
-  rule('leaves its socket file after SIGKILL, and starts again in its place', async t => {
+  const again = release < 53_00 ? 'once that is gone' : 'in its place';
+  rule(`leaves its socket file after SIGKILL, and starts again ${again}`, async t => {
     const first = await start(t);
     first.child.kill('SIGKILL');
     t.strictSame(await first.exit, [null, 'SIGKILL']);
     t.ok(existsSync(first.apiSocket));
+    if (release < 53_00) {
+      const taken = spawnSync(program, ['--api-socket', `path=${first.apiSocket}`], { timeout: 15_000 });
+      t.equal(taken.status, 1, 'not where the file is');
+      rmSync(first.apiSocket, { force: true });
+    }
     const second = await start(t, { folder: first.folder });
     t.match(await second.get('vmm.ping'), { status: 200, body: { pid: second.child.pid } });
   });

@@ -1,13 +1,21 @@
 import t from 'tap';
 import { VmsecretdError } from '../../../src/errors.js';
 import { convertCommand } from '../../../src/hypervisor/cloud-hypervisor/from-command.js';
+import type { Release } from '../../../src/hypervisor/cloud-hypervisor/release.js';
 import { stringifyVmConfig } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
-import { firstDifference, type MeasuredLine, readCommandLines } from './command-lines.js';
+import {
+  firstDifference,
+  MEASURED,
+  type MeasuredFile,
+  type MeasuredLine,
+  readCommandLines,
+  releaseOf,
+} from './command-lines.js';
 
 /** What is wrong with our conversion of a line; undefined when it is what the program does. */
-function judge(line: MeasuredLine): string | undefined {
-  if (line.error !== undefined) return judgeRefusal(line.argv, line.error);
-  const { vmConfig, needsFileDescriptors } = convertCommand(line.argv);
+function judge(line: MeasuredLine, release: Release): string | undefined {
+  if (line.error !== undefined) return judgeRefusal(line.argv, line.error, release);
+  const { vmConfig, needsFileDescriptors } = convertCommand(line.argv, release);
   if (line.needsFds) return needsFileDescriptors.length > 0 ? undefined : 'its descriptors were not noticed';
   if (needsFileDescriptors.length > 0) return `it passes no descriptors, but got ${needsFileDescriptors}`;
   const output = JSON.parse(stringifyVmConfig(vmConfig));
@@ -17,9 +25,9 @@ function judge(line: MeasuredLine): string | undefined {
   return extra === undefined ? undefined : `${extra} is not in the program's own configuration`;
 }
 
-function judgeRefusal(argv: readonly string[], reason: string): string | undefined {
+function judgeRefusal(argv: readonly string[], reason: string, release: Release): string | undefined {
   try {
-    convertCommand(argv);
+    convertCommand(argv, release);
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
     const flag = /--[a-z-]+/.exec(reason)?.[0];
@@ -30,14 +38,13 @@ function judgeRefusal(argv: readonly string[], reason: string): string | undefin
   return `accepted, but the program says: ${reason}`;
 }
 
-for (const [file, count] of [
-  ['command-lines', 500],
-  ['microvm-nix-command-lines', 15],
-] as const) {
-  t.test(`converts all of ${file} as the program does`, async t => {
-    const lines = readCommandLines(file);
+for (const [file, { release, count }] of Object.entries(MEASURED)) {
+  t.test(`converts all ${count} lines of ${file} as ${release} does`, async t => {
+    const lines = readCommandLines(file as MeasuredFile);
     t.equal(lines.length, count);
-    const wrong = lines.map(line => ({ id: line.id, problem: judge(line) })).filter(({ problem }) => problem);
+    const wrong = lines
+      .map(line => ({ id: line.id, problem: judge(line, releaseOf(release)) }))
+      .filter(({ problem }) => problem);
     t.same(wrong, []);
   });
 }

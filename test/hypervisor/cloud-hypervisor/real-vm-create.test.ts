@@ -106,7 +106,10 @@ t.test(
   'the real program creates from our JSON what it makes of the line itself',
   { skip: isHere ? false : `${PROGRAM} is not on PATH`, timeout: 120_000 },
   async t => {
-    const lines = [...readCommandLines('command-lines'), ...readCommandLines('microvm-nix-command-lines')]
+    const lines = [
+      ...readCommandLines('cloud-hypervisor-v53/command-lines'),
+      ...readCommandLines('cloud-hypervisor-v53/microvm-nix-command-lines'),
+    ]
       .filter(line => line.full !== undefined)
       .map(line => JSON.parse(JSON.stringify(line).replaceAll('/tmp/', `${folder}/`)) as MeasuredLine);
     // Landlock opens every file of the line, disks and kernels of other machines among them.

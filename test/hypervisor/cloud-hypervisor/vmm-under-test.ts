@@ -132,9 +132,18 @@ export interface ConsoleClient {
   readonly ended: Promise<string>;
 }
 
-export async function connectConsole(t: Test, path: string): Promise<ConsoleClient> {
+/** @param options.readsAfterMs what comes before fills the socket */
+export async function connectConsole(
+  t: Test,
+  path: string,
+  { readsAfterMs = 0 } = {},
+): Promise<ConsoleClient> {
   const socket = createConnection(path).setEncoding('latin1');
   await once(socket, 'connect');
+  if (readsAfterMs > 0) {
+    socket.pause();
+    setTimeout(() => socket.resume(), readsAfterMs);
+  }
   t.teardown(() => socket.destroy());
   let content = '';
   socket.on('data', (text: string) => {

@@ -4,7 +4,7 @@ import { portInHex } from '../option-numbers.js';
 import type { KeyRule, OptionTable, ReadOption } from '../option-table.js';
 import { text } from '../option-values.js';
 import type { JsonObject } from '../vm-config.js';
-import { PCI_KEYS_WITH_IOMMU } from './pci-device.js';
+import { IOMMU, keysSince, PCI_KEYS } from './pci-device.js';
 
 /** Where several are given, the first of this order counts. */
 const MODES = { off: 'Off', pty: 'Pty', tty: 'Tty', null: 'Null', file: 'File', socket: 'Socket' } as const;
@@ -15,10 +15,14 @@ const path: KeyRule = { value: text, field: null };
 const DEBUG_CONSOLE_MODES = { off: alone, pty: alone, tty: alone, null: alone, file: path };
 const CONSOLE_MODES = { ...DEBUG_CONSOLE_MODES, socket: path };
 
-export const serial: OptionTable = { keys: CONSOLE_MODES, build: buildConsole };
+/** It was read as a virtio console before 52. */
+export const serial: OptionTable = {
+  keys: { ...CONSOLE_MODES, iommu: { ...IOMMU, until: 52_00 } },
+  build: buildConsole,
+};
 
 export const virtioConsole: OptionTable = {
-  keys: { ...CONSOLE_MODES, ...PCI_KEYS_WITH_IOMMU },
+  keys: { ...CONSOLE_MODES, iommu: IOMMU, ...keysSince(52_00, PCI_KEYS) },
   build: buildConsole,
 };
 

@@ -4,13 +4,17 @@ import { integerList } from '../option-lists.js';
 import { signed32, size, unsigned } from '../option-numbers.js';
 import type { OptionTable } from '../option-table.js';
 import { text, toggle } from '../option-values.js';
-import { PCI_KEYS, PCI_KEYS_WITH_IOMMU } from './pci-device.js';
+import { DEVICE_IOMMU, IOMMU, keysSince, PCI_KEYS, PCI_KEYS_WITH_IOMMU } from './pci-device.js';
 
 /** The virtio specification's limit. */
 const LONGEST_TAG_BYTES = 36;
 
 export const rng: OptionTable = {
-  keys: { src: { value: text, fallback: '/dev/urandom' }, ...PCI_KEYS_WITH_IOMMU },
+  keys: {
+    src: { value: text, fallback: '/dev/urandom' },
+    iommu: IOMMU,
+    ...keysSince(52_00, PCI_KEYS),
+  },
 };
 
 export const rtc: OptionTable = { keys: PCI_KEYS_WITH_IOMMU };
@@ -20,7 +24,7 @@ export const balloon: OptionTable = {
     size: { value: size, fallback: 0 },
     deflate_on_oom: { value: toggle },
     free_page_reporting: { value: toggle },
-    ...PCI_KEYS_WITH_IOMMU,
+    ...keysSince(53_00, PCI_KEYS_WITH_IOMMU),
   },
 };
 
@@ -51,11 +55,12 @@ export const pmem: OptionTable = {
 
 export const device: OptionTable = {
   keys: {
-    path: { value: text },
-    fd: { value: signed32 },
+    path: { value: text, required: { until: 53_00 } },
+    fd: { value: signed32, since: 53_00 },
     x_nv_gpudirect_clique: { value: unsigned(8) },
-    x_exclude_mmap_bars: { value: integerList(64) },
-    ...PCI_KEYS_WITH_IOMMU,
+    x_exclude_mmap_bars: { value: integerList(64), since: 52_00 },
+    ...PCI_KEYS,
+    iommu: DEVICE_IOMMU,
   },
 };
 
@@ -78,6 +83,14 @@ export const vsock: OptionTable = {
 };
 
 export const tpm: OptionTable = { keys: { socket: { value: text, required: true } } };
+
+export const sgxEpc: OptionTable = {
+  keys: {
+    id: { value: text, required: true },
+    size: { value: size },
+    prefault: { value: toggle },
+  },
+};
 
 export const pciSegment: OptionTable = {
   keys: {

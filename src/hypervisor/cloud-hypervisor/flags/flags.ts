@@ -1,7 +1,8 @@
-// Every option of cloud-hypervisor v53's default build: how many values it takes and where they go.
+// Every option of cloud-hypervisor's default build from 44 to 54: which releases have it, how many values it takes and where they go.
 // The next release's option is a line here and, where it has keys, a table beside.
 
 import type { OptionTable } from '../option-table.js';
+import type { Lifetime, Release } from '../release.js';
 import { debugConsole, serial, virtioConsole } from './console.js';
 import { cpus } from './cpus.js';
 import {
@@ -13,6 +14,7 @@ import {
   pmem,
   rng,
   rtc,
+  sgxEpc,
   tpm,
   userDevice,
   vdpa,
@@ -26,10 +28,12 @@ import { numa } from './numa.js';
 import { platform } from './platform.js';
 import { rateLimitGroup } from './rate-limiter.js';
 
-/** `none` is a switch, `optional` takes none or one, `many` any number and may be repeated. */
+/** `none` is a switch, `optional` takes none or one, `many` any number, and may be repeated from `MANY_REPEATED_SINCE` on. */
 export type Arity = 'none' | 'one' | 'optional' | 'many';
 
-export interface Flag {
+export const MANY_REPEATED_SINCE: Release = 52_00;
+
+export interface Flag extends Lifetime {
   readonly arity: Arity;
   /** The VM config's field, or the payload's for `payload`; without it the option is the program's own. */
   readonly field?: string;
@@ -37,13 +41,21 @@ export interface Flag {
   /** How the value is read; without it the value is taken as it is. */
   readonly table?: OptionTable;
   readonly choices?: readonly string[];
+  /** For choices that not every release has. */
+  readonly choicesSince?: Readonly<Record<string, Release>>;
 }
 
 const one = (field: string, table: OptionTable): Flag => ({ arity: 'one', part: 'vm', field, table });
-const many = (field: string, table: OptionTable): Flag => ({ arity: 'many', part: 'vm', field, table });
+const many = (field: string, table: OptionTable, lifetime: Lifetime = {}): Flag => ({
+  arity: 'many',
+  part: 'vm',
+  field,
+  table,
+  ...lifetime,
+});
 const aSwitch = (field: string): Flag => ({ arity: 'none', part: 'vm', field });
 const payload = (field: string): Flag => ({ arity: 'one', part: 'payload', field });
-const program = (arity: Arity): Flag => ({ arity });
+const program = (arity: Arity, since?: Release): Flag => ({ arity, ...(since !== undefined && { since }) });
 
 /** In the order in which the program reads them, so that of two mistakes the same one is named. */
 export const FLAGS: ReadonlyMap<string, Flag> = new Map([
@@ -51,10 +63,10 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map([
   ['--disk', many('disks', disk)],
   ['--net', many('net', net)],
   ['--rng', one('rng', rng)],
-  ['--rtc', { arity: 'optional', part: 'vm', field: 'rtc', table: rtc }],
+  ['--rtc', { arity: 'optional', part: 'vm', field: 'rtc', table: rtc, since: 53_00 }],
   ['--balloon', one('balloon', balloon)],
   ['--fs', many('fs', fs)],
-  ['--generic-vhost-user', many('generic_vhost_user', genericVhostUser)],
+  ['--generic-vhost-user', many('generic_vhost_user', genericVhostUser, { since: 52_00 })],
   ['--pmem', many('pmem', pmem)],
   ['--console', one('console', virtioConsole)],
   ['--serial', one('serial', serial)],
@@ -65,6 +77,7 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map([
   ['--vsock', one('vsock', vsock)],
   ['--pci-segment', many('pci_segments', pciSegment)],
   ['--platform', one('platform', platform)],
+  ['--sgx-epc', many('sgx_epc', sgxEpc, { until: 48_00 })],
   ['--numa', many('numa', numa)],
   ['--kernel', payload('kernel')],
   ['--firmware', payload('firmware')],
@@ -81,15 +94,19 @@ export const FLAGS: ReadonlyMap<string, Flag> = new Map([
   ['--api-socket', program('one')],
   ['--event-monitor', program('one')],
   ['--log-file', program('one')],
-  ['--log-format', program('one')],
-  ['--no-shutdown', program('none')],
+  ['--log-format', program('one', 52_00)],
+  ['--no-shutdown', program('none', 52_00)],
   ['--restore', program('one')],
-  ['--seccomp', { ...program('one'), choices: ['true', 'false', 'log', 'errno'] }],
+  [
+    '--seccomp',
+    { ...program('one'), choices: ['true', 'false', 'log', 'errno'], choicesSince: { errno: 53_00 } },
+  ],
 ]);
 
 /** Options of other builds that describe the VM: its JSON has a place for them. */
 export const OTHER_BUILDS_VM_FLAGS: readonly string[] = [
   '--fw-cfg-config',
+  '--gpu',
   '--host-data',
   '--igvm',
   '--ivshmem',

@@ -67,7 +67,7 @@ export const genericVhostUser: OptionTable = {
   keys: {
     socket: { value: text, required: true },
     queue_sizes: { value: integerList(16), required: true },
-    device_type: { value: text, field: null },
+    device_type: { value: text, field: null, since: 53_00, instead: 'use "virtio_id="' },
     // Its older name, which the newer one outranks.
     virtio_id: { value: text, field: null },
     ...PCI_KEYS,
@@ -75,18 +75,16 @@ export const genericVhostUser: OptionTable = {
   build: buildGenericVhostUser,
 };
 
-function buildGenericVhostUser({ fields, values, fail }: ReadOption): JsonObject {
+function buildGenericVhostUser({ fields, values, reading, fail }: ReadOption): JsonObject {
   const name = values.device_type ?? values.virtio_id;
-  if (typeof name !== 'string') return fail('"device_type=" is missing.', 'device_type');
+  const key = reading.release < 53_00 ? 'virtio_id' : 'device_type';
+  if (typeof name !== 'string') return fail(`"${key}=" is missing.`, key);
   const deviceType = DEVICE_TYPES[name] ?? readNumber(name);
   if (deviceType === undefined) {
-    fail(
-      `device_type=${quoteValue(name)} is no virtio device type: it takes a number or a name such as fs.`,
-      'device_type',
-    );
+    fail(`${key}=${quoteValue(name)} is no virtio device type: it takes a number or a name such as fs.`, key);
   }
   if (UNSUPPORTED.some(type => type === deviceType)) {
-    fail(`device_type=${quoteValue(name)} cannot work over vhost-user.`, 'device_type');
+    fail(`${key}=${quoteValue(name)} cannot work over vhost-user.`, key);
   }
   return { ...fields, device_type: deviceType };
 }
