@@ -26,6 +26,7 @@ export const ERROR_TABLE = {
   supervisor_failed: { status: 502, title: 'The supervisor failed' },
   vmm_timeout: { status: 504, title: 'The hypervisor did not answer in time' },
   ready_timeout: { status: 504, title: 'The guest was not ready in time' },
+  busy: { status: 503, title: 'The daemon has too much to do' },
   internal: { status: 500, title: 'Something went wrong inside vmsecretd' },
 } as const satisfies Record<string, { status: number; title: string }>;
 

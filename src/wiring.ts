@@ -43,6 +43,9 @@ import { describeSite } from './vm/vmm-site.js';
 import { Vms } from './vm/vms.js';
 import { watchChanges } from './vm/watch-changes.js';
 
+/** Each holds the values of a whole VM. */
+const CHECK_CONCURRENCY = 2;
+
 export interface DaemonOptions {
   config: Config;
   folders: Folders;
@@ -113,6 +116,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       await http.app.close();
       await lifecycles.close();
       deliverers.close();
+      parts.checkers.close();
       await unlockState();
     },
   };
@@ -125,10 +129,13 @@ async function wireVms(options: DaemonOptions) {
   const { folders, logger } = options;
   const events = new VmEvents(() => new Date());
   const findVm = (name: string) => vms.find(name)?.vm;
-  const deliverers = new Deliverers({
+  const delivererOptions = {
     path: options.programPath,
     digestKeyPath: join(folders.runtimeDirectory, 'digest-key'),
-  });
+  };
+  const deliverers = new Deliverers(delivererOptions);
+  // Many checks of large files take neither a deliverer nor its memory from starts.
+  const checkers = new Deliverers({ ...delivererOptions, keepsSpare: false });
   const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
   const starts = await wireStarts(options, { events, deliverers, metrics, findVm });
   const lifecycles = wireLifecycles(options, starts.toolsFor);
@@ -148,7 +155,7 @@ async function wireVms(options: DaemonOptions) {
   events.subscribe(({ type, ...details }) => logger.info(details, type));
   tellUnitJournals(events, name => vms.unitOf(name));
   keepGuestReports(events, findVm, logger);
-  return { vms, events, definitions, deliverers, metrics, lifecycles, starts };
+  return { vms, events, definitions, deliverers, checkers, metrics, lifecycles, starts };
 }
 
 interface StartParts {
@@ -220,6 +227,7 @@ async function wireHttp(
   const { config, folders, logger, version, activatedSockets, programPath } = options;
   const { vms, metrics, events, definitions, starts } = parts;
   const { toolsFor, identities, passphraseFiles } = starts;
+  const checkLimit = pLimit(CHECK_CONCURRENCY);
   const operatorGid = await resolveOperatorGroup(config.operatorGroup, folders.config);
   const sockets = new DaemonSockets({ ...folders, operatorGid, activatedSockets });
   const app = await buildApp({
@@ -232,7 +240,7 @@ async function wireHttp(
     version,
     paths: { ...folders, identities, passphraseFiles, programPath },
     roleOf: request => sockets.roleOf(request),
-    checkVm: vm => checkVm(vm, toolsFor(vm)),
+    checkVm: vm => checkLimit(() => checkVm(vm, { ...toolsFor(vm), deliverers: parts.checkers })),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
     installedRelease: () => installedRelease(config.hypervisors ?? {}, programPath),
     readConsole: (vm, follow) => {

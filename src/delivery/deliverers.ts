@@ -45,6 +45,8 @@ export interface DeliverersOptions {
   path: string;
   /** The file of the key of digests. Deliverers make and read it: this process does not know what is in it. */
   digestKeyPath: string;
+  /** Without a warm one ahead of time, which takes memory; unless said otherwise there is one. */
+  keepsSpare?: boolean;
 }
 
 export class Deliverers {
@@ -145,6 +147,7 @@ export class Deliverers {
     if (deliverer.claims > 0) return;
     deliverer.kill();
     if (this.#active === deliverer) this.#active = undefined;
+    if (this.#options.keepsSpare === false) return;
     setTimeout(() => {
       try {
         this.warmUp();

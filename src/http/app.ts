@@ -16,6 +16,7 @@ import { findJsonFault } from '../json-keys.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
+import { boundCrowds } from './crowds.js';
 import { describeRoute } from './openapi.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
 import { addCommandRoutes, type CommandTools } from './routes/commands.js';
@@ -77,6 +78,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   );
   checkAccess(app, tools.roleOf);
   dropAbandoned(app);
+  boundCrowds(app, tools.roleOf);
   await app.register(swagger, {
     transform: describeRoute,
     openapi: {

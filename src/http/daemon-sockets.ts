@@ -1,10 +1,10 @@
 // The daemon's two sockets: who may connect to each, and which of them a request came by.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../errors.js';
 import { listenOn } from '../system/sockets.js';
-import { requestUnix } from '../system/unix-http.js';
 import { resolveGroup } from '../system/users.js';
 import type { SocketRole } from './access.js';
 
@@ -60,6 +60,7 @@ export class DaemonSockets {
   readonly #options: DaemonSocketsOptions;
   readonly #roles = new WeakMap<object, SocketRole>();
   readonly #servers: Server[] = [];
+  #app: FastifyInstance | undefined;
   readonly #removals: (() => Promise<void>)[] = [];
 
   constructor(options: DaemonSocketsOptions) {
@@ -74,6 +75,7 @@ export class DaemonSockets {
   /** @throws VmsecretdError resource_conflict */
   async listen(app: FastifyInstance): Promise<void> {
     const { runtimeDirectory, operatorGid, activatedSockets } = this.#options;
+    this.#app = app;
     for (const plan of SOCKETS) {
       const server = this.#serve(app, plan);
       this.#servers.push(server);
@@ -111,19 +113,18 @@ export class DaemonSockets {
     return server;
   }
 
-  /** Settles when every socket has answered. */
+  /**
+   * Settles when the application has answered, and every socket is listened on. Not by way of the sockets: who takes all their
+   * connections would have the daemon ended.
+   */
   async probe(): Promise<void> {
-    const { runtimeDirectory } = this.#options;
-    await Promise.all(
-      SOCKETS.map(({ file }) =>
-        requestUnix({
-          socketPath: join(runtimeDirectory, file),
-          method: 'GET',
-          path: '/v1/health',
-          timeoutMs: PROBE_TIMEOUT_MS,
-        }),
-      ),
-    );
+    const late = delay(PROBE_TIMEOUT_MS, undefined, { ref: false }).then(() => {
+      throw new Error(`no answer within ${PROBE_TIMEOUT_MS} ms`);
+    });
+    const answered = this.#app?.inject({ method: 'GET', url: '/v1/health' });
+    await Promise.race([answered, late]);
+    if (this.#servers.length < SOCKETS.length || this.#servers.some(server => !server.listening))
+      throw new Error('a socket is not listened on');
   }
 
   /** Ends all connections and removes the sockets that are ours. */

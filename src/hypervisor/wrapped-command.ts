@@ -54,7 +54,7 @@ export function refuseWrapper(argv: readonly string[], isProgram: (name: string)
   const words = at > 0 ? argv.slice(0, at) : [first];
   const advice = [...new Set(words.flatMap(word => adviceFor(word) ?? []))].join(' ');
   throw commandInvalid(
-    `"${words.map(hideValue).join(' ')}" before the hypervisor is no part of its command line: leave it out, and begin with the program or its first option. ${advice}`.trimEnd(),
+    `"${words.map(hideValue).join(' ')}" belongs to no option, and stands before the hypervisor: leave it out, and begin with the program or its first option. ${advice}`.trimEnd(),
     {},
   );
 }

@@ -24,7 +24,7 @@ t.test('says what to leave out before the hypervisor, and what does it here', as
   for (const [wrapper, shown, advice] of LINES) {
     for (const program of ['cloud-hypervisor', '/opt/bin/cloud-hypervisor', './cloud-hypervisor-static']) {
       const words = splitCommand(`${wrapper} ${program} --kernel /k`);
-      const message = `"${shown}" before the hypervisor is no part of its command line: leave it out`;
+      const message = `"${shown}" belongs to no option, and stands before the hypervisor: leave it out`;
       t.throws(() => convertCommand(words), {
         code: 'command_invalid',
         message: new RegExp(`^${escapePattern(message)}.*${advice.source}`),
@@ -33,11 +33,11 @@ t.test('says what to leave out before the hypervisor, and what does it here', as
     const qemu = splitCommand(`${wrapper} qemu-system-x86_64 -m 64`);
     t.throws(() => splitQemuCommand(qemu), {
       code: 'command_invalid',
-      message: /before the hypervisor.*leave it out/,
+      message: /before the hypervisor: leave it out/,
     });
   }
   t.throws(() => convertCommand(['sudo', '/opt/vmm', '--kernel', '/k']), {
-    message: /^"sudo" before the hypervisor/,
+    message: /^"sudo" belongs to no option, and stands before the hypervisor/,
   });
 });
 

@@ -41,7 +41,7 @@ export function addCommandRoutes(app: FastifyInstance, tools: CommandTools): voi
 
   app.post<NameRoute>(
     '/v1/vms/:name/check',
-    { schema: { summary: 'A start without the start', params: NameParams } },
+    { config: { crowd: 'check' }, schema: { summary: 'A start without the start', params: NameParams } },
     async request => checkVm(vms.get(request.params.name).vm),
   );
 

@@ -33,7 +33,10 @@ export function addConsoleRoutes(app: FastifyInstance, { vms, readConsole }: Con
 
   app.get<ConsoleRoute>(
     '/v1/vms/:name/console',
-    { schema: { summary: 'The serial console as raw bytes', params: NameParams, querystring: FollowQuery } },
+    {
+      config: { crowd: 'follower' },
+      schema: { summary: 'The serial console as raw bytes', params: NameParams, querystring: FollowQuery },
+    },
     async (request, reply) => {
       const { vm } = vms.get(request.params.name);
       const output = readConsole(vm, request.query.follow === true);

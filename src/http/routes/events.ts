@@ -14,7 +14,7 @@ const EventsQuery = Type.Object({ vm: Type.Optional(Type.String()) }, { addition
 export function addEventRoutes(app: FastifyInstance, { events, vms }: { events: VmEvents; vms: Vms }): void {
   app.get<{ Querystring: { vm?: string } }>(
     '/v1/events',
-    { schema: { summary: 'Server-sent events', querystring: EventsQuery } },
+    { config: { crowd: 'follower' }, schema: { summary: 'Server-sent events', querystring: EventsQuery } },
     async (request, reply) => {
       if (request.query.vm !== undefined) vms.get(request.query.vm);
       const stream = new PassThrough({ highWaterMark: BACKLOG_BYTES });

@@ -35,6 +35,7 @@ export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools):
     app.post<LifecycleRoute>(
       `/v1/vms/:name/${verb}`,
       {
+        config: { crowd: 'work' },
         schema: {
           summary: SUMMARIES[verb],
           params: NameParams,

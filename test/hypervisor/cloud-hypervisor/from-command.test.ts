@@ -24,10 +24,7 @@ t.test('drops the program that a command begins with', async t => {
     t.same(convertCommand([program, '--kernel', '/k']).vmConfig, { payload: { kernel: '/k' } });
   }
   for (const word of ['sudo', 'A=/b', ''])
-    t.throws(
-      () => convertCommand([word, '--kernel', '/k']),
-      /belongs to no|is no part of its command line: leave it out/,
-    );
+    t.throws(() => convertCommand([word, '--kernel', '/k']), /belongs to no/);
 });
 
 t.test('refuses a command that boots nothing', async t => {
