@@ -1,6 +1,7 @@
 // The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
 
+import '../system/ignore-debugger.js';
 import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { buildCredentialString } from '../credentials/oem-string.js';
@@ -283,8 +284,6 @@ process.on('message', (request: DelivererRequest) => {
     .catch((error): DelivererAnswer => ({ id: request.id, ok: false, ...describeFailure(error) }))
     .then(message => process.send?.(message));
 });
-// Node would open a debugger, to which every user of the host can connect.
-process.on('SIGUSR1', () => {});
 // A daemon that is gone waits for nothing.
 process.on('disconnect', () => process.exit(0));
 await warmUpDecryption();

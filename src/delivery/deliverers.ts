@@ -23,6 +23,7 @@ import type {
 } from './protocol.js';
 
 const DELIVERER_PROGRAM = fileURLToPath(new URL('./deliverer.js', import.meta.url));
+const IGNORE_DEBUGGER = new URL('../system/ignore-debugger.js', import.meta.url).href;
 
 /** Starts that overlap without end would keep one deliverer, and its memory, for ever. */
 const MAXIMUM_STARTS_PER_DELIVERER = 64;
@@ -265,7 +266,8 @@ class DelivererProcess {
 /** @throws VmsecretdError resource_conflict: execa throws a bare TypeError where there are no descriptors left */
 function forkDeliverer({ path }: DeliverersOptions) {
   try {
-    const [program, ...args] = runAs(undefined, [process.execPath, DELIVERER_PROGRAM]);
+    const node = [process.execPath, '--import', IGNORE_DEBUGGER, DELIVERER_PROGRAM] as const;
+    const [program, ...args] = runAs(undefined, [...node], { diesWithUs: true });
     // No NODE_OPTIONS, no NOTIFY_SOCKET: nothing of our environment but the way to programs.
     return execa(program, args, {
       ipc: true,
@@ -275,7 +277,7 @@ function forkDeliverer({ path }: DeliverersOptions) {
       stdin: 'ignore',
       stdout: 'ignore',
       stderr: 'ignore',
-      // It ends by itself once the channel to us is gone.
+      // The kernel ends it with us.
       cleanup: false,
       buffer: false,
       reject: false,

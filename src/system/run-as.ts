@@ -2,6 +2,11 @@
 import { readFileSync } from 'node:fs';
 import type { UserIds } from './users.js';
 
+export interface RunAsOptions {
+  /** Whether the kernel is to kill it when this process ends, however it does; else it may live on. */
+  diesWithUs?: boolean;
+}
+
 /**
  * By setpriv, since Node's own uid and gid options drop the supplementary groups (kvm!) and know no no-new-privs;
  * by prlimit, since a core dump of a VMM or a deliverer has secrets in it: a limit of 1 byte ends a dump even where
@@ -12,15 +17,19 @@ import type { UserIds } from './users.js';
 export function runAs(
   ids: UserIds | undefined,
   command: readonly [string, ...string[]],
+  { diesWithUs = false }: RunAsOptions = {},
 ): [program: string, ...args: string[]] {
-  if (ids === undefined && isConfined()) return [...command];
+  const death = diesWithUs ? ['--pdeathsig=KILL'] : [];
+  if (ids === undefined && isConfined())
+    return diesWithUs ? ['setpriv', ...death, '--', ...command] : [...command];
   const identity = ids === undefined ? [] : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--init-groups'];
   return [
     'prlimit',
-    '--core=1:1',
+    `--core=${coreLimit()}:${coreLimit()}`,
     '--',
     'setpriv',
     ...identity,
+    ...death,
     '--no-new-privs',
     '--inh-caps=-all',
     '--',
@@ -31,6 +40,18 @@ export function runAs(
 function isConfined(): boolean {
   return (
     /^NoNewPrivs:\s+1$/m.test(readFileSync('/proc/self/status', 'utf8')) &&
-    /^Max core file size\s+1\s+1\s/m.test(readFileSync('/proc/self/limits', 'utf8'))
+    new RegExp(`^Max core file size\\s+${coreLimit()}\\s+${coreLimit()}\\s`, 'm').test(readLimits())
   );
 }
+
+/** 0 where somebody has forbidden cores to this process for good, and it may not take 1. */
+function coreLimit(): 0 | 1 {
+  const mayNone = /^Max core file size\s+0\s+0\s/m.test(readLimits());
+  const [, capabilities = '0'] = /^CapEff:\s+(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8')) ?? [];
+  const mayRaise = (BigInt(`0x${capabilities}`) >> CAP_SYS_RESOURCE) & 1n;
+  return mayNone && mayRaise === 0n ? 0 : 1;
+}
+
+const CAP_SYS_RESOURCE = 24n;
+
+const readLimits = () => readFileSync('/proc/self/limits', 'utf8');

@@ -1,8 +1,9 @@
 // What the daemon's children get of it: looked up in /proc, and tried.
-import { execFileSync, fork } from 'node:child_process';
+import { execFileSync, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -14,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { Test } from 'tap';
+import { type Test, test } from 'tap';
 import { resolveUser } from '../../src/system/users.js';
 import { peakBytes } from '../setup/peak-memory.js';
 import { whyNotRoot } from '../setup/programs.js';
@@ -60,7 +61,7 @@ function openFiles(pid: number): string[] {
 
 /** What prlimit and setpriv have done, and what they cannot take back. */
 function isConfined(t: Test, pid: number, who: string): void {
-  t.match(proc(pid, 'limits'), /^Max core file size +0 +0 /m, `${who} dumps no core`);
+  t.match(proc(pid, 'limits'), /^Max core file size +1 +1 /m, `${who} dumps no core`);
   const status = proc(pid, 'status');
   t.match(status, /^NoNewPrivs:\t1$/m, `${who} gains no privileges`);
   t.match(status, /^CapInh:\t0+$/m, `${who} hands on no capability`);
@@ -245,3 +246,49 @@ daemonTest('a preStart holds nobody up and fills no memory', preStartOptions, as
   t.match(await daemon.call('POST', '/v1/vms/stays/start'), { status: 504, json: { code: 'vmm_timeout' } });
   t.ok(performance.now() - beganAt < 15_000, 'one that does not listen is killed');
 });
+
+/** From the moment on at which Node has a handler of its own, and before there is a line of ours. */
+async function untilHearsSignal(pid: number): Promise<void> {
+  const hears = () => (BigInt(`0x${/^SigCgt:\s+(\w+)$/m.exec(proc(pid, 'status'))?.[1]}`) >> 9n) & 1n;
+  while (!hears()) await delay(1);
+}
+
+test('no signal leaves a debugger open, however early it comes', async t => {
+  const cwd = t.testdir({});
+  const at = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+  const places = ['--runtime-directory', 'run', '--state-directory', 'state', '--definitions', 'vms'];
+  const { NODE_OPTIONS: _ofTap, ...env } = process.env;
+  const programs = [
+    [at('daemon.js'), ...places, '--config', 'none.json'],
+    ['--import', at('system/ignore-debugger.js'), at('delivery/deliverer.js')],
+  ];
+  for (const args of programs) {
+    const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    t.teardown(() => child.kill('SIGKILL'));
+    const pid = child.pid ?? 0;
+    await untilHearsSignal(pid);
+    for (let signal = 0; signal < 100; signal += 1) {
+      child.kill('SIGUSR1');
+      await delay(5);
+    }
+    t.match(child, { exitCode: null, signalCode: null }, `${args} runs`);
+    t.strictSame(tcpInodes(pid), [], `${args} listens to nobody`);
+  }
+});
+
+daemonTest(
+  'a deliverer dies with its daemon, even one that does nothing any more',
+  {},
+  async (t, { daemon }) => {
+    const pid = await daemon.until('there is a deliverer', () =>
+      childrenOf(daemon.pid).find(child => proc(child, 'cmdline').includes('deliverer.js')),
+    );
+    process.kill(pid, 'SIGSTOP');
+    await daemon.kill9();
+    await daemon.until(
+      'the deliverer is gone',
+      () => !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(proc(pid, 'status')),
+    );
+    t.pass('it is gone');
+  },
+);

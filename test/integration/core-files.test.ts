@@ -1,5 +1,6 @@
 // Where the host dumps core and the daemon may, nothing that has a secret leaves a core file, whatever kills it.
 
+import { execFileSync } from 'node:child_process';
 import { createHash, createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,8 +9,15 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import tap, { type Test, test } from 'tap';
 import { systemErrorCode } from '../../src/errors.js';
+import { runAs } from '../../src/system/run-as.js';
 import { Canary } from '../canary.js';
-import { dumpCoresInto, formsInFile, whyNoCoreDumps } from '../setup/core-dumps.js';
+import {
+  type CoreWay,
+  dumpCoresBy,
+  dumpCoresInto,
+  formsInFile,
+  whyNoCoreDumps,
+} from '../setup/core-dumps.js';
 import { whyNotRoot } from '../setup/programs.js';
 import { isInMemory } from '../setup/search-memory.js';
 import { startSecretHolder } from '../setup/secret-holder.js';
@@ -54,6 +62,37 @@ function kill(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
+/** A program that takes a core has it some time after the process is gone. */
+const PIPE_MS = 500;
+const WAYS = ['file', 'pipe'] as const;
+
+async function takePipedCore(pid: number, canary: Canary, way: CoreWay): Promise<string> {
+  if (way === 'pipe') await delay(PIPE_MS);
+  return takeCore(pid, canary);
+}
+
+test('a limit of 0 keeps no program from a core that is piped to it, and runAs does', { skip }, async t => {
+  const canary = new Canary();
+  const [program, ...args] = runAs(undefined, ['true']);
+  t.equal(program, 'prlimit');
+  t.ok(args.includes('--core=1:1'));
+  for (const [way, limit, left] of [
+    ['file', '0:0', 'no core'],
+    ['pipe', '0:0', 'a core with plain'],
+    ['file', '1:1', 'no core'],
+    ['pipe', '1:1', 'no core'],
+  ] as const) {
+    dumpCoresBy(way, folder);
+    const holder = await startSecretHolder(canary);
+    execFileSync('prlimit', ['--pid', `${holder.pid}`, `--core=${limit}`]);
+    const gone = once(holder, 'exit');
+    holder.kill('SIGABRT');
+    await gone;
+    t.equal(await takePipedCore(holder.pid, canary, way), left, `${way}, ${limit}`);
+  }
+  dumpCoresBy('file', folder);
+});
+
 test('a process that may dumps its core, in which the search finds the secret', { skip }, async t => {
   const canary = new Canary();
   for (const signal of SIGNALS) {
@@ -71,12 +110,16 @@ for (const vmm of [STAND_IN, CLOUD_HYPERVISOR, QEMU]) {
     { skip: skip || vmm.skip, config: { hypervisors: vmm.hypervisors } },
     async (t, rig) => {
       await defineVm(vmm, rig, 'web');
-      for (const signal of SIGNALS) {
-        const { pid } = await rig.daemon.act('web', 'start');
-        await killHolder(t, rig, pid ?? 0, signal);
-        await rig.daemon.untilVm('web', 'has failed', vm => vm.state === 'failed');
-        t.equal(takeCore(pid ?? 0, rig.canary), 'no core', signal);
+      for (const way of WAYS) {
+        dumpCoresBy(way, folder);
+        for (const signal of SIGNALS) {
+          const { pid } = await rig.daemon.act('web', 'start');
+          await killHolder(t, rig, pid ?? 0, signal);
+          await rig.daemon.untilVm('web', 'has failed', vm => vm.state === 'failed');
+          t.equal(await takePipedCore(pid ?? 0, rig.canary, way), 'no core', `${signal}, ${way}`);
+        }
       }
+      dumpCoresBy('file', folder);
     },
   );
 }
@@ -88,14 +131,16 @@ daemonTest(
     const { daemon, canary } = rig;
     // It keeps what it has opened for a VMM that never takes it.
     await defineVm(STAND_IN, rig, 'web');
-    for (const signal of SIGNALS) {
+    for (const [way, signal] of WAYS.flatMap(way => SIGNALS.map(signal => [way, signal] as const))) {
+      dumpCoresBy(way, folder);
       const start = daemon.call('POST', '/v1/vms/web/start');
       const pid = await untilDelivererHas(rig);
       await killHolder(t, rig, pid, signal);
       await daemon.call('POST', '/v1/vms/web/kill');
       t.match(await start, { status: /^[45]/ });
-      t.equal(takeCore(pid, canary), 'no core', signal);
+      t.equal(await takePipedCore(pid, canary, way), 'no core', `${signal}, ${way}`);
     }
+    dumpCoresBy('file', folder);
   },
 );
 

@@ -80,7 +80,7 @@ t.test('no file imports itself by way of others', async t => {
 
 t.test('only wiring.ts knows all: no folder imports it, and only the programs above do', async t => {
   const importers = sourcesOf('src').filter(source => runtimeImports(source).includes('src/wiring.ts'));
-  t.strictSame(importers, ['src/daemon.ts']);
+  t.strictSame(importers, ['src/daemon-main.ts']);
 });
 
 t.test('only the deliverer runs code that opens secrets', async t => {
@@ -118,7 +118,7 @@ t.test(
   async t => {
     t.strictSame([...loadedPackages('src/cli/vmsecretctl.ts')].toSorted(), ['commander', 'leven']);
     t.notOk(loadedPackages('src/delivery/deliverer.ts').has('execa'));
-    t.ok(loadedPackages('src/daemon.ts').has('typebox'), 'the daemon has them');
+    t.ok(loadedPackages('src/daemon-main.ts').has('typebox'), 'the daemon has them');
   },
 );
 

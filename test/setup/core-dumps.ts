@@ -24,6 +24,16 @@ function whyReadOnly(): string | false {
   }
 }
 
+/** `pipe`: by a program that the kernel starts, as systemd-coredump and apport are; it does not ask for limits of 0. */
+export type CoreWay = 'file' | 'pipe';
+
+/** Cores go that way from now on; see `dumpCoresInto`. */
+export function dumpCoresBy(way: CoreWay, folder: string): void {
+  const handler = join(folder, 'take-core');
+  writeFileSync(handler, `#!/bin/sh\ncat > ${folder}/core.$1\n`, { mode: 0o755 });
+  writeFileSync(PATTERN, way === 'pipe' ? `|${handler} %p` : join(folder, 'core.%p'));
+}
+
 /** Every process that this one starts from now on dumps core there as core.PID, unless it is kept from that. */
 export function dumpCoresInto(t: Pick<Test, 'teardown'>, folder: string): void {
   const before = readFileSync(PATTERN);
@@ -33,7 +43,7 @@ export function dumpCoresInto(t: Pick<Test, 'teardown'>, folder: string): void {
     restore();
     process.off('exit', restore);
   });
-  writeFileSync(PATTERN, join(folder, 'core.%p'));
+  dumpCoresBy('file', folder);
   // ulimit -c unlimited
   execFileSync('prlimit', ['--pid', `${process.pid}`, '--core=unlimited:unlimited']);
 }

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'tap';
 import { runAs } from '../../src/system/run-as.js';
@@ -41,4 +42,23 @@ test('what is confined already passes that on, and asks for nothing', async t =>
     spawnSync(command[0] ?? '', command.slice(1), { encoding: 'utf8' }).stdout.trim();
   t.match(said(node), /^prlimit --core=1:1 -- setpriv --no-new-privs .* true$/);
   t.equal(said(runAs(undefined, node)), 'true');
+});
+
+test('what dies with us does so however we end, and what does not lives on', async t => {
+  const module = fileURLToPath(new URL('../../src/system/run-as.js', import.meta.url));
+  for (const diesWithUs of [true, false]) {
+    const script = `
+      import { spawn } from 'node:child_process';
+      import { runAs } from '${module}';
+      const [program, ...args] = runAs(undefined, ['sleep', '60'], { diesWithUs: ${diesWithUs} });
+      const child = spawn(program, args, { detached: true, stdio: 'ignore' });
+      setTimeout(() => { console.log(child.pid); process.kill(process.pid, 'SIGKILL'); }, 300);`;
+    const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    });
+    await delay(100);
+    const status = spawnSync('ps', ['-o', 'stat=', '-p', stdout.trim()], { encoding: 'utf8' }).stdout;
+    t.equal(/^[SR]/.test(status), !diesWithUs);
+    if (!diesWithUs) process.kill(Number(stdout));
+  }
 });

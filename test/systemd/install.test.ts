@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, wri
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import t, { type Test } from 'tap';
+import { whyNotOnPath, whyNotRoot } from '../setup/programs.js';
 
 interface Installation {
   exitCode: number | undefined;
@@ -139,3 +140,20 @@ t.test('the launcher and the installer of the guest parts say how they are used'
   for (const option of ['--help', '-r'])
     t.match(await run('guest/install.sh', option), { exitCode: 2, stderr: 'usage: install.sh [ROOT]' });
 });
+
+t.test(
+  'definitions are for root and operators',
+  { skip: whyNotRoot() || whyNotOnPath('systemd-tmpfiles') },
+  async t => {
+    const root = t.testdir({
+      etc: { passwd: 'root:x:0:0::/:/bin/sh\n', group: 'root:x:0:\nvmsecretd:x:901:\nmicrovm:x:902:\n' },
+    });
+    await execa('systemd-tmpfiles', [
+      '--create',
+      `--root=${root}`,
+      join(PROJECT_ROOT, 'systemd/vmsecretd.tmpfiles'),
+    ]);
+    const { mode, uid, gid } = statSync(join(root, 'etc/vmsecretd/vms'));
+    t.strictSame({ mode: mode & 0o7777, uid, gid }, { mode: 0o750, uid: 0, gid: 901 });
+  },
+);
