@@ -29,58 +29,59 @@ let
       }
     );
 
+  # The runner of a VM of microvm.nix; null for any other.
+  runnerOf =
+    name:
+    if cfg.microvms ? ${name} && config.microvm.vms ? ${name} then
+      (evaluatedVm name config.microvm.vms.${name}).config.microvm.declaredRunner
+    else
+      null;
+
   # `check` takes the VM's name from the file's name. Age files of the host itself are not there at build time.
   checkedFile =
     name: definition:
     pkgs.runCommand "vmsecretd-definition-${name}"
       {
-        nativeBuildInputs = [ cfg.package ];
+        nativeBuildInputs = [
+          cfg.package
+          pkgs.nodejs
+        ];
+        vm = name;
         definition = builtins.toJSON definition;
+        passAsFile = [ "definition" ];
         ageFiles = lib.filter (lib.hasPrefix builtins.storeDir) (
           map (source: source.age or "") (lib.attrValues (definition.credentials or { }))
         );
-        passAsFile = [ "definition" ];
+        runner = runnerOf name;
         preferLocalBuild = true;
       }
       ''
         mkdir $out
-        cp "$definitionPath" "$out/${name}.json"
-        vmsecretd check --other-host "$out/${name}.json"
+        cp "$definitionPath" "$out/$vm.json"
+        vmsecretd check --other-host "$out/$vm.json"
+
         for file in $ageFiles; do
           case $(head -c 64 "$file" | tr -d '\0 \t\r\n') in
             age-encryption.org/* | -----BEGINAGEENCRYPTEDFILE-----*) ;;
             *)
-              echo "VM ${name}: $file is no age file: every user can read its content in the Nix store." >&2
+              echo "VM $vm: $file is no age file: every user can read its content in the Nix store." >&2
               echo "Encrypt it (age -R /etc/ssh/ssh_host_ed25519_key.pub), take the plaintext out of the store" >&2
               echo "(nix-store --delete $file), and replace the secret if others could read it." >&2
               exit 1
               ;;
           esac
         done
-      '';
 
-  # The command line that microvm-run executes, extraArgs included, as the daemon will read it.
-  checkedCommand =
-    name:
-    let
-      guest = evaluatedVm name config.microvm.vms.${name};
-    in
-    pkgs.runCommand "vmsecretd-command-${name}"
-      {
-        nativeBuildInputs = [
-          cfg.package
-          pkgs.nodejs
-        ];
-        preferLocalBuild = true;
-      }
-      ''
-        line=$(grep '^exec .*/bin/cloud-hypervisor ' ${guest.config.microvm.declaredRunner}/bin/microvm-run)
-        runtime_args=
-        eval "set -- ''${line#exec }"
-        if [ "$1" = -a ]; then shift 2; fi
-        mkdir $out
-        node -p 'JSON.stringify({ command: process.argv.slice(2) })' -- "$@" >"$out/${name}.json"
-        vmsecretd check --other-host "$out/${name}.json"
+        # The command line that microvm-run executes, extraArgs included, as the daemon will read it.
+        if [ -n "''${runner-}" ]; then
+          line=$(grep '^exec .*/bin/cloud-hypervisor ' "$runner/bin/microvm-run")
+          runtime_args=
+          eval "set -- ''${line#exec }"
+          if [ "$1" = -a ]; then shift 2; fi
+          mkdir command
+          node -p 'JSON.stringify({ command: process.argv.slice(2) })' -- "$@" >"command/$vm.json"
+          vmsecretd check --other-host "command/$vm.json"
+        fi
       '';
 in
 {
@@ -94,8 +95,6 @@ in
         source = "${checkedFile name definition}/${name}.json";
       }
     ) cfg.definitions;
-
-    system.checks = map checkedCommand (lib.attrNames cfg.microvms);
 
     # A reload reads the definitions again; running VMs stay, and show as outdated. One trigger that is there without any VM, too: the
     # key has to stay in the unit for its change to be a reload.

@@ -41,7 +41,7 @@ let
     guest: isolate:
     let
       unit = import ./vm-unit.nix {
-        launch = lib.getExe cfg.package.launch;
+        launch = lib.getExe (pkgs.callPackage ./launch.nix { });
         isNotify =
           if guest == null then
             config.microvm.host.useNotifySockets

@@ -22,6 +22,12 @@ let
       "export ${name}='${value}'\${${name}:+'${separator}'}\$${name}\n" + exports (lib.drop 4 arguments)
     else
       throw "build-npm-package.nix: makeWrapperArgs knows --prefix only";
+  # What tsc wrote of src/ and docs/: the tests' part would make a new package of each change to a test.
+  built = builtins.path {
+    name = "dist";
+    path = projectRoot + "/dist";
+    filter = path: _: builtins.match ".*/dist/(src|share)(/.*)?" path != null;
+  };
   manifest = lib.importJSON (projectRoot + "/package.json");
   drv =
     runCommand "${attrs.pname}-${attrs.version}"
@@ -40,11 +46,12 @@ let
         cp -r "$src" work
         chmod -R u+w work
         cd work
-        cp -r ${projectRoot}/dist dist
+        cp -r ${built} dist
+        chmod -R u+w dist
         mkdir -p "$out/lib/node_modules/${attrs.pname}" $out/bin
         cp package.json "$out/lib/node_modules/${attrs.pname}/"
-        cp -r ${projectRoot}/dist "$out/lib/node_modules/${attrs.pname}/"
-        ln -s ${projectRoot}/node_modules "$out/lib/node_modules/${attrs.pname}/node_modules"
+        cp -r dist "$out/lib/node_modules/${attrs.pname}/"
+        ln -s ${toString projectRoot}/node_modules "$out/lib/node_modules/${attrs.pname}/node_modules"
         ${lib.concatStrings (
           lib.mapAttrsToList (name: file: ''
             printf '#!/bin/sh\n%sexec /usr/bin/node %s "$@"\n' "$wrapper" \

@@ -120,7 +120,6 @@ in
     };
     system = {
       nixos.label = any "test";
-      checks = list;
       switch.enable = flag;
       boot.loader = {
         initrdFile = any "initrd";
@@ -143,7 +142,7 @@ in
       if failed != [ ] then
         throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (message: "- ${message}") failed}"
       else
-        pkgs.runCommand "nixos-system-${config.networking.hostName}" { inherit (config.system) checks; } ''
+        pkgs.runCommand "nixos-system-${config.networking.hostName}" { } ''
           mkdir -p $out/etc $out/sw/bin
           ${lib.concatStrings (
             lib.mapAttrsToList (name: file: ''

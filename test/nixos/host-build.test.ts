@@ -1,0 +1,71 @@
+// What the build of a NixOS host refuses: what evaluation cannot see.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { projectRoot } from './nix.js';
+import { buildHost, whyNoNixBuild } from './nixos-host.js';
+
+const skip = await whyNoNixBuild();
+const AGE = join(projectRoot, 'nixos-module/examples/secrets/api-key.age');
+
+function writeFile(t: Test, content: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'vmsecretd-plain-'));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'secret'), content);
+  return join(folder, 'secret');
+}
+
+const build = (text: string) =>
+  buildHost({ modules: [`{ services.openssh.enable = true; services.vmsecretd.enable = true; ${text} }`] });
+const microvm = (config: string, age = AGE) =>
+  build(`microvm.vms.my-app = { config = { ${config} }; vmsecretd.credentials.K.age = ${age}; };`);
+
+t.test('builds a host with an age file, armored or binary', { skip, timeout: 120_000 }, async t => {
+  await t.resolves(microvm(''));
+  await t.resolves(microvm('', writeFile(t, 'age-encryption.org/v1\n-> X25519 x\n')));
+});
+
+t.test(
+  'rejects plaintext given as an age file, without a word of it',
+  { skip, timeout: 120_000 },
+  async t => {
+    for (const content of ['hunter2-plain\n', '', '-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2-plain\n']) {
+      const failure: Error = await microvm('', writeFile(t, content)).then(
+        () => t.fail(content),
+        error => error,
+      );
+      t.match(failure.message, /VM my-app: \/nix\/store\/\S+-secret is no age file: every user can read/);
+      t.match(failure.message, /nix-store --delete \/nix\/store/);
+      t.notMatch(failure.message, 'hunter2-plain');
+    }
+  },
+);
+
+t.test('rejects extraArgs that the daemon cannot read', { skip, timeout: 120_000 }, async t => {
+  await t.rejects(microvm('microvm.cloud-hypervisor.extraArgs = [ "--rgn" "src=/dev/urandom" ];'), {
+    message: /There is no option "--rgn". Did you mean "--rng"/,
+  });
+});
+
+t.test('rejects a key that no definition and no configuration has', { skip, timeout: 120_000 }, async t => {
+  await t.rejects(build('services.vmsecretd.vms.a = { command = "--kernel /k"; onChang = "restart"; };'), {
+    message: /onChang.*onChange/s,
+  });
+  await t.rejects(build('services.vmsecretd.settings.identites = [ ];'), {
+    message: /identites.*identities/s,
+  });
+});
+
+t.test(
+  'builds without a word of groups that the build machine lacks',
+  { skip, timeout: 120_000 },
+  async t => {
+    const config = await buildHost(
+      { modules: ['{ services.vmsecretd = { enable = true; settings.operatorGroup = "nowhere"; }; }'] },
+      'config.environment.etc."vmsecretd/config.json".source',
+    );
+    t.match(config, /^\/nix\/store\/.*-vmsecretd\.json$/m);
+    t.notMatch(config, /nowhere|no group/);
+  },
+);
