@@ -155,6 +155,8 @@ try {
 } catch (thrown) {
   const error = explainStorageError(thrown);
   if (!(error instanceof VmsecretdError)) throw error;
-  process.stderr.write(`vmsecretd: ${error.message}\n`);
+  // sd-daemon(3): a line of the journal that is an error.
+  const priority = process.env.JOURNAL_STREAM === undefined ? '' : '<3>';
+  process.stderr.write(`${priority}vmsecretd: ${error.message}\n`);
   process.exit(EXIT.failed);
 }

@@ -43,8 +43,19 @@ export function addShowCommands(program: Command): void {
     .description('the complete command line, secrets shown as <NAME: size>')
     .action(async (name: string, _options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      const answer = (await client.call('GET', vmPath(name, '/command'))) as { command: string[] };
-      print(answer, view => quoteCommand(view.command));
+      const answer = (await client.call('GET', vmPath(name, '/command'))) as {
+        command: string[];
+        arguments: string[];
+        vmConfig: object | null;
+      };
+      print(answer, ({ command: words, arguments: own, vmConfig }) => {
+        const line = quoteCommand(words);
+        // Of a definition with a VM config the line has no VM.
+        const isApiOnly = vmConfig !== null && words.length === own.length + 1;
+        return isApiOnly
+          ? `${line}\n# with this as the body of vm.create\n${JSON.stringify(vmConfig, null, 2)}`
+          : line;
+      });
     });
   program
     .command('convert')

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // The vmsecretctl program: the daemon's verbs for people, and `--json` for programs.
+import '../system/require-node.js';
 import { VmsecretdError } from '../errors.js';
 import { CliError, EXIT } from './client.js';
 import { buildProgram } from './program.js';

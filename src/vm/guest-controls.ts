@@ -28,7 +28,19 @@ export async function rebootGuest(vm: Vm): Promise<void> {
   // Before it: the next guest may report before the VMM has answered, and who gives no answer may have reset it.
   vm.guestStartsAnew();
   const outcomes = await Promise.allSettled([running.control.reboot(), keepRunning(vm, running)]);
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  for (const outcome of outcomes)
+    if (outcome.status === 'rejected') throw explainReboot(vm, running, outcome.reason);
+}
+
+/** A reset ends the connections to programs such as virtiofsd, which end with it, and the VMM waits for them. */
+function explainReboot(vm: Vm, { plan }: RunningVm, error: unknown): unknown {
+  const [socket] = plan?.needs.sockets ?? [];
+  if (socket === undefined || !(error instanceof VmsecretdError) || error.code !== 'vmm_timeout')
+    return error;
+  const remedy =
+    vm.definition.preStart.length > 0 ? ', or restart the VM, which runs its preStart again' : '';
+  const why = `the program at the ${socket.what} ${socket.path} may have ended with the reset; start it again${remedy}`;
+  return new VmsecretdError(error.code, `${error.message}; ${why}`, { details: error.details, cause: error });
 }
 
 /** Of a VMM that is gone meanwhile nothing is to be found. */

@@ -1,7 +1,11 @@
 // The complete command line and VM config of a start, for people: secrets shown as <NAME: size>.
 
+import { VmsecretdError } from '../errors.js';
+import { convertCommand } from '../hypervisor/cloud-hypervisor/from-command.js';
 import { mergeOemStrings } from '../hypervisor/cloud-hypervisor/to-command.js';
 import type { JsonObject } from '../hypervisor/cloud-hypervisor/vm-config.js';
+import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { readLauncherCommand } from '../supervisor/launcher-command.js';
 import { planVm, type StartTools } from './start-vm.js';
 import type { Vm } from './vm.js';
 
@@ -13,11 +17,18 @@ export interface CommandView {
   arguments: readonly string[];
 }
 
+/** @throws VmsecretdError state_conflict: its launcher has not brought the command yet; and what a plan throws */
 export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandView> {
   const { definition, paths } = vm;
+  const command = definition.command ?? (await launchersCommand(vm));
   const plan =
     vm.running?.plan ??
-    (await planVm(tools, { definition, paths, ownsConsole: definition.supervisor === 'daemon' }));
+    (await planVm(tools, {
+      definition,
+      paths,
+      ownsConsole: definition.supervisor === 'daemon',
+      ...(command === undefined ? {} : { command }),
+    }));
   const sizes = new Map(vm.running?.credentials.map(({ name, sizeBytes }) => [name, `${sizeBytes} bytes`]));
   const placeholders = Object.keys(definition.credentials).map(
     name => `io.systemd.credential.binary:${name}=<${name}: ${sizes.get(name) ?? 'size known once started'}>`,
@@ -30,7 +41,8 @@ export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandVie
   return {
     command: [
       plan.program,
-      ...mergeOemStrings(definition.command ?? [], [...definition.oemStrings, ...placeholders], plan.release),
+      // A VM config is no command line: the program is started with its own options, and gets the VM by its API.
+      ...(command === undefined ? plan.arguments : withOemStrings(command, oemStrings, plan.release)),
     ],
     vmConfig:
       oemStrings.length === 0
@@ -38,4 +50,26 @@ export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandVie
         : { ...vmConfig, platform: { ...vmConfig.platform, oem_strings: oemStrings } },
     arguments: plan.arguments,
   };
+}
+
+/** All of them, in their order: the command line's own come first. */
+function withOemStrings(
+  command: readonly string[],
+  oemStrings: readonly string[],
+  release: NonNullable<VmPlan['release']>,
+): string[] {
+  const own = convertCommand(command, release).vmConfig.platform?.oem_strings?.length ?? 0;
+  return mergeOemStrings(command, oemStrings.slice(own), release);
+}
+
+/** Undefined where a VM config stands in its place. */
+async function launchersCommand({ definition, paths, name }: Vm): Promise<readonly string[] | undefined> {
+  if (definition.supervisor !== 'unit' || definition.vmConfig !== undefined) return undefined;
+  const command = await readLauncherCommand(name, paths.launcherCommand);
+  if (command !== undefined) return command;
+  throw new VmsecretdError(
+    'state_conflict',
+    `VM ${name}: its command is brought by the launcher of ${definition.unit}; start the VM, then ask again`,
+    { details: { vm: name } },
+  );
 }

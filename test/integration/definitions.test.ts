@@ -201,3 +201,35 @@ daemonTest('a reload that is on its way undoes no change', options, async (t, { 
     t.match(await daemon.call('GET', '/v1/vms/web'), { status: 404 });
   }
 });
+
+daemonTest(
+  'shows the complete command: notify, vmConfig, and what a launcher has not brought',
+  options,
+  async (t, { daemon }) => {
+    const vsock = ['--vsock', 'cid=3,socket=v.sock', '--platform', 'oem_strings=[first]'];
+    const credentials = { KEY: { file: '/secrets/key' } };
+    await daemon.define('web', {
+      ...COMMAND,
+      command: ['--kernel', '/k', ...vsock],
+      ready: 'notify',
+      oemStrings: ['second'],
+      credentials,
+    });
+    const shown = await daemon.ctl('command', 'web');
+    t.match(
+      shown.stdout,
+      /oem_strings=\[first,second,io\.systemd\.credential:vmm\.notify_socket=vsock-stream:2:8888,io\.systemd\.credential\.binary:KEY=</,
+    );
+    await daemon.define('json', { supervisor: 'daemon', vmConfig: { payload: { kernel: '/k' } } });
+    const json = await daemon.ctl('command', 'json');
+    t.match(
+      json.stdout,
+      /cloud-hypervisor --api-socket .*\n# with this as the body of vm\.create\n\{[\s\S]*"kernel": "\/k"/,
+    );
+    await daemon.define('unit', { supervisor: 'unit', unit: 'unit.service' });
+    t.match((await daemon.call('GET', '/v1/vms/unit/command')).json, {
+      code: 'state_conflict',
+      detail: /its command is brought by the launcher of unit\.service; start the VM/,
+    });
+  },
+);

@@ -13,8 +13,9 @@ const NOTIFY_CREDENTIAL = 'vmm.notify_socket';
 
 /** Under a unit the notify socket is the unit's own: microvm.nix feeds systemd from it. */
 export function planGuestChannels(
-  { name: vm, ready }: Definition,
+  { name: vm, ready, credentials }: Definition,
   { vsock }: VmConfig,
+  strings: readonly string[],
   { ownsConsole, paths, workingDirectory }: PlanContext,
 ): GuestChannelPlans {
   const wanted = ready === 'receipt' || (ready === 'notify' && ownsConsole);
@@ -27,7 +28,8 @@ export function planGuestChannels(
     );
   }
   const pathOf = (port: number) => vsockPortPath(vsock.socket, port, workingDirectory);
-  if (ready === 'notify') return { notify: { kind: 'vsock', path: pathOf(NOTIFY_PORT) } };
+  if (ready === 'notify')
+    return { notify: { kind: 'vsock', path: pathOf(notifyPort(vm, strings, credentials)) } };
   // A unit's own folders are not the daemon's to write to: its launcher leaves a link there.
   return { receipt: { kind: 'vsock', path: ownsConsole ? pathOf(RECEIPT_PORT) : paths.reportPort } };
 }
@@ -37,9 +39,34 @@ export function vsockPortPath(socket: string, port: number, workingDirectory: st
   return `${resolve(workingDirectory, socket)}_${port}`;
 }
 
-/** Tells the guest's systemd where to notify, unless the command line does. */
-export function notifyStrings({ notify }: GuestChannelPlans, strings: readonly string[]): string[] {
-  if (notify === undefined || strings.some(string => credentialNameOf(string) === NOTIFY_CREDENTIAL))
-    return [];
+/** Where the guest is told to notify already: in a string of the VM, or a text of its definition. */
+function notifyPort(vm: string, strings: readonly string[], credentials: Definition['credentials']): number {
+  const string = strings.find(candidate => credentialNameOf(candidate) === NOTIFY_CREDENTIAL);
+  const given = string === undefined ? credentials[NOTIFY_CREDENTIAL]?.text : textOf(string);
+  if (given === undefined) return NOTIFY_PORT;
+  const [, port] = /^vsock(?:-stream)?:2:([1-9]\d{0,9})$/.exec(given.trim()) ?? [];
+  if (port !== undefined && Number(port) < 2 ** 32) return Number(port);
+  throw new VmsecretdError(
+    'command_invalid',
+    `VM ${vm}: ready "notify" cannot hear a guest whose ${NOTIFY_CREDENTIAL} is not vsock-stream:2:PORT; correct that OEM string, or leave it out`,
+    { details: { vm, credential: NOTIFY_CREDENTIAL } },
+  );
+}
+
+function textOf(oemString: string): string {
+  const value = oemString.slice(oemString.indexOf('=') + 1);
+  return oemString.startsWith('io.systemd.credential.binary:')
+    ? Buffer.from(value, 'base64').toString('utf8')
+    : value;
+}
+
+/** Tells the guest's systemd where to notify, unless somebody does. */
+export function notifyStrings(
+  { notify }: GuestChannelPlans,
+  strings: readonly string[],
+  credentials: Definition['credentials'],
+): string[] {
+  const isTold = strings.some(string => credentialNameOf(string) === NOTIFY_CREDENTIAL);
+  if (notify === undefined || isTold || credentials[NOTIFY_CREDENTIAL] !== undefined) return [];
   return [`io.systemd.credential:${NOTIFY_CREDENTIAL}=vsock-stream:2:${NOTIFY_PORT}`];
 }

@@ -32,12 +32,10 @@ export async function planVm(program: string, definition: Definition, context: P
   const converted = convertDefinition(definition, context, release);
   requireImageTypes(converted.vmConfig, release);
   const { vmConfig, console } = arrangeConsole(converted.vmConfig, context, definition.delivery, release);
-  const channels = planGuestChannels(definition, vmConfig, context);
-  const staticOemStrings = [
-    ...(vmConfig.platform?.oem_strings ?? []),
-    ...definition.oemStrings,
-    ...notifyStrings(channels, [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings]),
-  ];
+  const given = [...(vmConfig.platform?.oem_strings ?? []), ...definition.oemStrings];
+  const channels = planGuestChannels(definition, vmConfig, given, context);
+  const added = [...definition.oemStrings, ...notifyStrings(channels, given, definition.credentials)];
+  const staticOemStrings = [...(vmConfig.platform?.oem_strings ?? []), ...added];
   const credentials = credentialNames(definition);
   checkOemStrings(vm, staticOemStrings, credentials);
   if (staticOemStrings.length + credentials.length > 0) checkArchitecture(vm, vmConfig, release);
@@ -61,7 +59,10 @@ export async function planVm(program: string, definition: Definition, context: P
     vmConfig: config,
   };
   if (definition.delivery === 'cmdline')
-    return { ...shared, ...wholeCommandLine(program, definition, context, { vmConfig, release }) };
+    return {
+      ...shared,
+      ...wholeCommandLine(program, definition, context, { vmConfig, oemStrings: added, release }),
+    };
   return {
     ...shared,
     arguments: programArguments(withApiSocket(converted.program, context)),
@@ -73,9 +74,9 @@ export async function planVm(program: string, definition: Definition, context: P
 /** The VM on the command line itself, from where it boots at once. */
 function wholeCommandLine(
   program: string,
-  { command = [], oemStrings }: Definition,
+  { command = [] }: Definition,
   { paths }: PlanContext,
-  { vmConfig, release }: { vmConfig: VmConfig; release: Release },
+  { vmConfig, oemStrings, release }: { vmConfig: VmConfig; oemStrings: readonly string[]; release: Release },
 ): Pick<VmPlan, 'arguments' | 'fifos' | 'packing'> {
   let argv = setOption(mergeOemStrings(command, [], release), '--api-socket', `path=${paths.apiSocket}`);
   for (const device of ['serial', 'console'] as const) {
