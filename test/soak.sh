@@ -20,8 +20,6 @@ VMSECRETD_ROUNDS=5000 run dist/test/definition/*.test.js dist/test/credentials/*
 VMSECRETD_KILL_ROUNDS="${VMSECRETD_KILL_ROUNDS:-200}" run dist/test/integration/kill-rounds.test.js
 # The same under systemd.
 VMSECRETD_ROUNDS=20 run dist/test/systemd/adoption.test.js
-# Lies at launch.sock, and launches in the middle of them.
-VMSECRETD_ROUNDS=20 run dist/test/systemd/launch-races.test.js
 # A hundred starts at once, VMMs killed in the middle of requests, a thousand definitions; a full disk and a read-only one.
 VMSECRETD_LOAD=full run dist/test/integration/{load,storage}.test.js
 # A thousand starts with an error of each code between them, and the search for the secret.

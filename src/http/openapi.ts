@@ -17,14 +17,15 @@ const ANSWERS: Readonly<Record<string, object>> = {
   'DELETE /v1/vms/:name': NOTHING,
   'GET /v1/vms/:name/console': { 200: answer('What it printed', 'application/octet-stream') },
   'POST /v1/vms/:name/console': NOTHING,
-  'POST /v1/vms/:name/launch': { 200: answer('What to execute', 'text/plain') },
+  'POST /v1/vms/:name/prepare': { 200: answer('What the launcher is to execute', 'text/plain') },
+  'GET /v1/vms/:name/booted': { 200: answer('The guest is booted', 'text/plain') },
   'GET /v1/events': { 200: answer('Events', 'text/event-stream') },
   'GET /metrics': { 200: answer('Metrics', 'text/plain') },
 };
 
 /** Routes that ask a VMM or look for its program, and so may answer with 502 or 504. */
 const ASKS_VMM =
-  /^\/v1\/vms\/:name\/(start|stop|restart|reboot|kill|pause|resume|launch|check|command)$|^\/v1\/reload$/;
+  /^\/v1\/vms\/:name\/(start|stop|restart|reboot|kill|pause|resume|prepare|booted|check|command)$|^\/v1\/reload$/;
 
 const codesOf = (matches: (status: number) => boolean) =>
   Object.entries(ERROR_TABLE)

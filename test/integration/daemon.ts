@@ -17,7 +17,7 @@ export const TIMEOUT_MS = 30_000;
 const DAEMON = fileURLToPath(new URL('../../src/daemon.js', import.meta.url));
 export const CTL = fileURLToPath(new URL('../../src/cli/vmsecretctl.js', import.meta.url));
 
-export type SocketName = 'admin' | 'vmsecretd' | 'launch';
+export type SocketName = 'admin' | 'vmsecretd';
 
 export interface DaemonOptions {
   /** More of config.json. */

@@ -55,7 +55,7 @@ const TOO_MUCH: Readonly<Record<string, string>> = {
 };
 
 daemonTest('answers no request that is hidden in another', options, async (t, { daemon }) => {
-  for (const socket of ['admin', 'vmsecretd', 'launch'] as const) {
+  for (const socket of ['admin', 'vmsecretd'] as const) {
     for (const [what, bytes] of Object.entries(SMUGGLED)) {
       const answer = await say(daemon.socket(socket), bytes);
       const statuses = [...answer.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status));
@@ -128,7 +128,7 @@ daemonTest('takes JSON as JSON only, and no key that changes other objects', opt
 daemonTest('other methods ask for nothing that the socket does not give', options, async (t, rig) => {
   const { daemon } = rig;
   await defineVm(STAND_IN, rig, 'web');
-  const paths = ['', '/start', '/definition', '/console', '/launch'].map(path => `/v1/vms/web${path}`);
+  const paths = ['', '/start', '/definition', '/console', '/prepare'].map(path => `/v1/vms/web${path}`);
   const ask = (socket: SocketName, method: string, path: string) =>
     callUnix({ socketPath: daemon.socket(socket), method, path, timeoutMs: TIMEOUT_MS });
   for (const path of [
@@ -139,9 +139,9 @@ daemonTest('other methods ask for nothing that the socket does not give', option
     '/v1/vms/web/..%2f..%2fhealth',
     '/v1/%76ms/web',
   ]) {
-    for (const method of ['HEAD', 'OPTIONS', 'TRACE', 'PATCH', 'PROPFIND', 'LINK']) {
-      const { status } = await ask('launch', method, path);
-      t.ok([403, 404, 501].includes(status), `${method} ${path} on launch.sock: ${status}`);
+    for (const method of ['OPTIONS', 'TRACE', 'PATCH', 'PROPFIND', 'LINK']) {
+      const { status } = await ask('vmsecretd', method, path);
+      t.ok([403, 404, 501].includes(status), `${method} ${path} on vmsecretd.sock: ${status}`);
     }
   }
   t.equal((await ask('vmsecretd', 'HEAD', '/v1/vms/web/definition')).status, 403);

@@ -16,6 +16,8 @@ const ADMIN_ROUTES = [
   'DELETE /v1/vms/{name}',
   'GET /v1/vms/{name}/definition',
   'POST /v1/vms/{name}/console',
+  'POST /v1/vms/{name}/prepare',
+  'GET /v1/vms/{name}/booted',
 ];
 const OPERATOR_ROUTES = [
   'GET /v1/vms',
@@ -33,8 +35,7 @@ const OPERATOR_ROUTES = [
   'GET /v1/version',
   'GET /metrics',
 ];
-const LAUNCH_ROUTES = ['POST /v1/vms/{name}/launch'];
-const SOCKETS: readonly SocketName[] = ['admin', 'vmsecretd', 'launch'];
+const SOCKETS: readonly SocketName[] = ['admin', 'vmsecretd'];
 
 daemonTest('gives each socket its routes and no others', options, async (t, { daemon }) => {
   const { paths } = (await daemon.call('GET', '/openapi.json')).json as { paths: Record<string, object> };
@@ -42,14 +43,10 @@ daemonTest('gives each socket its routes and no others', options, async (t, { da
     Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`),
   );
   // Operators get what is listed for them: a new route whose `access` is forgotten would be theirs.
-  t.strictSame(routes.toSorted(), [...ADMIN_ROUTES, ...LAUNCH_ROUTES, ...OPERATOR_ROUTES].toSorted());
+  t.strictSame(routes.toSorted(), [...ADMIN_ROUTES, ...OPERATOR_ROUTES].toSorted());
   for (const route of routes) {
     const [method = '', path = ''] = route.split(' ');
-    const allowed = LAUNCH_ROUTES.includes(route)
-      ? ['launch']
-      : ADMIN_ROUTES.includes(route)
-        ? ['admin']
-        : ['admin', 'vmsecretd'];
+    const allowed = ADMIN_ROUTES.includes(route) ? ['admin'] : ['admin', 'vmsecretd'];
     for (const socket of SOCKETS) {
       const response = await openUnix({
         socketPath: daemon.socket(socket),
@@ -71,7 +68,6 @@ daemonTest('gives its sockets and folders their modes', options, async (t, rig) 
   const modes = {
     'admin.sock': 0o600,
     'vmsecretd.sock': 0o660,
-    'launch.sock': 0o666,
     'vms/web': 0o700,
     records: 0o700,
     'records/web.json': 0o600,
@@ -296,7 +292,7 @@ daemonTest('converts a command line', options, async (t, { daemon }) => {
 });
 
 daemonTest('goes on when clients talk nonsense or leave', options, async (t, { daemon }) => {
-  const nonsense = connect(daemon.socket('launch'));
+  const nonsense = connect(daemon.socket('vmsecretd'));
   nonsense.end('\0\xff GET nothing\r\n\r\n');
   await new Promise(resolve => nonsense.resume().once('close', resolve));
   // Only announced: the daemon answers and closes at once, and whoever still writes may miss what it said.

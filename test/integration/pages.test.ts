@@ -49,7 +49,8 @@ const CALLS: readonly [call: string, status: number, body?: unknown, query?: str
 /** They do not end by themselves, or are for a unit's process alone. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   'GET /v1/events': 'http.test.ts, "streams events"',
-  'POST /v1/vms/NAME/launch': 'launch-refusals.test.ts, and every VM of test/systemd',
+  'POST /v1/vms/NAME/prepare': 'every VM of test/systemd',
+  'GET /v1/vms/NAME/booted': 'every VM of test/systemd',
 };
 
 type Check = (t: Test, rig: Rig) => Promise<void>;

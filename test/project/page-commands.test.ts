@@ -44,7 +44,7 @@ const INLINE: Readonly<Record<string, string>> = {
   'systemctl stop microvm@demo': ON_SYSTEMD,
   'systemctl edit microvm@demo': ON_SYSTEMD,
   'systemctl stop vmsecretd': ON_SYSTEMD,
-  'systemctl start vmsecretd.socket vmsecretd-launch.socket': ON_SYSTEMD,
+  'systemctl start vmsecretd-admin.socket': ON_SYSTEMD,
   'systemctl restart vmsecretd-place': ON_SYSTEMD,
   'systemctl enable vmsecretd-kubernetes-secret@NAME': ON_SYSTEMD,
   'journalctl -u UNIT': ON_SYSTEMD,

@@ -1,11 +1,11 @@
-// A process that lies about itself, as test/systemd/programs/imposter.pl says.
+// A process that lies about itself, as imposter.pl beside it says.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { PROJECT_ROOT } from './project-root.js';
 
-const IMPOSTER = join(PROJECT_ROOT, 'test/systemd/programs/imposter.pl');
+const IMPOSTER = join(PROJECT_ROOT, 'test/setup/imposter.pl');
 
 /** Lives until the test ends. @returns its pid, once it lies */
 export async function spawnImposter(t: Test, lies: Readonly<Record<string, string>>): Promise<number> {

@@ -1,6 +1,6 @@
-// systemd/vmsecretd-launch in a folder of its own, with a small server in the daemon's place.
+// systemd/vmsecretd-launch in a folder of its own, with what systemd passes to a unit. test/systemd has it on a real systemd.
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -10,14 +10,14 @@ import { socketFolder } from '../setup/socket-folder.js';
 
 export const LAUNCHER = join(PROJECT_ROOT, 'systemd/vmsecretd-launch');
 export const SHOWS_ITSELF = join(PROJECT_ROOT, 'test/fixtures/bin/shows-itself');
-export type Answer = (request: IncomingMessage, response: ServerResponse, body: string) => void;
+export const INVOCATION = '0123456789abcdef0123456789abcdef';
+export type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Listens on PATH with HTTP until the test ends. */
 export async function listen(t: Test, path: string, answer: Answer): Promise<void> {
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
-    answer(request, response, Buffer.concat(chunks).toString());
+  const server = createServer((request, response) => {
+    request.resume();
+    answer(request, response);
   });
   server.listen(path);
   await once(server, 'listening');
@@ -33,18 +33,39 @@ export function says(text: string, status = 200): Answer {
   };
 }
 
-/** The launcher as a unit starts it, in a folder of its own, with a daemon that answers so; none without an answer. */
-export async function prepare(t: Test, answer?: Answer) {
+/** As a unit starts it for VM "demo", whose API socket is descriptor 3. */
+export function setUpLauncher(t: Test) {
   const runtime = socketFolder(t);
   const cwd = join(runtime, 'cwd');
-  mkdirSync(cwd);
-  if (answer !== undefined) await listen(t, join(runtime, 'launch.sock'), answer);
-  const launch = (args: string[], environment: Record<string, string> = {}) =>
-    execa(LAUNCHER, args, {
-      cwd,
-      reject: false,
-      timeout: 20_000,
-      env: { VMSECRETD_RUNTIME_DIRECTORY: runtime, ...environment },
-    });
-  return { runtime, cwd, launch };
+  const vmFolder = join(runtime, 'vms/demo');
+  for (const folder of [cwd, vmFolder, join(runtime, 'api')]) mkdirSync(folder, { recursive: true });
+  const socket = join(runtime, 'the-socket');
+  writeFileSync(socket, '');
+  const environment = {
+    VMSECRETD_RUNTIME_DIRECTORY: runtime,
+    INVOCATION_ID: INVOCATION,
+    LISTEN_PID: '1',
+    LISTEN_FDS: '1',
+    LISTEN_FDNAMES: 'vmsecretd-api',
+  };
+  return {
+    runtime,
+    cwd,
+    vmFolder,
+    socket,
+    adminSocket: join(runtime, 'admin.sock'),
+    apiSocket: join(runtime, 'api/demo.sock'),
+    /** What --prepare leaves; this one first, and then these lines. */
+    leave(...lines: string[]) {
+      const all = [`invocation ${INVOCATION}`, `exec ${SHOWS_ITSELF}`, ...lines, 'end'];
+      writeFileSync(join(vmFolder, 'launch'), all.map(line => `${line}\n`).join(''));
+    },
+    launch: (args: readonly string[], more: Record<string, string> = {}, shell: readonly string[] = []) =>
+      execa('sh', ['-c', `exec "$@" 3< ${socket}`, 'sh', ...shell, LAUNCHER, ...args], {
+        cwd,
+        reject: false,
+        timeout: 20_000,
+        env: { ...environment, ...more },
+      }),
+  };
 }

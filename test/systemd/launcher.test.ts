@@ -1,13 +1,16 @@
-// systemd/vmsecretd-launch against a small server in the daemon's place: what it asks, what it becomes, what it says.
-
+// systemd/vmsecretd-launch: what --prepare leaves, and what becomes of it. The VMM is a program that shows how it was started;
+// test/systemd/supervision.test.ts and others have the real one.
 import { once } from 'node:events';
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readFileSync,
   readlinkSync,
-  unlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -16,84 +19,59 @@ import { execa } from 'execa';
 import { test } from 'tap';
 import { readBlock } from '../setup/pages.js';
 import { whyNotOnPath } from '../setup/programs.js';
-import { LAUNCHER, prepare, SHOWS_ITSELF, says } from './launcher-for-test.js';
+import { INVOCATION, LAUNCHER, listen, SHOWS_ITSELF, says, setUpLauncher } from './launcher-for-test.js';
 
 const skip = whyNotOnPath('curl');
 
-test('asks with its own pid and becomes the VMM: same pid, private files, no core dump', {
-  skip,
-}, async t => {
+test('--prepare keeps the answer of the daemon for the launcher, which can read it', { skip }, async t => {
+  const { launch, adminSocket, vmFolder, cwd } = setUpLauncher(t);
   const asked: unknown[] = [];
-  const { launch } = await prepare(t, (request, response, body) => {
-    asked.push({ line: `${request.method} ${request.url}`, accept: request.headers.accept, body });
-    says(`exec ${SHOWS_ITSELF}\narg --api-socket\narg path=/run/a b/\\'"$HOME"*\narg \nend\n`)(
-      request,
-      response,
-      body,
-    );
+  await listen(t, adminSocket, (request, response) => {
+    asked.push({
+      line: `${request.method} ${decodeURIComponent(request.url ?? '')}`,
+      accept: request.headers.accept,
+    });
+    says('invocation x\nend\n')(request, response);
   });
-  const child = launch(['my-app', '--', '/nix/store/x/bin/cloud-hypervisor', '--kernel', 'a b']);
-  const { stdout, stderr, exitCode } = await child;
-  t.equal(stderr, '');
-  t.equal(exitCode, 0);
-  t.strictSame(asked, [
-    { line: 'POST /v1/vms/my-app/launch', accept: 'text/plain', body: `{"pid":${child.pid}}` },
-  ]);
-  t.strictSame(stdout.split('\n'), [
-    `pid ${child.pid}`,
-    'umask 0077',
-    'core 0',
-    'MALLOC_ARENA_MAX 1',
-    'argument <--api-socket>',
-    `argument <path=/run/a b/\\'"$HOME"*>`,
-    'argument <>',
-  ]);
+  writeFileSync(join(vmFolder, 'launch'), 'of the run before\n');
+  t.match(await launch(['--prepare', 'demo']), { exitCode: 0, stdout: '', stderr: '' });
+  const query = `invocation=${INVOCATION}&directory=${cwd}`;
+  t.strictSame(asked, [{ line: `POST /v1/vms/demo/prepare?${query}`, accept: 'text/plain' }]);
+  const path = join(vmFolder, 'launch');
+  t.match(readFileSync(path, 'utf8'), /^invocation x\nend\n/);
+  t.equal(statSync(path).mode & 0o777, 0o644);
 });
 
-test('while it asks, its command line is what the daemon checks', { skip }, async t => {
-  let commandLine: string[] = [];
-  const { launch } = await prepare(t, (request, response, body) => {
-    commandLine = readFileSync(`/proc/${JSON.parse(body).pid}/cmdline`, 'utf8')
-      .split('\0')
-      .slice(0, -1);
-    says(`exec ${SHOWS_ITSELF}\nend\n`)(request, response, body);
-  });
-  await launch(['demo', '--', 'cloud-hypervisor', '--cpus', 'boot=1']);
-  t.strictSame(commandLine, ['/bin/sh', LAUNCHER, 'demo', '--', 'cloud-hypervisor', '--cpus', 'boot=1']);
+test('--prepare writes through no link that the user of the VMM left', { skip }, async t => {
+  const { launch, adminSocket, vmFolder, runtime } = setUpLauncher(t);
+  await listen(t, adminSocket, says('end\n'));
+  const target = join(runtime, 'of-root');
+  writeFileSync(target, 'kept');
+  symlinkSync(target, join(vmFolder, 'launch'));
+  t.equal((await launch(['--prepare', 'demo'])).exitCode, 0);
+  t.notOk(lstatSync(join(vmFolder, 'launch')).isSymbolicLink());
+  t.equal(readFileSync(target, 'utf8'), 'kept');
+  rmSync(join(vmFolder, 'launch'));
+  // One that comes back after it was removed.
+  writeFileSync(join(runtime, 'rm'), `#!/bin/sh\nln -s ${target} ${vmFolder}/launch\n`, { mode: 0o755 });
+  const raced = await launch(['--prepare', 'demo'], { PATH: `${runtime}${delimiter}${process.env.PATH}` });
+  t.match(raced, { exitCode: 1, stderr: /VM demo: cannot write .*\/launch$/ });
+  t.equal(readFileSync(target, 'utf8'), 'kept');
 });
 
-test('prints what the daemon has to say, and fails', { skip }, async t => {
-  const detail = 'VM demo: credential API_KEY: /etc/secrets/api-key.age is not there';
-  const { launch } = await prepare(t, says(`${detail}\n`, 422));
-  const { exitCode, stderr, stdout } = await launch(['demo']);
-  t.strictSame(
-    { exitCode, stderr, stdout },
-    { exitCode: 1, stderr: `vmsecretd-launch: ${detail}`, stdout: '' },
-  );
-});
-
-for (const [what, answer] of Object.entries({
-  'is cut short': `exec ${SHOWS_ITSELF}\narg a\n`,
-  'is empty': '',
-  'names no program': 'arg a\nend\n',
-  'goes on after its end': `exec ${SHOWS_ITSELF}\nend\narg b\n`,
-  'has a line of another version': `exec ${SHOWS_ITSELF}\nnice 5\nend\n`,
-  'names a program that is not there': 'exec /nonexistent/vmm\nend\n',
-})) {
-  test(`becomes nothing when the answer ${what}`, { skip }, async t => {
-    const { launch } = await prepare(t, says(answer));
-    const { exitCode, stderr, stdout } = await launch(['demo']);
-    t.equal(exitCode, 1);
-    t.equal(stdout, '');
-    t.match(stderr, /^vmsecretd-launch: VM demo: /);
+test('--prepare prints what the daemon has to say, and fails', { skip }, async t => {
+  const { launch, adminSocket, vmFolder } = setUpLauncher(t);
+  const detail = 'VM demo, credential API_KEY: /etc/secrets/api-key.age does not exist';
+  await listen(t, adminSocket, says(`${detail}\n`, 422));
+  const { exitCode, stderr, stdout } = await launch(['--prepare', 'demo']);
+  t.strictSame({ exitCode, stdout }, { exitCode: 1, stdout: '' });
+  t.equal(stderr.trim(), `vmsecretd-launch: ${detail}`);
+  t.notOk(existsSync(join(vmFolder, 'launch')));
+  rmSync(vmFolder, { recursive: true });
+  t.match(await launch(['--prepare', 'demo']), {
+    exitCode: 1,
+    stderr: /vms\/demo does not exist; the unit needs RuntimeDirectory=vmsecretd\/vms\/demo$/,
   });
-}
-
-test('says what to do when no daemon is reached', { skip }, async t => {
-  const { launch, runtime } = await prepare(t);
-  const { exitCode, stderr } = await launch(['demo']);
-  t.equal(exitCode, 1);
-  t.match(stderr, `not reached at ${runtime}/launch.sock: systemctl start vmsecretd.socket`);
 });
 
 /** A `sleep` that takes no time; a line in FOLDER/sleeps for each. */
@@ -102,26 +80,184 @@ function withoutSleep(folder: string): Record<string, string> {
   return { PATH: `${folder}${delimiter}${process.env.PATH}` };
 }
 
-test('asks until it is heard when the daemon ends in the middle of it, or others are in front', {
-  skip,
-}, async t => {
+test('--prepare asks again when the daemon ends in the middle of it', { skip }, async t => {
+  const { launch, adminSocket, cwd } = setUpLauncher(t);
   let requests = 0;
-  const { launch, cwd } = await prepare(t, (request, response, body) => {
+  await listen(t, adminSocket, (request, response) => {
     requests += 1;
     if (requests <= 20) request.socket.destroy();
-    else says(`exec ${SHOWS_ITSELF}\nend\n`)(request, response, body);
+    else says('end\n')(request, response);
   });
-  const { exitCode } = await launch(['demo'], withoutSleep(cwd));
-  t.strictSame({ exitCode, requests }, { exitCode: 0, requests: 21 });
+  t.equal((await launch(['--prepare', 'demo'], withoutSleep(cwd))).exitCode, 0);
+  t.equal(requests, 21);
 });
 
-test('asks a few times where nobody listens on the socket, and then says so', { skip }, async t => {
-  const { launch, cwd, runtime } = await prepare(t);
-  await leaveSocket(join(runtime, 'launch.sock'));
-  const { exitCode, stderr } = await launch(['demo'], withoutSleep(cwd));
-  t.equal(exitCode, 1);
-  t.match(stderr, 'is not reached at');
-  t.equal(readFileSync(join(cwd, 'sleeps'), 'utf8'), '1\n'.repeat(4));
+test('--prepare says what to do when no daemon is reached', { skip }, async t => {
+  const { launch, adminSocket, cwd } = setUpLauncher(t);
+  const message = `vmsecretd does not answer on ${adminSocket}; systemctl start vmsecretd-admin.socket`;
+  t.match(await launch(['--prepare', 'demo']), { exitCode: 1, stderr: message }, 'no socket');
+  await leaveSocket(adminSocket);
+  t.match(await launch(['--prepare', 'demo'], withoutSleep(cwd)), { exitCode: 1, stderr: message });
+  t.equal(
+    readFileSync(join(cwd, 'sleeps'), 'utf8'),
+    '1\n'.repeat(4),
+    'where nobody listens it asks a few times',
+  );
+});
+
+test('becomes the VMM on the socket that systemd made: same pid, private files', async t => {
+  const { launch, leave, socket } = setUpLauncher(t);
+  leave('arg --seccomp', `arg a b/\\'"$HOME"*`);
+  const child = launch(['demo']);
+  const { stdout, stderr, exitCode } = await child;
+  t.strictSame({ stderr, exitCode }, { stderr: '', exitCode: 0 });
+  t.strictSame(stdout.split('\n'), [
+    `pid ${child.pid}`,
+    'umask 0077',
+    'MALLOC_ARENA_MAX 1',
+    'LISTEN ',
+    'argument <--api-socket>',
+    'argument <fd=3>',
+    `socket ${socket}`,
+    'argument <--seccomp>',
+    `argument <a b/\\'"$HOME"*>`,
+  ]);
+});
+
+test('finds its socket by name, and by --hold when another program uses the descriptor', async t => {
+  const { launch, leave, socket, runtime } = setUpLauncher(t);
+  leave();
+  t.match(await launch(['demo'], { LISTEN_FDS: '2', LISTEN_FDNAMES: 'other:vmsecretd-api' }), {
+    stdout: /argument <fd=4>/,
+  });
+  for (const LISTEN_FDNAMES of ['', 'other']) {
+    t.match(await launch(['demo'], { LISTEN_FDNAMES }), {
+      exitCode: 1,
+      stderr: /VM demo: systemd passed no API socket; the unit needs Sockets=vmsecretd-api@demo\.socket$/,
+    });
+  }
+  const runner = `exec 3< ${runtime}; exec ${LAUNCHER} demo`;
+  const held = await launch(['--hold', 'demo', '--', 'sh', '-c', runner]);
+  t.match(held, { exitCode: 0, stdout: new RegExp(`argument <fd=(9|200)>\nsocket ${socket}$`) });
+});
+
+for (const [what, text] of Object.entries({
+  'is cut short': `invocation ${INVOCATION}\nexec ${SHOWS_ITSELF}\n`,
+  'is empty': '',
+  'is of another run': `invocation ffff\nexec ${SHOWS_ITSELF}\nend\n`,
+  'is of no run': `exec ${SHOWS_ITSELF}\nend\n`,
+  'names no program': `invocation ${INVOCATION}\nend\n`,
+  'names a program that does not exist': `invocation ${INVOCATION}\nexec /nonexistent/vmm\nend\n`,
+})) {
+  test(`becomes nothing when what was prepared ${what}`, async t => {
+    const { launch, vmFolder } = setUpLauncher(t);
+    writeFileSync(join(vmFolder, 'launch'), text);
+    const { exitCode, stderr, stdout } = await launch(['demo']);
+    t.strictSame({ exitCode, stdout }, { exitCode: 1, stdout: '' });
+    t.match(stderr, /^vmsecretd-launch: VM demo: /);
+  });
+}
+
+test('becomes nothing when nothing was prepared', async t => {
+  const { launch } = setUpLauncher(t);
+  t.match(await launch(['demo']), {
+    exitCode: 1,
+    stderr: /the unit needs ExecStartPre=\+vmsecretd-launch --prepare demo$/,
+  });
+});
+
+test('a command line goes to the daemon by a file, and the options of the process to the VMM', async t => {
+  const { launch, leave, vmFolder, cwd, apiSocket } = setUpLauncher(t);
+  leave('arg --seccomp', 'target /a', 'link /of/the/definition', 'receipt /run/reports/report.sock');
+  const command = [
+    ...[
+      'cloud-hypervisor',
+      '--kernel',
+      'a b',
+      '--cmdline',
+      'quiet\nline "$x" *',
+      '--api-socket',
+      'demo.sock',
+    ],
+    ...['--vsock', 'cid=3,socket=notify.vsock', '--serial=socket=serial.sock', '--seccomp', 'log', '-vv'],
+    ...['--net', 'tap=a', '', '--log-file=vmm.log'],
+  ];
+  const { exitCode, stdout, stderr } = await launch(['demo', '--', ...command]);
+  t.strictSame({ exitCode, stderr }, { exitCode: 0, stderr: '' });
+  t.strictSame(
+    stdout.split('\n').filter(line => line.startsWith('argument')),
+    ['--api-socket', 'fd=3', '--seccomp', 'log', '-vv', '--log-file=vmm.log'].map(
+      word => `argument <${word}>`,
+    ),
+  );
+  t.equal(readFileSync(join(vmFolder, 'command'), 'utf8'), command.map(word => `${word}\0`).join(''));
+  t.equal(statSync(join(vmFolder, 'command')).mode & 0o777, 0o600);
+  t.equal(readlinkSync(join(cwd, 'demo.sock')), apiSocket);
+  t.equal(readlinkSync(join(cwd, 'notify.vsock_8889')), '/run/reports/report.sock');
+
+  leave();
+  t.equal((await launch(['demo'])).exitCode, 0);
+  t.notOk(existsSync(join(vmFolder, 'command')), 'a later run has none of it');
+  leave('needs-command ');
+  t.match(await launch(['demo']), { exitCode: 1, stderr: /has no command; add one, .* -- COMMAND$/ });
+  t.match(await launch(['demo', '--', 'vmm', '--api-socket', 'fd=3']), {
+    exitCode: 1,
+    stderr: /--api-socket fd= is systemd's own here/,
+  });
+});
+
+test('leaves links, in place of an old one or of a stale socket, and of nothing else', { skip }, async t => {
+  const { launch, leave, cwd } = setUpLauncher(t);
+  const link = join(cwd, 'demo.sock');
+  leave('target /run/vmsecretd/api/demo.sock', `link ${link}`);
+  for (const before of ['nothing', 'an old link', 'a stale socket']) {
+    if (before === 'a stale socket') {
+      rmSync(link);
+      await leaveSocket(link);
+      t.ok(lstatSync(link).isSocket());
+    }
+    t.equal((await launch(['demo'])).exitCode, 0, before);
+    t.equal(readlinkSync(link), '/run/vmsecretd/api/demo.sock');
+  }
+
+  rmSync(link);
+  const other = createServer((_, response) => response.end()).listen(link);
+  await once(other, 'listening');
+  t.match(await launch(['demo']), { exitCode: 1, stderr: /another program listens there/ });
+  other.closeAllConnections();
+  other.close();
+  await once(other, 'close');
+
+  writeFileSync(link, 'a file of the user');
+  t.match(await launch(['demo']), { exitCode: 1, stderr: /a file that is not a socket is there/ });
+  t.equal(readFileSync(link, 'utf8'), 'a file of the user');
+  rmSync(link);
+  mkdirSync(link);
+  t.match(await launch(['demo']), { exitCode: 1, stderr: /a file that is not a socket is there/ });
+});
+
+test('frees the sockets on which a killed VMM listened', { skip }, async t => {
+  const { launch, leave, cwd } = setUpLauncher(t);
+  await leaveSocket(join(cwd, 'vsock.sock'));
+  leave(`free ${join(cwd, 'vsock.sock')}`);
+  t.equal((await launch(['demo'])).exitCode, 0);
+  t.notOk(existsSync(join(cwd, 'vsock.sock')));
+  await leaveSocket(join(cwd, 'own.sock'));
+  t.equal((await launch(['demo', '--', 'vmm', '--vsock', 'cid=3,socket=own.sock'])).exitCode, 0);
+  t.notOk(existsSync(join(cwd, 'own.sock')));
+});
+
+test('does what the file of docs/systemd.md says', { skip }, async t => {
+  const { launch, vmFolder, cwd } = setUpLauncher(t);
+  const text = readBlock('docs/systemd.md', 'invocation ')
+    .replace(/^invocation .*/, `invocation ${INVOCATION}`)
+    .replace('/usr/bin/cloud-hypervisor', SHOWS_ITSELF)
+    .replaceAll('/var/lib/microvms/demo', cwd);
+  writeFileSync(join(vmFolder, 'launch'), text);
+  const { exitCode, stdout, stderr } = await launch(['demo']);
+  t.strictSame({ exitCode, stderr }, { exitCode: 0, stderr: '' });
+  t.match(stdout, /argument <--api-socket>\nargument <fd=3>\n/);
+  t.equal(readlinkSync(join(cwd, 'demo.sock')), '/run/vmsecretd/api/demo.sock');
 });
 
 for (const args of [
@@ -135,88 +271,45 @@ for (const args of [
   ['a', 'b'],
   ['--stop', 'a', '--'],
   ['--stop'],
+  ['--prepare'],
+  ['--prepare', '../x'],
+  ['--hold', 'a'],
 ]) {
-  test(`refuses the arguments ${JSON.stringify(args)}`, { skip }, async t => {
-    const { launch } = await prepare(t, says(`exec ${SHOWS_ITSELF}\nend\n`));
-    const { exitCode, stdout } = await launch(args);
+  test(`refuses the arguments ${JSON.stringify(args)}`, async t => {
+    const { exitCode, stdout } = await setUpLauncher(t).launch(args);
     t.strictSame({ exitCode, stdout }, { exitCode: 2, stdout: '' });
   });
 }
 
-test('leaves a link where the command line asked for another API socket', { skip }, async t => {
-  const { launch, cwd, runtime } = await prepare(t, says(`exec ${SHOWS_ITSELF}\nlink demo.sock\nend\n`));
-  const link = join(cwd, 'demo.sock');
-
-  t.equal((await launch(['demo'])).exitCode, 0);
-  t.equal(readlinkSync(link), join(runtime, 'vms/demo/api.sock'));
-
-  t.equal((await launch(['demo'])).exitCode, 0, 'an old link is replaced');
-  t.ok(lstatSync(link).isSymbolicLink());
-});
-
-test('does what the answer of docs/systemd.md says', { skip }, async t => {
-  let answer = '';
-  const { launch, cwd, runtime } = await prepare(t, (...args) => says(answer)(...args));
-  mkdirSync(join(runtime, 'vms/demo'), { recursive: true });
-  answer = readBlock('docs/systemd.md', 'exec ')
-    .replace('/usr/bin/cloud-hypervisor', SHOWS_ITSELF)
-    .replace('/var/lib/microvms/NAME', cwd);
-  const { exitCode, stdout } = await launch(['demo']);
-  t.equal(exitCode, 0);
-  t.match(stdout, 'argument <--api-socket>\nargument <path=/run/vmsecretd/vms/NAME/api.sock>');
-  t.equal(readlinkSync(join(cwd, 'demo.sock')), join(runtime, 'vms/demo/api.sock'));
-  t.equal(readFileSync(join(runtime, 'vms/demo/stop-timeout'), 'utf8'), '90\n');
-});
-
-test('keeps for --stop how long the guest has to power off', { skip }, async t => {
-  const { launch, runtime } = await prepare(t, says(`exec ${SHOWS_ITSELF}\nstop-timeout 300\nend\n`));
-  t.match(
-    (await launch(['demo'])).stderr,
-    /vms\/demo cannot be written: the unit needs RuntimeDirectory=vmsecretd\/vms\/demo$/,
-  );
-  mkdirSync(join(runtime, 'vms/demo'), { recursive: true });
-  t.equal((await launch(['demo'])).exitCode, 0);
-  t.equal(readFileSync(join(runtime, 'vms/demo/stop-timeout'), 'utf8'), '300\n');
-});
-
-test('replaces a stale socket by the link, and nothing else', { skip }, async t => {
-  const { launch, cwd, runtime } = await prepare(t, says(`exec ${SHOWS_ITSELF}\nlink demo.sock\nend\n`));
-  const link = join(cwd, 'demo.sock');
-
-  await leaveSocket(link);
-  t.ok(lstatSync(link).isSocket());
-  t.equal((await launch(['demo'])).exitCode, 0);
-  t.equal(readlinkSync(link), join(runtime, 'vms/demo/api.sock'));
-
-  unlinkSync(link);
-  const other = createServer((_, response) => response.end()).listen(link);
-  await once(other, 'listening');
-  const refused = await launch(['demo']);
-  t.match(refused.stderr, /another program listens there/);
-  t.equal(refused.exitCode, 1);
-  other.closeAllConnections();
-  other.close();
-  await once(other, 'close');
-
-  writeFileSync(link, 'a file of the user');
-  t.match((await launch(['demo'])).stderr, /a file that is no socket is there/);
-  unlinkSync(link);
-  mkdirSync(link);
-  t.match((await launch(['demo'])).stderr, /a file that is no socket is there/);
-});
-
 /** Only a process that is ended leaves its socket behind. */
 function leaveSocket(path: string) {
-  const listen = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
-  return execa(process.execPath, ['-e', listen, '--'], { reject: false });
+  const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+  return execa(process.execPath, ['-e', script, '--'], { reject: false });
 }
 
-test('needs no more than a POSIX shell', { skip: skip || whyNotOnPath('bash') }, async t => {
-  const { runtime, cwd } = await prepare(t, says(`exec ${SHOWS_ITSELF}\narg a b\nend\n`));
-  const { stdout } = await execa('bash', ['--posix', LAUNCHER, 'demo'], {
-    cwd,
-    env: { VMSECRETD_RUNTIME_DIRECTORY: runtime },
-  });
+test('needs no more than a POSIX shell', { skip: whyNotOnPath('bash') }, async t => {
+  const { leave, launch } = setUpLauncher(t);
+  leave('arg a b');
+  const { stdout } = await launch(['demo'], {}, ['bash', '--posix']);
   t.match(stdout, 'argument <a b>');
-  t.notOk(existsSync(join(cwd, 'demo.sock')));
+});
+
+test('hands over the network devices of its command line once there is a VM', async t => {
+  const { launch, leave, vmFolder, runtime, cwd, apiSocket } = setUpLauncher(t);
+  leave();
+  // It is refused until the VM is created.
+  writeFileSync(
+    join(runtime, 'ch-remote'),
+    `#!/bin/sh\necho "$*" >> ${cwd}/asked; [ "$(wc -l < ${cwd}/asked)" -gt 2 ]\n`,
+  );
+  chmodSync(join(runtime, 'ch-remote'), 0o755);
+  const vmm = join(runtime, 'vmm');
+  writeFileSync(vmm, `#!/bin/sh\nuntil [ -e ${vmFolder}/nets-added ]; do sleep 0.05; done\n`, {
+    mode: 0o755,
+  });
+  writeFileSync(join(vmFolder, 'launch'), `invocation ${INVOCATION}\nexec ${vmm}\nend\n`);
+  const net = 'fd=[5],mac=02:00:00:00:00:01';
+  t.equal((await launch(['demo', '--', 'vmm', '--net', net, 'tap=vm-demo'])).exitCode, 0);
+  const asked = readFileSync(join(cwd, 'asked'), 'utf8').trim().split('\n');
+  t.strictSame(asked, Array(3).fill(`--api-socket ${apiSocket} add-net ${net}`));
 });

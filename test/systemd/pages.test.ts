@@ -116,10 +116,10 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
     await type(host, readInline(SYSTEMD, 'systemctl stop vmsecretd'));
     await type(host, readInline(SYSTEMD, 'vmsecretctl start demo'));
     t.equal(await host.sh('states demo'), 'active running', 'the question has started the daemon');
-    await host.sh('systemctl stop vmsecretd.socket vmsecretd-admin.socket vmsecretd-launch.socket vmsecretd');
-    await type(host, readInline(SYSTEMD, 'systemctl start vmsecretd.socket vmsecretd-launch.socket'));
+    await host.sh('systemctl stop vmsecretd.socket vmsecretd-admin.socket vmsecretd');
+    await type(host, readInline(SYSTEMD, 'systemctl start vmsecretd-admin.socket'));
     t.equal(await host.sh('systemctl restart microvm@demo; unit demo ActiveState'), 'active');
-    await host.sh('systemctl start vmsecretd-admin.socket');
+    await host.sh('systemctl start vmsecretd.socket');
   },
 
   'every drop-in of the table is one that systemd takes': async (t, host) => {

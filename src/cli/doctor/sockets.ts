@@ -9,7 +9,6 @@ import { type Finding, fine, wrong } from './finding.js';
 const MODES = [
   { file: 'admin.sock', needed: 0o600, forbidden: 0o077 },
   { file: 'vmsecretd.sock', needed: 0o660, forbidden: 0o007 },
-  { file: 'launch.sock', needed: 0o666, forbidden: 0 },
 ];
 const WRITABLE_BY_OTHERS = 0o022;
 const RESTART = 'systemctl restart vmsecretd';

@@ -6,7 +6,7 @@ const UNITS = [
   'vmsecretd.service',
   'vmsecretd.socket',
   'vmsecretd-admin.socket',
-  'vmsecretd-launch.socket',
+  'vmsecretd-api@.socket',
   'microvm@.service',
 ];
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkSockets } from '../../../src/cli/doctor/sockets.js';
 
-const MODES = { 'admin.sock': 0o600, 'vmsecretd.sock': 0o660, 'launch.sock': 0o666 };
+const MODES = { 'admin.sock': 0o600, 'vmsecretd.sock': 0o660 };
 
 /** What counts of a socket here is its mode and owner, which a file has, too. */
 function makeSockets(t: Test): string {
@@ -22,12 +22,12 @@ t.test('finds nothing wrong with sockets that are as the daemon makes them', asy
 t.test('names a mode that is too wide or too narrow, and a folder that others write', async t => {
   const folder = makeSockets(t);
   chmodSync(join(folder, 'admin.sock'), 0o620);
-  chmodSync(join(folder, 'launch.sock'), 0o660);
+  chmodSync(join(folder, 'vmsecretd.sock'), 0o600);
   chmodSync(folder, 0o777);
   t.match(await findWrong(folder), [
     { check: 'socket folder', fix: `chmod go-w ${folder}` },
     { check: 'socket admin.sock', fix: `chmod 600 ${folder}/admin.sock` },
-    { check: 'socket launch.sock', fix: `chmod 666 ${folder}/launch.sock` },
+    { check: 'socket vmsecretd.sock', fix: `chmod 660 ${folder}/vmsecretd.sock` },
   ]);
   t.match(await findWrong(join(folder, 'nowhere')), [{ detail: /cannot be looked at \(ENOENT\)/ }]);
 });

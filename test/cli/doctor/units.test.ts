@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkUnits } from '../../../src/cli/doctor/units.js';
 
-const UNITS = ['vmsecretd.service', 'vmsecretd.socket', 'vmsecretd-admin.socket', 'vmsecretd-launch.socket'];
+const UNITS = ['vmsecretd.service', 'vmsecretd.socket', 'vmsecretd-admin.socket'];
+const TEMPLATES = ['vmsecretd-api@.socket', 'microvm@.service'];
 
 /** A systemctl that knows units in these states. */
 function systemctlWith(t: Test, states: Record<string, string>, exitStatus = 0): string {
@@ -12,10 +13,12 @@ function systemctlWith(t: Test, states: Record<string, string>, exitStatus = 0):
   chmodSync(join(folder, 'systemctl'), 0o755);
   return join(folder, 'systemctl');
 }
-const enabled = Object.fromEntries([...UNITS, 'microvm@.service'].map(unit => [unit, 'enabled']));
+const enabled = Object.fromEntries([...UNITS, ...TEMPLATES].map(unit => [unit, 'enabled']));
 
-t.test('is content with units that are enabled, and a template that is not', async t => {
-  const found = await checkUnits(systemctlWith(t, { ...enabled, 'microvm@.service': 'disabled' }));
+t.test('is content with units that are enabled, and templates that are not', async t => {
+  const found = await checkUnits(
+    systemctlWith(t, { ...enabled, 'microvm@.service': 'disabled', 'vmsecretd-api@.socket': 'static' }),
+  );
   t.match(found, [{ level: 'ok' }]);
 });
 
