@@ -56,7 +56,7 @@ const INLINE: Readonly<Record<string, string>> = {
   'install.sh --uninstall': 'test/systemd/power-off.test.ts',
   'DESTDIR=… systemd/install.sh --prefix /usr': 'test/systemd/install.test.ts',
   'systemd-analyze security': 'test/systemd/real-systemd.test.ts',
-  'vmsecretd-launch NAME [-- COMMAND…]': 'test/systemd/launcher.test.ts',
+  'vmsecretd-launch --hold NAME -- RUNNER': 'test/systemd/inherited-net.test.ts',
 };
 
 /** What cannot be run here, or is not there to be typed. */

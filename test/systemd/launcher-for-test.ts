@@ -38,7 +38,9 @@ export function setUpLauncher(t: Test) {
   const runtime = socketFolder(t);
   const cwd = join(runtime, 'cwd');
   const vmFolder = join(runtime, 'vms/demo');
-  for (const folder of [cwd, vmFolder, join(runtime, 'api')]) mkdirSync(folder, { recursive: true });
+  const launchFile = join(runtime, 'launch/demo');
+  for (const folder of [cwd, vmFolder, join(runtime, 'api'), join(runtime, 'launch')])
+    mkdirSync(folder, { recursive: true });
   const socket = join(runtime, 'the-socket');
   writeFileSync(socket, '');
   const environment = {
@@ -52,13 +54,14 @@ export function setUpLauncher(t: Test) {
     runtime,
     cwd,
     vmFolder,
+    launchFile,
     socket,
     adminSocket: join(runtime, 'admin.sock'),
     apiSocket: join(runtime, 'api/demo.sock'),
     /** What --prepare leaves; this one first, and then these lines. */
     leave(...lines: string[]) {
       const all = [`invocation ${INVOCATION}`, `exec ${SHOWS_ITSELF}`, ...lines, 'end'];
-      writeFileSync(join(vmFolder, 'launch'), all.map(line => `${line}\n`).join(''));
+      writeFileSync(launchFile, all.map(line => `${line}\n`).join(''));
     },
     launch: (args: readonly string[], more: Record<string, string> = {}, shell: readonly string[] = []) =>
       execa('sh', ['-c', `exec "$@" 3< ${socket}`, 'sh', ...shell, LAUNCHER, ...args], {

@@ -10,7 +10,6 @@ import {
   readlinkSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -24,7 +23,7 @@ import { INVOCATION, LAUNCHER, listen, SHOWS_ITSELF, says, setUpLauncher } from 
 const skip = whyNotOnPath('curl');
 
 test('--prepare keeps the answer of the daemon for the launcher, which can read it', { skip }, async t => {
-  const { launch, adminSocket, vmFolder, cwd } = setUpLauncher(t);
+  const { launch, adminSocket, launchFile, cwd } = setUpLauncher(t);
   const asked: unknown[] = [];
   await listen(t, adminSocket, (request, response) => {
     asked.push({
@@ -33,40 +32,22 @@ test('--prepare keeps the answer of the daemon for the launcher, which can read 
     });
     says('invocation x\nend\n')(request, response);
   });
-  writeFileSync(join(vmFolder, 'launch'), 'of the run before\n');
+  writeFileSync(launchFile, 'of the run before\n');
   t.match(await launch(['--prepare', 'demo']), { exitCode: 0, stdout: '', stderr: '' });
   const query = `invocation=${INVOCATION}&directory=${cwd}`;
   t.strictSame(asked, [{ line: `POST /v1/vms/demo/prepare?${query}`, accept: 'text/plain' }]);
-  const path = join(vmFolder, 'launch');
-  t.match(readFileSync(path, 'utf8'), /^invocation x\nend\n/);
-  t.equal(statSync(path).mode & 0o777, 0o644);
-});
-
-test('--prepare writes through no link that the user of the VMM left', { skip }, async t => {
-  const { launch, adminSocket, vmFolder, runtime } = setUpLauncher(t);
-  await listen(t, adminSocket, says('end\n'));
-  const target = join(runtime, 'of-root');
-  writeFileSync(target, 'kept');
-  symlinkSync(target, join(vmFolder, 'launch'));
-  t.equal((await launch(['--prepare', 'demo'])).exitCode, 0);
-  t.notOk(lstatSync(join(vmFolder, 'launch')).isSymbolicLink());
-  t.equal(readFileSync(target, 'utf8'), 'kept');
-  rmSync(join(vmFolder, 'launch'));
-  // One that comes back after it was removed.
-  writeFileSync(join(runtime, 'rm'), `#!/bin/sh\nln -s ${target} ${vmFolder}/launch\n`, { mode: 0o755 });
-  const raced = await launch(['--prepare', 'demo'], { PATH: `${runtime}${delimiter}${process.env.PATH}` });
-  t.match(raced, { exitCode: 1, stderr: /VM demo: cannot write .*\/launch$/ });
-  t.equal(readFileSync(target, 'utf8'), 'kept');
+  t.match(readFileSync(launchFile, 'utf8'), /^invocation x\nend\n/);
+  t.equal(statSync(launchFile).mode & 0o777, 0o644);
 });
 
 test('--prepare prints what the daemon has to say, and fails', { skip }, async t => {
-  const { launch, adminSocket, vmFolder } = setUpLauncher(t);
+  const { launch, adminSocket, launchFile, vmFolder } = setUpLauncher(t);
   const detail = 'VM demo, credential API_KEY: /etc/secrets/api-key.age does not exist';
   await listen(t, adminSocket, says(`${detail}\n`, 422));
   const { exitCode, stderr, stdout } = await launch(['--prepare', 'demo']);
   t.strictSame({ exitCode, stdout }, { exitCode: 1, stdout: '' });
   t.equal(stderr.trim(), `vmsecretd-launch: ${detail}`);
-  t.notOk(existsSync(join(vmFolder, 'launch')));
+  t.notOk(existsSync(launchFile));
   rmSync(vmFolder, { recursive: true });
   t.match(await launch(['--prepare', 'demo']), {
     exitCode: 1,
@@ -150,8 +131,8 @@ for (const [what, text] of Object.entries({
   'names a program that does not exist': `invocation ${INVOCATION}\nexec /nonexistent/vmm\nend\n`,
 })) {
   test(`becomes nothing when what was prepared ${what}`, async t => {
-    const { launch, vmFolder } = setUpLauncher(t);
-    writeFileSync(join(vmFolder, 'launch'), text);
+    const { launch, launchFile } = setUpLauncher(t);
+    writeFileSync(launchFile, text);
     const { exitCode, stderr, stdout } = await launch(['demo']);
     t.strictSame({ exitCode, stdout }, { exitCode: 1, stdout: '' });
     t.match(stderr, /^vmsecretd-launch: VM demo: /);
@@ -248,12 +229,12 @@ test('frees the sockets on which a killed VMM listened', { skip }, async t => {
 });
 
 test('does what the file of docs/systemd.md says', { skip }, async t => {
-  const { launch, vmFolder, cwd } = setUpLauncher(t);
+  const { launch, launchFile, cwd } = setUpLauncher(t);
   const text = readBlock('docs/systemd.md', 'invocation ')
     .replace(/^invocation .*/, `invocation ${INVOCATION}`)
     .replace('/usr/bin/cloud-hypervisor', SHOWS_ITSELF)
     .replaceAll('/var/lib/microvms/demo', cwd);
-  writeFileSync(join(vmFolder, 'launch'), text);
+  writeFileSync(launchFile, text);
   const { exitCode, stdout, stderr } = await launch(['demo']);
   t.strictSame({ exitCode, stderr }, { exitCode: 0, stderr: '' });
   t.match(stdout, /argument <--api-socket>\nargument <fd=3>\n/);
@@ -295,7 +276,7 @@ test('needs no more than a POSIX shell', { skip: whyNotOnPath('bash') }, async t
 });
 
 test('hands over the network devices of its command line once there is a VM', async t => {
-  const { launch, leave, vmFolder, runtime, cwd, apiSocket } = setUpLauncher(t);
+  const { launch, leave, launchFile, vmFolder, runtime, cwd, apiSocket } = setUpLauncher(t);
   leave();
   // It is refused until the VM is created.
   writeFileSync(
@@ -307,7 +288,7 @@ test('hands over the network devices of its command line once there is a VM', as
   writeFileSync(vmm, `#!/bin/sh\nuntil [ -e ${vmFolder}/nets-added ]; do sleep 0.05; done\n`, {
     mode: 0o755,
   });
-  writeFileSync(join(vmFolder, 'launch'), `invocation ${INVOCATION}\nexec ${vmm}\nend\n`);
+  writeFileSync(launchFile, `invocation ${INVOCATION}\nexec ${vmm}\nend\n`);
   const net = 'fd=[5],mac=02:00:00:00:00:01';
   t.equal((await launch(['demo', '--', 'vmm', '--net', net, 'tap=vm-demo'])).exitCode, 0);
   const asked = readFileSync(join(cwd, 'asked'), 'utf8').trim().split('\n');
