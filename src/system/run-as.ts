@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { UserIds } from './users.js';
 
 export interface RunAsOptions {
-  /** Whether the kernel is to kill it when this process ends, however it does; else it may live on. */
+  /** Whether the kernel is to kill it when this process ends, however it does. Where this process is confined, it has to notice by itself. */
   diesWithUs?: boolean;
 }
 
@@ -19,9 +19,9 @@ export function runAs(
   command: readonly [string, ...string[]],
   { diesWithUs = false }: RunAsOptions = {},
 ): [program: string, ...args: string[]] {
+  // Not even to die with us: setpriv calls capset(2), which the filter of vmsecretd.service refuses.
+  if (ids === undefined && isConfined()) return [...command];
   const death = diesWithUs ? ['--pdeathsig=KILL'] : [];
-  if (ids === undefined && isConfined())
-    return diesWithUs ? ['setpriv', ...death, '--', ...command] : [...command];
   const identity = ids === undefined ? [] : [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--init-groups'];
   return [
     'prlimit',
