@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connectQmp } from '../../src/hypervisor/qemu/qmp-client.js';
 import { type AfterPrinting, buildPvhGuest } from '../guests/pvh/pvh-guest.js';
+import { realPrograms } from '../setup/cloud-hypervisors.js';
 import { whyNoKvm, whyNotOnPath } from '../setup/programs.js';
 import { TIMEOUT_MS } from './daemon.js';
 import type { Rig } from './daemon-test.js';
@@ -50,6 +51,14 @@ export const CLOUD_HYPERVISOR: Vmm = {
     await gone;
   },
 };
+
+/** Each release that is to be tested; see test/setup/cloud-hypervisors.ts. */
+export const CLOUD_HYPERVISORS: readonly Vmm[] = realPrograms().map(({ name, program, skip }) => ({
+  ...CLOUD_HYPERVISOR,
+  name,
+  hypervisors: skip ? {} : { 'cloud-hypervisor': { path: program } },
+  skip: skip || whyNoKvm(),
+}));
 
 /** Behaves as cloud-hypervisor does; test/stand-ins has more of it. */
 export const STAND_IN: Vmm = {

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'tap';
+import t, { test } from 'tap';
 import { REFERENCE_RELEASE } from '../../../src/hypervisor/cloud-hypervisor/release.js';
 import { realPrograms } from '../../setup/cloud-hypervisors.js';
 import { whyNoKvm } from '../../setup/programs.js';
@@ -16,7 +16,10 @@ import { startVmm } from './vmm-under-test.js';
 const STAND_IN = standIn('cloud-hypervisor');
 
 testContract({ name: 'the stand-in', program: STAND_IN, release: REFERENCE_RELEASE, skip: false });
-for (const real of realPrograms()) testContract({ ...real, skip: real.skip || whyNoKvm() });
+const reals = realPrograms();
+// Some wait seconds for what no event tells.
+t.setTimeout(120_000 * (1 + reals.length));
+for (const real of reals) testContract({ ...real, skip: real.skip || whyNoKvm() });
 
 test('with kernel exits-early the stand-in ends at vm.boot, unanswered', async t => {
   const vmm = await startVmm(t, STAND_IN);
