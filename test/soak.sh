@@ -18,6 +18,8 @@ VMSECRETD_ROUNDS=5000 run dist/test/definition/*.test.js dist/test/credentials/*
   dist/test/secrets/decrypt.test.js dist/test/reports/receipt.test.js dist/test/vm/lifecycle.model.test.js dist/test/json-keys.test.js dist/test/fuzz/*.test.js
 # The daemon killed in the middle of random requests.
 VMSECRETD_KILL_ROUNDS="${VMSECRETD_KILL_ROUNDS:-200}" run dist/test/integration/kill-rounds.test.js
+# VMs, daemon, deliverer and VMMs signalled, and definitions, secrets and disks changed in the middle of verbs.
+VMSECRETD_CHAOS_ROUNDS="${VMSECRETD_CHAOS_ROUNDS:-100}" run dist/test/integration/chaos.test.js
 # The same under systemd.
 VMSECRETD_ROUNDS=20 run dist/test/systemd/adoption.test.js
 # A hundred starts at once, VMMs killed in the middle of requests, a thousand definitions; a full disk and a read-only one.
