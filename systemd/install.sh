@@ -79,6 +79,7 @@ uninstall_all() {
       fail 'the units could not be stopped'
   fi
   for name in $unit_names; do rm -f "$root$units/$name"; done
+  remove_dangling_wants
   rm -f "$root$sysusers" "$root$tmpfiles"
   rm -f "$root$prefix/bin/vmsecretd" "$root$prefix/bin/vmsecretctl" "$root$prefix/bin/vmsecretd-launch"
   for name in $share_names; do rm -f "$root$prefix/share/$name"; done
@@ -91,6 +92,16 @@ uninstall_all() {
     echo "Removed vmsecretd. Definitions kept in $root/var/lib/vmsecretd stay (--purge removes them), as do /etc/vmsecretd,"
     echo 'the disks in /var/lib/microvms and the users.'
   fi
+}
+
+# Of VMs that were enabled, and of whatever `systemctl disable` could not be asked about: links to units that are gone.
+remove_dangling_wants() {
+  for link in "$root"/etc/systemd/system/*.wants/* "$root"/etc/systemd/system/*.requires/*; do
+    [ -L "$link" ] || continue
+    for name in $unit_names; do
+      [ "$(readlink "$link")" != "$units/$name" ] || rm -f "$link"
+    done
+  done
 }
 
 write_program() {
@@ -106,14 +117,19 @@ install_all() {
     [ -e "$source/dist/$built" ] || fail "$source is not built: npm ci && npm run build"
   done
   node=$(command -v node) || fail 'there is no node on the PATH: 20.19 or later is needed'
+  required=$source/dist/src/system/require-node.js
+  if [ -e "$required" ]; then "$node" "$required" || fail "$node is too old"; fi
   rm -rf "$root$library.new"
   mkdir -p "$root$library.new/dist" "$root$prefix/bin" "$root$units" \
     "$(dirname "$root$sysusers")" "$(dirname "$root$tmpfiles")"
   cp "$source/package.json" "$root$library.new/"
   cp -R "$source/dist/src" "$root$library.new/dist/"
-  for folder in docs guest; do
-    if [ -d "$source/$folder" ]; then cp -R "$source/$folder" "$root$library.new/"; fi
+  # With all that pages link to.
+  for item in docs guest systemd nixos-module examples README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE; do
+    if [ -e "$source/$item" ]; then cp -R "$source/$item" "$root$library.new/"; fi
   done
+  programs=src/system/host-programs.json
+  if [ -e "$source/$programs" ]; then install -D -m 644 "$source/$programs" "$root$library.new/$programs"; fi
   # What makes pages, and is not for readers.
   rm -f "$root$library.new/docs/"*.ts "$root$library.new/docs/"*.nix "$root$library.new/docs/"*.sh
   copy_dependencies

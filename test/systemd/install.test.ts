@@ -1,5 +1,14 @@
 // systemd/install.sh into a DESTDIR, from a small tree that looks like the built project.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import t, { type Test } from 'tap';
@@ -107,6 +116,69 @@ t.test('takes all of it away again, but the state only when told to', async t =>
   t.equal(await files(), './var/lib/vmsecretd/vms.json');
   t.equal((await install('--uninstall', '--purge')).exitCode, 0);
   t.equal(await files(), '');
+});
+
+t.test('leaves no link to a unit that is gone', async t => {
+  const { destination, install } = setUp(t);
+  await install();
+  const wants = join(destination, 'etc/systemd/system/multi-user.target.wants');
+  mkdirSync(wants, { recursive: true });
+  const units = '/usr/local/lib/systemd/system';
+  symlinkSync(`${units}/microvm@.service`, join(wants, 'microvm@web.service'));
+  symlinkSync(`${units}/vmsecretd.service`, join(wants, 'vmsecretd.service'));
+  symlinkSync('/usr/lib/systemd/system/sshd.service', join(wants, 'sshd.service'));
+  await install('--uninstall');
+  t.strictSame(readdirSync(wants), ['sshd.service']);
+});
+
+t.test('every link of the installed pages leads somewhere', async t => {
+  const { destination, install } = setUp(t);
+  const project = join(destination, '../project');
+  for (const item of [
+    'docs',
+    'nixos-module',
+    'examples',
+    'guest',
+    'README.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+    'LICENSE',
+  ])
+    cpSync(join(PROJECT_ROOT, item), join(project, item), { recursive: true });
+  const programs = 'src/system/host-programs.json';
+  mkdirSync(dirname(join(project, programs)), { recursive: true });
+  cpSync(join(PROJECT_ROOT, programs), join(project, programs));
+  await install();
+  const library = join(destination, 'usr/local/lib/vmsecretd');
+  const pages = [
+    'README.md',
+    'CHANGELOG.md',
+    ...readdirSync(join(library, 'docs'), { recursive: true, encoding: 'utf8' }).map(page =>
+      join('docs', page),
+    ),
+  ];
+  const dead = pages
+    .filter(page => page.endsWith('.md'))
+    .flatMap(page =>
+      [...readFileSync(join(library, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)\s#]+)/g)]
+        .map(([, link = '']) => join(dirname(page), link))
+        .filter(link => !existsSync(join(library, link)))
+        .map(link => `${page}: ${link}`),
+    );
+  t.strictSame(dead, []);
+});
+
+t.test('takes no Node that is too old', async t => {
+  const { destination, install } = setUp(t);
+  const required = join(destination, '../project/dist/src/system/require-node.js');
+  mkdirSync(dirname(required), { recursive: true });
+  writeFileSync(required, 'console.error("vmsecretd needs Node 20.19 or later"); process.exit(1)');
+  t.match(await install(), {
+    exitCode: 1,
+    stderr: /needs Node 20\.19 or later\ninstall\.sh: .*node is too old/,
+  });
+  t.notOk(existsSync(join(destination, 'usr/local/lib/vmsecretd')));
 });
 
 t.test('refuses what it does not know', async t => {

@@ -29,7 +29,7 @@ export async function checkDefinitions(folder: string): Promise<Examined> {
   return {
     definitions: examined.flatMap(({ definitions }) => definitions),
     findings: [
-      fine(check, `${files.length} files in ${folder}`),
+      fine(check, `${files.length} ${files.length === 1 ? 'file' : 'files'} in ${folder}`),
       ...examined.flatMap(({ findings }) => findings),
     ],
   };
