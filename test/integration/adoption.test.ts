@@ -52,20 +52,6 @@ for (const phase of ['running', 'starting']) {
   );
 }
 
-daemonTest('never takes over a process that does not listen on the API socket', options, async (t, rig) => {
-  const bystander = spawn('sleep', ['60'], { stdio: 'ignore' });
-  try {
-    await once(bystander, 'spawn');
-    const facts = await readProcess(bystander.pid ?? 0);
-    await leaveRecord(rig, { pid: bystander.pid, startTimeTicks: facts?.startTimeTicks });
-    t.match(await rig.daemon.show('web'), { state: 'stopped', pid: null });
-    await rig.daemon.act('web', 'kill');
-    t.ok(await readProcess(bystander.pid ?? 0), 'it lives');
-  } finally {
-    bystander.kill('SIGKILL');
-  }
-});
-
 daemonTest(
   'ends and starts again what was being started when the daemon was killed',
   options,
@@ -109,18 +95,6 @@ daemonTest(
     t.match(await daemon.untilConsole('web', END_OF_OEM_STRINGS), 'io.systemd.credential.binary:CANARY=');
   },
 );
-
-daemonTest('ends a VMM that lives and does not listen where it should', options, async (t, rig) => {
-  const { daemon } = rig;
-  await defineVm(STAND_IN, rig, 'web');
-  const { pid } = await daemon.act('web', 'start');
-  await daemon.kill9();
-  const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
-  writeFileSync(recordPath(rig), JSON.stringify({ ...record, apiSocket: `${record.apiSocket}.old` }));
-  await daemon.restart();
-  t.match(await daemon.show('web'), { state: 'stopped', pid: null });
-  t.strictSame(daemon.vmms(), [], `${pid} is gone`);
-});
 
 daemonTest('leaves VMs running when it is stopped, and removes its sockets', options, async (t, rig) => {
   const { daemon } = rig;
