@@ -154,7 +154,7 @@ export class MemoryHost {
   }
 }
 
-function planOf(vm: string): VmPlan {
+export function planOf(vm: string): VmPlan {
   return {
     hypervisor: 'cloud-hypervisor',
     vm,
