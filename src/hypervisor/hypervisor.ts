@@ -97,7 +97,8 @@ export interface VmmControl {
   /** @param timeoutMs how long the VMM may take to answer */
   powerButton(timeoutMs: number): Promise<void>;
   shutdown(): Promise<void>;
-  reboot(): Promise<void>;
+  /** @param timeoutMs how long the VMM may take: it makes its devices again, and waits for programs that serve them */
+  reboot(timeoutMs: number): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
 }

@@ -27,9 +27,36 @@ export async function rebootGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'reboot', 'running');
   // Before it: the next guest may report before the VMM has answered, and who gives no answer may have reset it.
   vm.guestStartsAnew();
-  const outcomes = await Promise.allSettled([running.control.reboot(), keepRunning(vm, running)]);
-  for (const outcome of outcomes)
-    if (outcome.status === 'rejected') throw explainReboot(vm, running, outcome.reason);
+  const timeoutMs = vm.definition.startTimeoutSeconds * 1000;
+  const outcomes = await Promise.allSettled([reset(vm, running, timeoutMs), keepRunning(vm, running)]);
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+/** A VMM that cannot make its devices again has no guest any more: it is ended, and the VM is one that broke. */
+async function reset(vm: Vm, running: RunningVm, timeoutMs: number): Promise<void> {
+  const { control, vmm } = running;
+  try {
+    await control.reboot(timeoutMs);
+  } catch (error) {
+    if (await runsStill(running)) throw explainReboot(vm, running, error);
+    vmm.kill('SIGKILL');
+    const why = error instanceof VmsecretdError ? error.message : String(error);
+    throw new VmsecretdError('vmm_refused', `${why}; its guest is gone, so its VMM was ended`, {
+      details: { vm: vm.name },
+      cause: explainReboot(vm, running, error),
+    });
+  }
+}
+
+/** Only a guest that runs can be paused. One whose VMM does not say may run. */
+async function runsStill({ control }: RunningVm): Promise<boolean> {
+  try {
+    await control.pause();
+    await control.resume();
+    return true;
+  } catch (error) {
+    return !(error instanceof VmsecretdError) || error.details.answered !== true;
+  }
 }
 
 /** A reset ends the connections to programs such as virtiofsd, which end with it, and the VMM waits for them. */

@@ -75,7 +75,7 @@ function control(api: VmmApi, version: string): VmmControl {
     version,
     powerButton: timeoutMs => callVmm({ ...api, timeoutMs }, 'vm.power-button'),
     shutdown: () => call('vmm.shutdown'),
-    reboot: () => call('vm.reboot'),
+    reboot: timeoutMs => callVmm({ ...api, timeoutMs }, 'vm.reboot'),
     pause: () => call('vm.pause'),
     resume: () => call('vm.resume'),
   };
