@@ -43,12 +43,35 @@ export class VmsecretdError extends Error {
   override readonly name = 'VmsecretdError';
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
+  /** Private, so that no log that writes down an error has it. */
+  readonly #words: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { details?: ErrorDetails; cause?: unknown } = {}) {
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.details = options.details ?? {};
+    this.#words = options.words || undefined;
   }
+
+  /** What a VMM said, which may be a secret that it was given: for root alone, and for no log. */
+  get words(): string | undefined {
+    return this.#words;
+  }
+
+  get messageForRoot(): string {
+    return addWords(this.message, this.#words);
+  }
+}
+
+interface ErrorOptions {
+  details?: ErrorDetails;
+  cause?: unknown;
+  /** See `VmsecretdError.words`. */
+  words?: string | undefined;
+}
+
+export function addWords(message: string, words: string | undefined): string {
+  return words === undefined ? message : `${message}: ${words}`;
 }
 
 /** Told by what knows a command line and not whose it is. @param path the file that it stands in */
@@ -56,7 +79,11 @@ export function nameVm(error: unknown, vm: string, path?: string): unknown {
   if (!(error instanceof VmsecretdError) || error.details.vm !== undefined) return error;
   const place = path === undefined ? `VM ${vm}` : `VM ${vm}: ${path}`;
   const details = { ...error.details, vm, ...(path === undefined ? {} : { path }) };
-  return new VmsecretdError(error.code, `${place}: ${error.message}`, { details, cause: error });
+  return new VmsecretdError(error.code, `${place}: ${error.message}`, {
+    details,
+    cause: error,
+    words: error.words,
+  });
 }
 
 /** The `code` of a Node.js system error such as ENOENT, or undefined for anything else. */

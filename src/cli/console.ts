@@ -1,6 +1,7 @@
 // console: the serial console, interactive where the socket allows input.
 import type { IncomingMessage } from 'node:http';
 import type { Command } from 'commander';
+import { printableConsoleLine } from '../system/printable.js';
 import { CliError, type Client, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 
@@ -11,17 +12,32 @@ export function addConsoleCommand(program: Command): void {
   program
     .command('console')
     .argument('<name>')
-    .option('--no-follow', 'print what there is, and end')
-    .description('the serial console; Ctrl-] leaves it')
+    .option('--no-follow', 'print what there is, and end; on a terminal without escape sequences')
+    .description('the serial console, raw; Ctrl-] leaves it')
     .action(async (name: string, options: { follow: boolean }, command: Command) => {
       const { client } = contextOf(command);
       const output = await client.stream(vmPath(name, `/console?follow=${options.follow}`));
       const ended = untilEnded(name, output);
+      if (!options.follow && process.stdout.isTTY)
+        return void process.stdout.write(await readCleaned(output, ended));
+      if (process.stdout.isTTY) process.stderr.write(RAW);
       output.pipe(process.stdout);
       const isInteractive = options.follow && process.stdin.isTTY;
       const leaveRawMode = isInteractive ? typeInto(name, client, () => output.destroy()) : () => {};
       await ended.finally(leaveRawMode);
     });
+}
+
+/** A guest that wants to redraw a terminal, or to type into it, can: a serial console is for that. */
+const RAW = 'raw: escape sequences of the guest reach this terminal\r\n';
+
+/** Line by line, without escape sequences. */
+async function readCleaned(output: IncomingMessage, ended: Promise<void>): Promise<string> {
+  const pieces: Buffer[] = [];
+  output.on('data', bytes => pieces.push(bytes));
+  await ended;
+  const lines = Buffer.concat(pieces).toString('utf8').split(/\r*\n/);
+  return lines.map(printableConsoleLine).join('\n');
 }
 
 /** @throws CliError where the daemon is gone */

@@ -25,6 +25,7 @@ import type {
   DelivererAnswer,
   DelivererRequest,
   DelivererResult,
+  Failure,
   Packaging,
   Preparation,
   PreparationResult,
@@ -246,9 +247,11 @@ function describeCredential(
   };
 }
 
-function describeFailure(error: unknown): CheckResult['problems'][number] {
-  if (error instanceof VmsecretdError)
-    return { code: error.code, message: error.message, details: error.details };
+function describeFailure(error: unknown): Failure {
+  if (error instanceof VmsecretdError) {
+    const { code, message, details, words } = error;
+    return { code, message, details, words };
+  }
   // An unknown error's text may quote what it was given: nothing of it but its kind leaves this process.
   const kind = error instanceof Error ? error.constructor.name : typeof error;
   return { code: 'internal', message: `the deliverer failed (${kind})`, details: {} };

@@ -254,7 +254,7 @@ class DelivererProcess {
     if ('ready' in message) return;
     const waiting = this.#waiting.get(message.id);
     if (message.ok) waiting?.resolve(message.result);
-    else waiting?.reject(new VmsecretdError(message.code, message.message, { details: message.details }));
+    else waiting?.reject(new VmsecretdError(message.code, message.message, message));
   }
 
   #end(): void {

@@ -51,9 +51,17 @@ export interface PreparationResult {
   notes: readonly string[];
 }
 
+export interface Failure {
+  code: ErrorCode;
+  message: string;
+  details: ErrorDetails;
+  /** What a VMM said; see VmsecretdError.words. */
+  words?: string | undefined;
+}
+
 /** Of a preparation that is forgotten at once: everything that is wrong with it. */
 export interface CheckResult extends PreparationResult {
-  problems: { code: ErrorCode; message: string; details: ErrorDetails }[];
+  problems: Failure[];
 }
 
 export type DelivererRequest =
@@ -76,7 +84,7 @@ export type DelivererResult = PreparationResult | CheckResult | DigestResult | S
 
 export type DelivererAnswer =
   | { id: number; ok: true; result: DelivererResult }
-  | { id: number; ok: false; code: ErrorCode; message: string; details: ErrorDetails };
+  | ({ id: number; ok: false } & Failure);
 
 /** Sent once, when the deliverer has loaded what it needs. */
 export type DelivererReady = { ready: true };

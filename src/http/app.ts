@@ -30,6 +30,10 @@ import { addServiceRoutes, type ServiceTools } from './routes/service.js';
 import { NoQuery } from './schemas.js';
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** It came by admin.sock. */
+    isRoot: boolean;
+  }
   interface FastifyContextConfig {
     /** Sockets that may call the route; `operator` unless set. */
     access?: Access;
@@ -121,7 +125,9 @@ function checkBodies(app: FastifyInstance): void {
 }
 
 function checkAccess(app: FastifyInstance, roleOf: AppTools['roleOf']): void {
+  app.decorateRequest('isRoot', false);
   app.addHook('onRequest', async request => {
+    request.isRoot = roleOf(request.raw) === 'admin';
     const access = request.routeOptions.config.access ?? 'operator';
     if (mayCall(roleOf(request.raw), access)) return;
     throw new VmsecretdError(
@@ -194,7 +200,7 @@ function sendProblem(
   reply: FastifyReply,
   status?: number,
 ): void {
-  const problem = { ...buildProblem(error), ...(status === undefined ? {} : { status }) };
+  const problem = { ...buildProblem(error, request.isRoot), ...(status === undefined ? {} : { status }) };
   reply.code(problem.status);
   // The launcher is a shell script: it prints what it gets.
   if (request.headers.accept === 'text/plain') reply.type('text/plain').send(problem.detail);

@@ -1,5 +1,6 @@
 // The end of a console as lines of printable text, for whoever waited in vain.
 import type { Readable } from 'node:stream';
+import { printableConsoleLine } from '../system/printable.js';
 
 const LINES = 10;
 const LINE_LENGTH = 200;
@@ -14,7 +15,7 @@ export async function lastConsoleLines(console: Readable | Buffer): Promise<stri
   return tail
     .toString('utf8')
     .split(/[\r\n]+/)
-    .map(line => printable(line).trim().slice(0, LINE_LENGTH))
+    .map(line => printableConsoleLine(line).trim().slice(0, LINE_LENGTH))
     .filter(line => line !== '')
     .slice(-LINES);
 }
@@ -30,10 +31,4 @@ async function readTailOf(stream: Readable): Promise<Buffer> {
     clearTimeout(late);
   }
   return tail;
-}
-
-/** A guest's escape sequences stay out of terminals. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-  return text.replaceAll(/\x1b\[[0-9;?]*[A-Za-z]/g, '').replaceAll(/[\p{C}]+/gu, ' ');
 }

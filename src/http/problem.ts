@@ -12,7 +12,8 @@ export interface ProblemDocument {
   [fact: string]: unknown;
 }
 
-export function buildProblem(error: VmsecretdError): ProblemDocument {
+/** @param isForRoot whether it may have what a VMM said */
+export function buildProblem(error: VmsecretdError, isForRoot: boolean): ProblemDocument {
   const { status, title } = ERROR_TABLE[error.code];
   return {
     ...error.details,
@@ -20,7 +21,7 @@ export function buildProblem(error: VmsecretdError): ProblemDocument {
     title,
     status,
     code: error.code,
-    detail: error.message,
+    detail: isForRoot ? error.messageForRoot : error.message,
   };
 }
 

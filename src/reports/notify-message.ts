@@ -1,4 +1,5 @@
 // What a guest's systemd says of itself (sd_notify(3)), from a guest that is not trusted.
+import { printable } from '../system/printable.js';
 
 export interface NotifyMessage {
   ready: boolean;
@@ -13,6 +14,9 @@ export const NOTIFY_LIMIT_BYTES = 4_096;
 
 const STATUS_LIMIT = 200;
 
+const shownStatus = (status: string | undefined) =>
+  status === undefined ? undefined : printable(status).slice(0, STATUS_LIMIT);
+
 export function parseNotifyMessage(bytes: Buffer): NotifyMessage {
   const lines = bytes.toString('utf8', 0, NOTIFY_LIMIT_BYTES).split('\n');
   const value = (key: string) => lines.findLast(line => line.startsWith(`${key}=`))?.slice(key.length + 1);
@@ -20,9 +24,7 @@ export function parseNotifyMessage(bytes: Buffer): NotifyMessage {
   return {
     ready: lines.includes('READY=1'),
     stopping: lines.includes('STOPPING=1'),
-    status: value('STATUS')
-      ?.replaceAll(/\p{C}+/gu, ' ')
-      .slice(0, STATUS_LIMIT),
+    status: shownStatus(value('STATUS')),
     errno: errno !== undefined && /^[1-9]\d{0,4}$/.test(errno) ? Number(errno) : undefined,
   };
 }

@@ -97,7 +97,10 @@ function endedAtOnce(plan: VmPlan, cwd: string, exit: VmmExit): VmsecretdError {
     );
   }
   const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';
-  return new VmsecretdError(code, `VM ${vm}: ${path} ${describeExit(exit)}`, { details: { vm, path } });
+  return new VmsecretdError(code, `VM ${vm}: ${path} ${describeExit(exit)}`, {
+    details: { vm, path },
+    words: exit.lastWords,
+  });
 }
 
 /** A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: we never have it. */

@@ -4,6 +4,7 @@
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
 import { requireExecuted } from '../system/host-programs.js';
+import { printable } from '../system/printable.js';
 
 export interface UnitFacts {
   /** `loaded`, `not-found`, `masked`, `bad-setting`, … */
@@ -45,6 +46,9 @@ export interface Systemctl {
   /** Gives facts for a unit that does not exist, too: loadState `not-found`. */
   show(unit: string): Promise<UnitFacts>;
 }
+
+/** Of a unit's status, as of a guest's. */
+const STATUS_LENGTH = 200;
 
 const PROPERTIES =
   'Id,LoadState,ActiveState,SubState,Result,MainPID,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic,User,UID,' +
@@ -155,7 +159,8 @@ export function parseUnitFacts(text: string): UnitFacts {
     // `!` and `-` say that it may be missing.
     workingDirectory: word('WorkingDirectory').replace(/^[!-]+/, '') || '/',
     networkNamespace: namespacePath ?? (word('PrivateNetwork') === 'yes' ? `of ${word('Id')}` : null),
-    statusText: orNull('StatusText'),
+    // Every process of the unit may set it (NotifyAccess=all), the VMM and who feeds it from a guest among them.
+    statusText: printable(word('StatusText')).slice(0, STATUS_LENGTH) || null,
     restarts: Number(values.get('NRestarts')) || 0,
     restartDelay: word('RestartUSec'),
     invocationId: orNull('InvocationID'),

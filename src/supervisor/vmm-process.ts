@@ -4,8 +4,10 @@ export interface VmmExit {
   /** Null where it was ended by a signal, or is not known because the process was adopted. */
   status: number | null;
   signal: string | null;
-  /** The end of its standard error. */
+  /** The end of its standard error, for root alone: a VMM has its secrets, and may say them. */
   lastWords: string;
+  /** Where there is more. */
+  seeAlso?: string;
 }
 
 /** How a later daemon finds a VMM: a child by its pid and start time, a unit's main process by the run of the unit. */
@@ -20,7 +22,8 @@ export interface VmmProcess {
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;
 }
 
-export function describeExit({ status, signal, lastWords }: VmmExit): string {
+/** Without its last words. */
+export function describeExit({ status, signal, seeAlso }: VmmExit): string {
   const how = signal !== null ? `was ended by ${signal}` : `exited with status ${status ?? 'unknown'}`;
-  return lastWords === '' ? how : `${how}: ${lastWords}`;
+  return seeAlso === undefined ? how : `${how}: ${seeAlso}`;
 }

@@ -261,6 +261,7 @@ export class DaemonLifecycle implements Lifecycle {
     const { name, definition } = this.#vm;
     return new VmsecretdError('vmm_refused', `VM ${name}: ${definition.hypervisor} ${describeExit(exit)}`, {
       details: { vm: name },
+      words: exit.lastWords,
     });
   }
 }

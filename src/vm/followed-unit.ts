@@ -254,10 +254,10 @@ export class FollowedUnit {
   }
 
   #exitOf({ mainStatus, mainEndedBySignal }: UnitFacts): VmmExit {
-    const lastWords = `see journalctl -u ${this.name}`;
-    if (!mainEndedBySignal) return { status: mainStatus, signal: null, lastWords };
+    const where = { lastWords: '', seeAlso: `see journalctl -u ${this.name}` };
+    if (!mainEndedBySignal) return { status: mainStatus, signal: null, ...where };
     const signals = Object.entries(constants.signals);
     const name = signals.find(([, number]) => number === mainStatus)?.[0];
-    return { status: null, signal: name ?? `signal ${mainStatus}`, lastWords };
+    return { status: null, signal: name ?? `signal ${mainStatus}`, ...where };
   }
 }

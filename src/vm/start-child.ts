@@ -142,5 +142,6 @@ async function explainRefusal(error: unknown, plan: VmPlan, { checkHost }: Start
   throw new VmsecretdError(error.code, `${error.message} (${why.join('; ')})`, {
     details: error.details,
     cause: error,
+    words: error.words,
   });
 }

@@ -167,7 +167,8 @@ export async function bootVm(tools: StartTools, options: BootOptions): Promise<V
   void vmm.exited.then(exit => {
     const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';
     const message = `VM ${definition.name}: ${plan.program} ${describeExit(exit)}`;
-    gone.abort(new VmsecretdError(code, message, { details: { vm: definition.name, path: plan.program } }));
+    const details = { vm: definition.name, path: plan.program };
+    gone.abort(new VmsecretdError(code, message, { details, words: exit.lastWords }));
   });
   const signal = AbortSignal.any([options.signal, gone.signal]);
   try {

@@ -9,7 +9,7 @@ import { Console } from '../console/console.js';
 import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
-import { type ErrorCode, VmsecretdError } from '../errors.js';
+import { addWords, type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import { GuestReports } from '../reports/guest-reports.js';
@@ -58,6 +58,8 @@ export class Vm {
   restarts = 0;
   lastExit: LastExit | null = null;
   problem: Problem | null = null;
+  /** What the VMM said of the problem, for root alone. */
+  vmmWords: string | undefined;
 
   constructor({ definition, paths, events, now, logger }: VmFacts) {
     this.definition = definition;
@@ -150,6 +152,7 @@ export class Vm {
   /** A start that failed, or a failure that nobody asked for. */
   fail(error: unknown, event: 'start-failed' | 'broke'): void {
     this.problem = this.describeProblem(error);
+    this.vmmWords = error instanceof VmsecretdError ? error.words : undefined;
     this.transition(event);
   }
 
@@ -187,9 +190,14 @@ export class Vm {
     };
   }
 
-  /** As the API shows it: names, sources and sizes, never values. */
+  /** As the API shows it to operators: names, sources and sizes, never values. */
   toJSON() {
-    const { definition, running } = this;
+    return this.view(false);
+  }
+
+  /** @param isForRoot whether it may have what the VMM said */
+  view(isForRoot: boolean) {
+    const { definition, running, problem } = this;
     const sizes = new Map(running?.credentials.map(({ name, sizeBytes }) => [name, sizeBytes]));
     return {
       name: this.name,
@@ -208,7 +216,10 @@ export class Vm {
       startedAt: this.startedAt,
       restarts: this.restarts,
       lastExit: this.lastExit,
-      problem: this.problem,
+      problem:
+        problem !== null && isForRoot
+          ? { ...problem, detail: addWords(problem.detail, this.vmmWords) }
+          : problem,
       origin: definition.origin,
       credentials: Object.entries(definition.credentials).map(([name, source]) => ({
         name,

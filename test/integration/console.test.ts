@@ -26,6 +26,31 @@ daemonTest('console takes what root types, byte for byte, until Ctrl-]', options
   t.match(await rig.daemon.untilConsole('web', 'last'), 'last', 'what stands before Ctrl-] is typed, too');
 });
 
+daemonTest(
+  'console --no-follow cleans on a terminal, and the raw follow says that it is raw',
+  options,
+  async (t, rig) => {
+    await startEchoingVm(rig);
+    const body = '\x1b[2J\x1b]0;owned\x07clean\x1b[31m\n';
+    const typing = new RunningCtl(rig.daemon, ['console', 'web'], { terminal: true });
+    await typing.untilPrinted(/raw: escape sequences of the guest reach this terminal/);
+    await typing.untilPrinted('Ctrl-] leaves');
+    typing.type(body);
+    await typing.untilPrinted('\x1b]0;owned\x07clean\x1b[31m');
+    typing.type('\x1d');
+    await typing.ended;
+    const shown = new RunningCtl(rig.daemon, ['console', '--no-follow', 'web'], { terminal: true });
+    t.equal(await shown.ended, 0);
+    t.match(shown.printed, 'clean');
+    t.match(shown.printed, END_OF_OEM_STRINGS);
+    t.notMatch(shown.printed, '\x1b');
+    t.notMatch(shown.printed, 'owned');
+    const piped = new RunningCtl(rig.daemon, ['console', '--no-follow', 'web'], { terminal: false });
+    t.equal(await piped.ended, 0);
+    t.match(piped.printed, '\x1b]0;owned\x07clean\x1b[31m', 'a program gets all of it');
+  },
+);
+
 daemonTest('console says that the daemon is gone, and gives the terminal back', options, async (t, rig) => {
   await startEchoingVm(rig);
   const ctl = new RunningCtl(rig.daemon, ['console', 'web', ';', 'stty', '-a'], { terminal: true });

@@ -40,6 +40,12 @@ const ANSWERS: Record<string, Answer> = {
     remembered ||= body;
     respond(socket, 400, JSON.stringify(['Error creating VM', remembered]));
   },
+  // What it was given a request before, in an answer and in its last words.
+  recites: socket => respond(socket, 500, JSON.stringify([created])),
+  confesses: () => {
+    process.stderr.write(`${created}\n`);
+    process.exit(1);
+  },
   dies: () => die(),
 };
 

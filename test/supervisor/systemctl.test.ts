@@ -32,6 +32,14 @@ t.test('reads what systemctl shows of a running unit', t => {
   t.end();
 });
 
+t.test('cleans and shortens the status of a unit, which any process of it may set', t => {
+  const statusOf = (text: string) => parseUnitFacts(`StatusText=${text}\n`).statusText;
+  t.equal(statusOf('up\x1b[2J\x1b]0;owned\x07\x9b31m\u202eb'), 'up [2J ]0;owned 31m b');
+  t.equal(statusOf('x'.repeat(10_000))?.length, 200);
+  t.equal(statusOf(''), null);
+  t.end();
+});
+
 t.test('knows no uid of a user who is not there yet, and knows root', t => {
   t.equal(parseUnitFacts('User=nobody\nUID=[not set]\n').uid, null);
   t.equal(parseUnitFacts('User=\nUID=[not set]\n').uid, 0);

@@ -26,14 +26,14 @@ export function addDefinitionRoutes(app: FastifyInstance, tools: DefinitionTools
     async request => {
       if (request.query.compared === true)
         await Promise.race([tools.compareNow(), delay(COMPARISON_TIMEOUT_MS, undefined, { ref: false })]);
-      return { vms: vms.list().map(vm => vm.toJSON()) };
+      return { vms: vms.list().map(vm => vm.view(request.isRoot)) };
     },
   );
 
   app.get<NameRoute>(
     '/v1/vms/:name',
     { schema: { summary: 'Show a VM', params: NameParams, response: { 200: VmSchema } } },
-    async request => vms.get(request.params.name).vm.toJSON(),
+    async request => vms.get(request.params.name).vm.view(request.isRoot),
   );
 
   app.post(
@@ -59,7 +59,7 @@ function addKeepingRoutes(app: FastifyInstance, { vms, definitions }: Definition
     },
     async (request, reply) => {
       const { vm, created } = await vms.put(request.params.name, request.body);
-      return reply.code(created ? 201 : 200).send(vm.toJSON());
+      return reply.code(created ? 201 : 200).send(vm.view(request.isRoot));
     },
   );
 

@@ -52,7 +52,7 @@ export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools):
           done.catch(error =>
             request.log.warn({ vm: vm.name, verb, code: codeOf(error) }, 'request failed later'),
           );
-          return reply.code(202).send(vm.toJSON());
+          return reply.code(202).send(vm.view(request.isRoot));
         }
         await within(vm, wait, timeout, async signal => {
           await done;
@@ -64,7 +64,7 @@ export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools):
             reach(vm, events, wait, AbortSignal.any([signal, late])),
           );
         }).catch(error => withConsole(vm, error, tools));
-        return vm.toJSON();
+        return vm.view(request.isRoot);
       },
     );
   }
@@ -114,7 +114,8 @@ function tooLate(vm: Vm, wait: Wait | undefined, timeoutSeconds: number): Vmsecr
 async function withConsole(vm: Vm, error: unknown, { readConsole }: ConsoleTools): Promise<never> {
   if (!(error instanceof VmsecretdError) || !TIMEOUTS.includes(error.code)) throw error;
   const console = await lastConsoleLines(readConsole(vm, false));
-  throw new VmsecretdError(error.code, error.message, { details: { ...error.details, console } });
+  const { code, message, details, words } = error;
+  throw new VmsecretdError(code, message, { details: { ...details, console }, words });
 }
 
 const TIMEOUTS: readonly ErrorCode[] = ['ready_timeout', 'vmm_timeout'];
@@ -144,9 +145,7 @@ function reach(vm: Vm, events: VmEvents, wait: 'ready' | 'stopped', signal: Abor
         new VmsecretdError(
           vm.problem?.code ?? 'state_conflict',
           `VM ${vm.name} is ${vm.state}, not ${wait}${why}`,
-          {
-            details: { vm: vm.name, state: vm.state },
-          },
+          { details: { vm: vm.name, state: vm.state }, words: vm.problem === null ? undefined : vm.vmmWords },
         ),
       );
     };

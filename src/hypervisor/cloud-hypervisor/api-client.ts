@@ -1,5 +1,5 @@
 // cloud-hypervisor's API socket. What it answers to a request with secrets in it quotes them, so of that
-// answer only the status is taken; everything else it says is cut and cleaned before anybody sees it.
+// answer only the status is taken; everything else it says is cut and cleaned, and is for root alone.
 import { setTimeout as delay } from 'node:timers/promises';
 import { hideCredentials } from '../../credentials/oem-string.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
@@ -39,7 +39,7 @@ export async function createVm(api: VmmApi, body: Buffer, explain?: Buffer): Pro
   const { status, body: answer } = await put(api, 'vm.create', { body });
   if (status === 204) return;
   const why = explain?.equals(body) ? readMessages(answer) : await askWhy(api, explain);
-  throw refused(api.vm, 'vm.create', status, why === undefined ? '' : `: ${why}`);
+  throw refused(api.vm, 'vm.create', status, why);
 }
 
 /** A refusal may leave half a VM, for which alone the next vm.create would be refused. */
@@ -61,7 +61,7 @@ export async function requireTaken(api: VmmApi, body: Buffer): Promise<void> {
   try {
     lost = findLoss(body, info);
   } catch {
-    throw refused(api.vm, 'vm.info', 200, ': its answer is no JSON');
+    throw refused(api.vm, 'vm.info', 200, 'its answer is no JSON');
   } finally {
     info.fill(0);
   }
@@ -76,7 +76,7 @@ export async function requireTaken(api: VmmApi, body: Buffer): Promise<void> {
 /** @throws VmsecretdError vmm_refused, vmm_timeout */
 export async function callVmm(api: VmmApi, verb: VmmVerb, signal?: AbortSignal): Promise<void> {
   const { status, body } = await put(api, verb, { signal });
-  if (status < 200 || status > 299) throw refused(api.vm, verb, status, `: ${readMessages(body)}`);
+  if (status < 200 || status > 299) throw refused(api.vm, verb, status, readMessages(body));
 }
 
 /** Waits until the API answers. @returns the VMM's version, such as "53.0.0" @throws VmsecretdError vmm_timeout */
@@ -89,7 +89,8 @@ export async function waitForApi(api: VmmApi, signal: AbortSignal): Promise<stri
       const { body } = await request(api, 'GET', 'vmm.ping', { signal });
       const answer = JSON.parse(body.toString('utf8')) as { version?: unknown };
       const version = typeof answer.version === 'string' ? answer.version : 'unknown';
-      return version.replaceAll(/[^\x20-\x7e]+/g, '').slice(0, 40);
+      // Digits alone: a VMM that is taken over has secrets, and everybody sees its version.
+      return /^v?(\d{1,4}(?:\.\d{1,4}){0,3})/.exec(version)?.[1] ?? 'unknown';
     } catch (error) {
       signal.throwIfAborted();
       const waiting = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(systemErrorCode(error) ?? '');
@@ -124,14 +125,16 @@ export async function readVmState(api: VmmApi): Promise<string> {
   const info = await readInfo(api);
   try {
     const { state } = JSON.parse(info.toString('utf8')) as { state?: unknown };
-    if (typeof state === 'string') return state.slice(0, 40);
+    if (typeof state === 'string' && VM_STATES.includes(state)) return state;
   } catch {
     // What it quotes stays here.
   } finally {
     info.fill(0);
   }
-  throw refused(api.vm, 'vm.info', 200, '');
+  throw refused(api.vm, 'vm.info', 200);
 }
+
+const VM_STATES = ['Created', 'Running', 'Shutdown', 'Paused', 'BreakPoint'];
 
 /** The caller wipes it. */
 async function readInfo(api: VmmApi): Promise<Buffer> {
@@ -141,7 +144,7 @@ async function readInfo(api: VmmApi): Promise<Buffer> {
     },
   );
   if (status === 200) return body;
-  throw refused(api.vm, 'vm.info', status, '');
+  throw refused(api.vm, 'vm.info', status);
 }
 
 interface Sent {
@@ -199,12 +202,14 @@ function notAnswered(vm: string, verb: string, cause: unknown): VmsecretdError {
   );
 }
 
-function refused(vm: string, verb: string, status: number, why: string): VmsecretdError {
+/** @param words of the VMM, which has secrets or had them before: for root alone */
+function refused(vm: string, verb: string, status: number, words?: string): VmsecretdError {
   return new VmsecretdError(
     'vmm_refused',
-    `VM ${vm}: cloud-hypervisor refused ${verb} with status ${status}${why}`,
+    `VM ${vm}: cloud-hypervisor refused ${verb} with status ${status}`,
     {
       details: { vm, request: verb, status, answered: true },
+      words,
     },
   );
 }

@@ -117,6 +117,7 @@ async function connect(
       throw new VmsecretdError(error.code, `VM ${vm}: ${error.message}`, {
         details: { ...error.details, vm },
         cause: error,
+        words: error.words,
       });
     } finally {
       client.close();

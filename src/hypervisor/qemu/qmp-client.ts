@@ -98,7 +98,7 @@ export class QmpClient {
 
   /**
    * Gives what QEMU returned. Rejects with `vmm_refused` when it answers with an error or the connection ends first, with
-   * `vmm_timeout` when no answer comes. No secret is ever sent this way, so QEMU's words may be shown.
+   * `vmm_timeout` when no answer comes. QEMU has secrets, so its words are for root alone.
    */
   async execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
     this.#options.signal?.throwIfAborted();
@@ -148,8 +148,9 @@ export class QmpClient {
     const waiting = typeof message.id === 'number' ? this.#waiting.get(message.id) : undefined;
     if (waiting && 'error' in message)
       waiting.reject(
-        new VmsecretdError('vmm_refused', `QEMU refused ${waiting.command}: ${describe(message.error)}`, {
+        new VmsecretdError('vmm_refused', `QEMU refused ${waiting.command}`, {
           details: { answered: true },
+          words: describe(message.error),
         }),
       );
     else waiting?.resolve(message.return);
