@@ -10,10 +10,27 @@ let
   toDefinition = import ./pure/definition.nix;
   evaluatedVm = import ./pure/evaluated-vm.nix;
 
+  # A VM whose own config names another cloud-hypervisor than the host's runs on that one.
+  programOf =
+    name:
+    let
+      guest = evaluatedVm name config.microvm.vms.${name};
+      inherit (guest.config.vmsecretd.microvm.cloudHypervisor) package;
+    in
+    lib.optionalAttrs
+      (
+        config.microvm.vms ? ${name}
+        && guest != null
+        && guest.config ? vmsecretd.microvm
+        && "${package}" != "${cfg.cloudHypervisor.package}"
+      )
+      { program = lib.getExe' package "cloud-hypervisor"; };
+
   ofMicrovm =
     name: microvm:
     toDefinition (
-      removeAttrs microvm [ "isolate" ]
+      programOf name
+      // removeAttrs microvm [ "isolate" ]
       // {
         supervisor = "unit";
         unit = "microvm@${name}.service";

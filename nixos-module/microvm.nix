@@ -24,7 +24,7 @@ in
       type = lib.types.package;
       default = pkgs.cloud-hypervisor;
       defaultText = lib.literalExpression "config.microvm.vmHostPackages.cloud-hypervisor";
-      description = "The cloud-hypervisor whose {command}`ch-remote` and version the runner uses. The host's vmsecretd has its own path.";
+      description = "The cloud-hypervisor that this VM runs on, with its {command}`ch-remote`. For a VM that `microvm -c` made, set {option}`services.vmsecretd.vms.NAME.program` on the host, too.";
     };
   };
 

@@ -186,7 +186,7 @@ let
             if vm.launcherFor != null then
               "the launcher in microvm.vms.${name} is for the VM \"${vm.launcherFor}\" (networking.hostName unless set otherwise). Set vmsecretd.microvm.name = \"${name}\" in the VM's config."
             else if vm.isDeclared then
-              "the config of microvm.vms.${name} sets microvm.cloud-hypervisor.package, which is where vmsecretd's launcher goes; without the launcher the VM would boot without its secrets. Remove that line; services.vmsecretd.cloudHypervisor.package is the cloud-hypervisor of all VMs with secrets."
+              "the config of microvm.vms.${name} sets microvm.cloud-hypervisor.package, which is where vmsecretd's launcher goes; without the launcher the VM would boot without its secrets. Set vmsecretd.microvm.cloudHypervisor.package there instead."
             else
               "microvm.vms.${name} brings its own evaluation (flake or evaluatedConfig), which takes no module of the host. Import vmsecretd.nixosModules.microvm in the VM and set vmsecretd.microvm.name = \"${name}\"; or set microvm.cloud-hypervisor.package = vmsecretd.lib.mkLauncher { inherit pkgs; name = \"${name}\"; }."
           }";

@@ -17,6 +17,8 @@ export interface Definition {
   readonly oemStrings: readonly string[];
   readonly credentials: Readonly<Record<string, CredentialSource>>;
   readonly hypervisor: HypervisorKind;
+  /** In place of the one that the configuration names for the hypervisor. */
+  readonly program: string | undefined;
   readonly delivery: DeliveryKind;
   readonly supervisor: SupervisorKind;
   readonly unit: string;

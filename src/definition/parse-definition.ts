@@ -132,6 +132,7 @@ function findPathProblems(file: DefinitionFile, { directory }: DefinitionContext
   const find = directory === undefined ? findAbsolutePathProblem : findPathProblem;
   const paths: [field: string, path: string | undefined][] = [
     ['workingDirectory', file.workingDirectory],
+    ['program', file.program],
     ...(file.identities ?? []).map((path, index): [string, string] => [`identities.${index}`, path]),
     ...Object.entries(file.credentials ?? {}).map(([name, source]): [string, string | undefined] => [
       `credentials.${name}.${kindsOf(source)[0]}`,
@@ -169,6 +170,7 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
       Object.entries(file.credentials ?? {}).map(([name, source]) => [name, mapPath(source, absolute)]),
     ),
     hypervisor,
+    program: file.program === undefined ? undefined : absolute(file.program),
     delivery,
     supervisor: file.supervisor ?? (daemonOnly ? 'daemon' : context.defaultSupervisor),
     unit: file.unit ?? `microvm@${context.name}.service`,

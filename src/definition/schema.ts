@@ -61,6 +61,12 @@ export const DefinitionSchema = Type.Object(
         { default: 'cloud-hypervisor', description: 'The program that runs the VM' },
       ),
     ),
+    program: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: 'Path of this VM’s hypervisor program, in place of the configuration’s',
+      }),
+    ),
     delivery: Type.Optional(
       Type.Union(
         DELIVERY_KINDS.map(kind => Type.Literal(kind)),

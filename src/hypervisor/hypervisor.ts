@@ -118,8 +118,8 @@ export interface BringUp {
 
 export interface Hypervisor {
   readonly kind: HypervisorKind;
-  /** The program's absolute path. @throws VmsecretdError vmm_missing */
-  locate(): Promise<string>;
+  /** @param program the definition's @returns the program's absolute path @throws VmsecretdError vmm_missing */
+  locate(program: string | undefined): Promise<string>;
   /** Whether its API socket serves one connection at a time: an idle one keeps all others out. */
   readonly servesOneClient: boolean;
   /** @throws VmsecretdError command_invalid and what limits.ts throws */

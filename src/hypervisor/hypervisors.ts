@@ -16,20 +16,23 @@ export function createHypervisors(
   path: string,
   readVmState: ReadVmState,
 ): Record<Hypervisor['kind'], Hypervisor> {
-  const locate = async (kind: Hypervisor['kind'], name: string): Promise<string> => {
+  const locate = async (kind: Hypervisor['kind'], ofDefinition: string | undefined): Promise<string> => {
+    const name = ofDefinition ?? programs[kind]?.path ?? HYPERVISORS[kind].program;
     const found = await findProgram(name, path);
     if (found !== undefined) return found;
+    const setting =
+      ofDefinition === undefined
+        ? `set hypervisors.${kind}.path in config.json`
+        : 'correct it in the definition';
     throw new VmsecretdError(
       'vmm_missing',
-      `${name} is not there or cannot be executed; install ${kind}, or set hypervisors.${kind}.path in config.json`,
+      `${name} is not there or cannot be executed; install ${kind}, or ${setting}`,
       { details: { path: name } },
     );
   };
-  const cloudHypervisor = programs['cloud-hypervisor']?.path ?? HYPERVISORS['cloud-hypervisor'].program;
-  const qemu = programs.qemu?.path ?? HYPERVISORS.qemu.program;
   return {
-    'cloud-hypervisor': createCloudHypervisor(() => locate('cloud-hypervisor', cloudHypervisor), readVmState),
-    qemu: createQemu(program => locate('qemu', program ?? qemu)),
+    'cloud-hypervisor': createCloudHypervisor(program => locate('cloud-hypervisor', program), readVmState),
+    qemu: createQemu(program => locate('qemu', program)),
   };
 }
 

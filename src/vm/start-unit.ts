@@ -93,7 +93,7 @@ async function open(context: Context): Promise<Opened> {
       writeLaunchFile({
         invocationId: request.invocationId,
         definition,
-        program: plan?.program ?? (await tools.hypervisor.locate()),
+        program: plan?.program ?? (await tools.hypervisor.locate(definition.program)),
         plan,
         receiptSocket: definition.ready === 'receipt' ? vm.paths.reportPort : undefined,
       }),

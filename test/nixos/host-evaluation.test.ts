@@ -42,7 +42,7 @@ const REFUSED: [string, string, RegExp][] = [
     'a VM that sets its own cloud-hypervisor package',
     enabled(`microvm.vms.my-app.config = { pkgs, ... }: { microvm.cloud-hypervisor.package = pkgs.cloud-hypervisor; };
       services.vmsecretd.microvms.my-app.credentials.K.age = "/x.age";`),
-    /config of microvm\.vms\.my-app sets microvm\.cloud-hypervisor\.package.*Remove that line/,
+    /config of microvm\.vms\.my-app sets microvm\.cloud-hypervisor\.package.*Set vmsecretd\.microvm\.cloudHypervisor\.package there instead/,
   ],
   [
     'a VM of another hypervisor',
@@ -280,6 +280,22 @@ t.test('a VM in a template of our own is the one that its API socket is for', { 
         lib.filterAttrs (name: _: lib.hasPrefix "vmsecretd-api@" name) config.systemd.sockets)`,
     ),
     { 'vmsecretd-api@own': 'vmsecretd-vm@own.service', 'vmsecretd-api@named': 'web.service' },
+  );
+});
+
+t.test('a VM runs on the cloud-hypervisor that its own config names', { skip }, async t => {
+  const module = enabled(`microvm.vms = {
+      own = { vmsecretd.credentials.A.text = "a"; config = { pkgs, ... }: {
+        vmsecretd.microvm.cloudHypervisor.package = pkgs.cloud-hypervisor-graphics; }; };
+      usual = { config = { }; vmsecretd.credentials.A.text = "a"; };
+      told = { config = { }; vmsecretd = { credentials.A.text = "a"; program = "/opt/ch"; }; };
+    };`);
+  t.match(
+    await evaluateHost(
+      { modules: [module] },
+      'lib.mapAttrs (_: one: one.program or null) config.services.vmsecretd.definitions',
+    ),
+    { own: /-graphics\/bin\/cloud-hypervisor$/, usual: null, told: '/opt/ch' },
   );
 });
 

@@ -50,6 +50,7 @@ function modulesFor(folder: string): string[] {
       microvm.vms.test-vm = {
         autostart = false;
         config = {
+          vmsecretd.microvm.cloudHypervisor.package = pkgs.cloud-hypervisor-graphics;
           microvm = {
             vcpu = 2;
             vsock.cid = 3;
@@ -153,6 +154,8 @@ test('a NixOS host starts the VMs of the examples with their secrets', {
     t.match(strings, 'io.systemd.credential:ENVIRONMENT=test');
     t.match(strings, 'io.systemd.credential:CLUSTER=britton-desktop');
     t.match(await host.sh('ip -o link show vm-test'), /vm-test/);
+    const program = await host.sh('tr "\\0" "\\n" <"/proc/$(unit test-vm MainPID)/cmdline" | head -n 1');
+    t.match(program, /-graphics\/bin\/cloud-hypervisor$/, 'on the program of its own');
   });
 
   await t.test('headscale has its three keys', async t => {

@@ -79,7 +79,11 @@ const REFUSED_VMS: [string, object, RegExp][] = [
     /256 OEM strings, .* more than the 255/,
   ],
   ['no launcher in its own evaluation', { launcherFor: null }, /mkLauncher \{ inherit pkgs; name = "a"; \}/],
-  ['a package of its own', { launcherFor: null, isDeclared: true }, /Remove that line/],
+  [
+    'a package of its own',
+    { launcherFor: null, isDeclared: true },
+    /Set vmsecretd\.microvm\.cloudHypervisor\.package/,
+  ],
   ['the launcher of another VM', { launcherFor: 'b' }, /for the VM "b".*vmsecretd\.microvm\.name = "a"/],
   ['graphics', { graphics: true }, /--gpu/],
   ['a static string of the same name', { oemStrings: ['io.systemd.credential:KEY=v'] }, /platformOEMStrings/],

@@ -30,6 +30,9 @@ export async function examine(client: Client, elsewhere: Elsewhere): Promise<Fin
     elsewhere.definitions ?? paths.definitionsDirectory,
   );
   const { vms } = answers ? ((await client.call('GET', '/v1/vms')) as { vms: VmView[] }) : { vms: [] };
+  const withOwnProgram = new Set(
+    definitions.filter(({ program }) => program !== undefined).map(({ name }) => name),
+  );
   return [
     daemon,
     ...(!answers && isSystemd ? await readLastWords() : []),
@@ -42,7 +45,9 @@ export async function examine(client: Client, elsewhere: Elsewhere): Promise<Fin
       config,
       searchPath: paths.programPath,
       kvmPath: '/dev/kvm',
-      wanted: [...definitions, ...vms].map(({ hypervisor }) => hypervisor),
+      wanted: [...definitions, ...vms]
+        .filter(({ name }) => !withOwnProgram.has(name))
+        .map(({ hypervisor }) => hypervisor),
     })),
     await checkSwap('/proc/swaps'),
     ...(await checkVms(client, vms)),

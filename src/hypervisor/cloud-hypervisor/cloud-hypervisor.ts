@@ -11,13 +11,16 @@ const NETS_POLL_MS = 10;
 /** Asks by way of a process that may have secrets: what a VMM says of its VM has them in it. */
 export type ReadVmState = (api: VmmApi, signal: AbortSignal) => Promise<string>;
 
-/** @param locate gives the program's absolute path, or throws vmm_missing */
-export function createCloudHypervisor(locate: () => Promise<string>, readVmState: ReadVmState): Hypervisor {
+/** @param locate gives the absolute path of the definition's program or of the configuration's, or throws vmm_missing */
+export function createCloudHypervisor(
+  locate: (program: string | undefined) => Promise<string>,
+  readVmState: ReadVmState,
+): Hypervisor {
   return {
     kind: 'cloud-hypervisor',
     locate,
     servesOneClient: false,
-    plan: async (definition, context) => planVm(await locate(), definition, context),
+    plan: async (definition, context) => planVm(await locate(definition.program), definition, context),
     bringUp,
     isBooted: (vm, apiSocket) => isBooted(apiOf(vm, apiSocket)),
     isPaused: async (vm, apiSocket, signal) => {

@@ -24,7 +24,7 @@ const CALL_TIMEOUT_MS = 10_000;
 export function createQemu(locate: (program: string | undefined) => Promise<string>): Hypervisor {
   return {
     kind: 'qemu',
-    locate: () => locate(undefined),
+    locate,
     servesOneClient: true,
     plan: (definition, context) => planVm(locate, definition, context),
     bringUp,
@@ -55,7 +55,7 @@ async function planVm(
   return {
     hypervisor: 'qemu',
     vm,
-    program: await locate(leading),
+    program: await locate(definition.program ?? leading),
     arguments: qemuArguments(command, {
       fifoPaths: fifos,
       oemStrings: definition.oemStrings,
