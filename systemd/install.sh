@@ -71,6 +71,14 @@ refuse_while_vms_run() {
   [ -z "$running" ] || fail "these VMs still run and need the launcher to be stopped: ${running% }. Stop them first: systemctl stop 'microvm@*'"
 }
 
+# What 0.1.0 had: a socket for every local user.
+remove_old_units() {
+  old=vmsecretd-launch.socket
+  [ -e "$root$units/$old" ] || return 0
+  if is_live; then systemctl disable --quiet --now "$old"; fi
+  rm -f "$root$units/$old" "$root/run/vmsecretd/launch.sock"
+}
+
 uninstall_all() {
   # Not there: an earlier run was here already.
   if is_live && [ -e "$units/vmsecretd.service" ]; then
@@ -78,6 +86,7 @@ uninstall_all() {
     systemctl disable --quiet --now vmsecretd.socket vmsecretd-admin.socket vmsecretd-ready.target vmsecretd.service ||
       fail 'the units could not be stopped'
   fi
+  remove_old_units
   for name in $unit_names; do rm -f "$root$units/$name"; done
   remove_dangling_wants
   rm -f "$root$sysusers" "$root$tmpfiles"
@@ -146,6 +155,7 @@ install_all() {
   for name in $share_names; do install -D -m 644 "$source/dist/share/$name" "$root$prefix/share/$name"; done
   install -m 644 "$source/systemd/vmsecretd.sysusers" "$root$sysusers"
   install -m 644 "$source/systemd/vmsecretd.tmpfiles" "$root$tmpfiles"
+  remove_old_units
   if is_live; then
     systemd-sysusers "$sysusers"
     systemd-tmpfiles --create "$tmpfiles"

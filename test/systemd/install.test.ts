@@ -102,8 +102,11 @@ t.test('can be repeated, and replaces what an older version had', async t => {
   await install();
   const stale = join(destination, 'usr/local/lib/vmsecretd/dist/src/stale.js');
   cpSync(join(destination, 'usr/local/lib/vmsecretd/dist/src/daemon.js'), stale);
+  const oldSocket = join(destination, 'usr/local/lib/systemd/system/vmsecretd-launch.socket');
+  writeFileSync(oldSocket, '[Socket]\n');
   t.equal((await install()).exitCode, 0);
   t.notOk(existsSync(stale));
+  t.notOk(existsSync(oldSocket), 'a socket that every local user reached');
 });
 
 t.test('takes all of it away again, but the state only when told to', async t => {
