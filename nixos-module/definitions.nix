@@ -46,17 +46,40 @@ let
       }
     );
 
-  # The runner of a VM of microvm.nix; null for any other.
-  runnerOf =
+  # The configuration of a VM of microvm.nix; null for any other.
+  guestOf =
     name:
     if cfg.microvms ? ${name} && config.microvm.vms ? ${name} then
-      (evaluatedVm name config.microvm.vms.${name}).config.microvm.declaredRunner
+      (evaluatedVm name config.microvm.vms.${name}).config
     else
       null;
+
+  # The command line is for the release that runs it; a package of a version that is no release is read as the newest that is known.
+  forRelease =
+    let
+      version = cfg.cloudHypervisor.package.version or "";
+    in
+    lib.optionalString (builtins.match "[0-9]+(\\.[0-9]+){0,2}" version != null) "--for ${version}";
+
+  # As the VM's launcher does.
+  nameStoreDisk =
+    guest:
+    let
+      imageType = guest.vmsecretd.microvm.storeDiskImageType or null;
+    in
+    lib.optionalString (guest != null && imageType != null) (
+      import ./pure/store-disk-text.nix {
+        inherit imageType;
+        path = toString guest.microvm.storeDisk;
+      }
+    );
 
   # `check` takes the VM's name from the file's name. Age files of the host itself are not there at build time.
   checkedFile =
     name: definition:
+    let
+      guest = guestOf name;
+    in
     pkgs.runCommand "vmsecretd-definition-${name}"
       {
         nativeBuildInputs = [
@@ -69,13 +92,13 @@ let
         ageFiles = lib.filter (lib.hasPrefix builtins.storeDir) (
           map (source: source.age or "") (lib.attrValues (definition.credentials or { }))
         );
-        runner = runnerOf name;
+        runner = if guest == null then null else guest.microvm.declaredRunner;
         preferLocalBuild = true;
       }
       ''
         mkdir $out
         cp "$definitionPath" "$out/$vm.json"
-        vmsecretd check --other-host "$out/$vm.json"
+        vmsecretd check --other-host ${forRelease} "$out/$vm.json"
 
         for file in $ageFiles; do
           case $(head -c 64 "$file" | tr -d '\0 \t\r\n') in
@@ -95,9 +118,10 @@ let
           runtime_args=
           eval "set -- ''${line#exec }"
           if [ "$1" = -a ]; then shift 2; fi
+          ${nameStoreDisk guest}
           mkdir command
           node -p 'JSON.stringify({ command: process.argv.slice(2) })' -- "$@" >"command/$vm.json"
-          vmsecretd check --other-host "command/$vm.json"
+          vmsecretd check --other-host ${forRelease} "command/$vm.json"
         fi
       '';
 in

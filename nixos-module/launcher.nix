@@ -5,10 +5,11 @@
   unit ? "microvm@${name}.service",
   pkgs,
   cloud-hypervisor ? pkgs.cloud-hypervisor,
+  storeDisk ? null,
 }:
 let
   text = import ./pure/launcher-text.nix {
-    inherit name unit;
+    inherit name unit storeDisk;
     shell = pkgs.runtimeShell;
     launch = "${pkgs.callPackage ./launch.nix { }}/bin/vmsecretd-launch";
   };

@@ -26,6 +26,12 @@ in
       defaultText = lib.literalExpression "config.microvm.vmHostPackages.cloud-hypervisor";
       description = "The cloud-hypervisor that this VM runs on, with its {command}`ch-remote`. For a VM that `microvm -c` made, set {option}`services.vmsecretd.vms.NAME.program` on the host, too.";
     };
+    storeDiskImageType = lib.mkOption {
+      type = lib.types.nullOr lib.types.str;
+      default = null;
+      example = "raw";
+      description = "Adds `image_type=` to the disk of {option}`microvm.storeOnDisk`, and to no other: cloud-hypervisor from 54 on boots no disk without. Both of microvm.nix's formats, erofs and squashfs, are `raw`.";
+    };
   };
 
   config.microvm = {
@@ -36,6 +42,14 @@ in
         inherit (cfg) name;
         inherit pkgs;
         cloud-hypervisor = cfg.cloudHypervisor.package;
+        storeDisk =
+          if cfg.storeDiskImageType == null then
+            null
+          else
+            {
+              path = toString config.microvm.storeDisk;
+              imageType = cfg.storeDiskImageType;
+            };
       }
     );
   };

@@ -1,4 +1,4 @@
-# Takes a VM's name, its unit, a shell and vmsecretd-launch, gives the text of the `cloud-hypervisor` that microvm-run executes.
+# Takes a VM's name, its unit, a shell, vmsecretd-launch and what store-disk-text.nix takes, gives the text of the `cloud-hypervisor` that microvm-run executes.
 # It goes on only inside the unit: a microvm-run that is started by hand gets no API socket from systemd.
 {
   name,
@@ -6,6 +6,7 @@
   shell ? "/bin/sh",
   launch ? "vmsecretd-launch",
   cgroupFile ? "/proc/self/cgroup",
+  storeDisk ? null,
 }:
 let
   quote = text: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] text}'";
@@ -20,6 +21,7 @@ else
     while IFS= read -r line; do
       case $line in */"$unit" | */"$unit"/*) inside=yes ;; esac
     done <${quote cgroupFile}
+    ${if storeDisk == null then "" else import ./store-disk-text.nix storeDisk}
     [ -z "$inside" ] || exec ${quote launch} ${quote name} -- "$@"
     echo "vmsecretd: this VM gets its secrets inside its unit only: systemctl start $unit" >&2
     exit 1

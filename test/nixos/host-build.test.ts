@@ -17,7 +17,9 @@ function writeFile(t: Test, content: string): string {
 }
 
 const build = (text: string) =>
-  buildHost({ modules: [`{ services.openssh.enable = true; services.vmsecretd.enable = true; ${text} }`] });
+  buildHost({
+    modules: [`{ pkgs, ... }: { services.openssh.enable = true; services.vmsecretd.enable = true; ${text} }`],
+  });
 const microvm = (config: string, age = AGE) =>
   build(`microvm.vms.my-app = { config = { ${config} }; vmsecretd.credentials.K.age = ${age}; };`);
 
@@ -47,6 +49,29 @@ t.test('rejects extraArgs that the daemon cannot read', { skip, timeout: 120_000
     message: /There is no option "--rgn". Did you mean "--rng"/,
   });
 });
+
+t.test(
+  'reads a command line with the rules of the release that will run it',
+  { skip, timeout: 240_000 },
+  async t => {
+    const release = (version: string, vm: string) =>
+      build(
+        `services.vmsecretd.cloudHypervisor.package = pkgs.cloud-hypervisor // { version = "${version}"; };
+       microvm.vms.my-app = { config = { ${vm} }; vmsecretd.credentials.K.age = ${AGE}; };`,
+      );
+    const newer = 'microvm.cloud-hypervisor.extraArgs = [ "--rtc" ];';
+    await t.rejects(release('52.0', newer), {
+      message: /--rtc is there in cloud-hypervisor from 53\.0 on, and this is 52\.0/,
+    });
+    await t.resolves(release('53.0', newer));
+    const onDisk = 'microvm.storeOnDisk = true;';
+    await t.resolves(release('53.0', onDisk));
+    await t.rejects(release('54.0', onDisk), {
+      message: /has no image_type.*vmsecretd\.microvm\.storeDiskImageType/s,
+    });
+    await t.resolves(release('54.0', `${onDisk} vmsecretd.microvm.storeDiskImageType = "raw";`));
+  },
+);
 
 t.test('rejects a key that no definition and no configuration has', { skip, timeout: 120_000 }, async t => {
   await t.rejects(build('services.vmsecretd.vms.a = { command = "--kernel /k"; onChang = "restart"; };'), {

@@ -7,11 +7,11 @@ import { evaluate, missingNix } from './nix.js';
 const skip = await missingNix();
 
 /** The launcher of VM my-app beside a vmsecretd-launch that prints its arguments and its standard input. */
-async function writeLauncher(folder: string, cgroup: string): Promise<string> {
+async function writeLauncher(folder: string, cgroup: string, more = ''): Promise<string> {
   const launch = join(folder, 'vmsecretd-launch');
   const cgroupFile = join(folder, 'cgroup');
   const text = await evaluate(
-    'import (pure + "/launcher-text.nix") { inherit launch cgroupFile; name = "my-app"; }',
+    `import (pure + "/launcher-text.nix") { inherit launch cgroupFile; name = "my-app"; ${more} }`,
     { launch, cgroupFile },
   );
   const file = join(folder, 'cloud-hypervisor');
@@ -57,6 +57,22 @@ for (const cgroup of UNIT_CGROUPS) {
     },
   );
 }
+
+t.test('adds the image type to the store disk and to no other', { skip }, async t => {
+  const more = 'storeDisk = { path = "/nix/store/a-store.erofs"; imageType = "raw"; };';
+  const launcher = await writeLauncher(t.testdir(), UNIT_CGROUPS[0] as string, more);
+  const disks = [
+    'num_queues=2,path=/nix/store/a-store.erofs,readonly=on',
+    'path=/nix/store/a-store.erofs',
+    'path=/nix/store/a-store.erofs.old,readonly=on',
+    'path=/nix/store/a-store.erofs,image_type=qcow2',
+    'path=/var/lib/a b.img',
+  ];
+  const { stdout } = await execa(launcher, ['--disk', ...disks, '--cmdline', ''], { input: '' });
+  const [first, second, ...others] = disks;
+  const words = ['--disk', `${first},image_type=raw`, `${second},image_type=raw`, ...others, '--cmdline', ''];
+  t.equal(stdout, ['my-app', '--', ...words].map(word => `<${word}>`).join(''));
+});
 
 t.test('refuses a name that is no VM name', { skip }, async t => {
   await t.rejects(evaluate('import (pure + "/launcher-text.nix") { name = "a/b"; }'), /'a\/b' is no VM name/);
