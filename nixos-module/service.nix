@@ -111,7 +111,7 @@ in
             ))
           ];
         };
-        ${if bringsTemplate then "${template}@" else null} = {
+        "${template}@" = lib.mkIf bringsTemplate {
           after = import ./secret-installers.nix;
           path = lib.mkForce [ ];
           restartIfChanged = false;
