@@ -1,6 +1,7 @@
 // How long command lines of microvm.nix take to become VM configs.
 import { readFileSync } from 'node:fs';
 import { convertCommand } from '../src/hypervisor/cloud-hypervisor/from-command.js';
+import { benchReadBack } from './read-back.js';
 import { type Bench, durationOf } from './row.js';
 
 const FIXTURE = new URL(
@@ -23,12 +24,13 @@ export async function benchConversion(bench: Bench): Promise<void> {
   const perSecond: number[] = [];
   const longestUs: number[] = [];
   for (let batch = 0; batch < (bench.isShort ? 2 : BATCHES); batch += 1) {
-    const allMs = await durationOf(() => repeat(() => lines.forEach(convertCommand)));
+    const allMs = await durationOf(() => repeat(() => lines.forEach(line => convertCommand(line))));
     perSecond.push((1000 * REPEATS * lines.length) / allMs);
     longestUs.push((1000 * (await durationOf(() => repeat(() => convertCommand(longest))))) / REPEATS);
   }
   bench.add({ what: 'the longest line', unit: 'µs' }, { ours: longestUs });
   bench.add({ what: 'all lines', unit: 'lines/s' }, { ours: perSecond });
+  await benchReadBack(bench);
 }
 
 function repeat(work: () => unknown): void {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { createConnection } from 'node:net';
 import { join } from 'node:path';
@@ -70,6 +70,22 @@ export async function startVmm(
       };
     },
   };
+}
+
+/** The same without a test, for as long as `use` takes. */
+export async function withVmm(program: string, use: (apiSocket: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync('/tmp/vmsecretd-');
+  const apiSocket = join(folder, 'api.sock');
+  const child = spawn(program, ['--api-socket', `path=${apiSocket}`], { stdio: 'ignore' });
+  const exit = once(child, 'exit');
+  try {
+    await untilAnswered(apiSocket);
+    await use(apiSocket);
+  } finally {
+    child.kill('SIGKILL');
+    await exit;
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Between a socket file's appearance and the first answer there is no event: it is asked again and again. */
