@@ -13,7 +13,7 @@ let
       // option
     );
 in
-types.coercedTo (types.either types.path types.str) (vmsecretd.toCredential "credential") (
+types.coercedTo (types.either types.path types.str) (vmsecretd.toCredential "NAME") (
   types.submodule {
     # A key that is not here is checked when the host is built, by `vmsecretd check`.
     freeformType = (pkgs.formats.json { }).type;
