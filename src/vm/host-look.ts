@@ -48,6 +48,9 @@ export function refuseSocketPlace(
   return why === undefined ? undefined : refused(vm, `${kind} ${path} ${why}`, { path });
 }
 
+/** What the sandbox of vmsecretd.service keeps from VMMs that are its children. */
+const BY_A_UNIT = 'let a unit run the VM ("supervisor": "unit"), or leave it out of the command line';
+
 class Findings implements HostReport {
   readonly problems: VmsecretdError[] = [];
   readonly unseen: string[] = [];
@@ -125,7 +128,17 @@ async function lookAtSockets({ needs, site }: HostLook, report: Findings): Promi
 
 async function lookAtTaps({ needs, site }: HostLook, report: Findings): Promise<void> {
   const taps = needs.claims.filter(({ kind }) => kind === 'tap');
-  if (site.isRoot || taps.length === 0) return;
+  if (taps.length === 0) return;
+  const isHidden =
+    site.hasOurView &&
+    (await find('/dev/net/tun', site)) === 'missing' &&
+    (await find('/sys/devices/virtual/misc/tun', site)) !== 'missing';
+  if (isHidden)
+    return report.refuse(
+      `/dev/net/tun is hidden from vmsecretd, and so from this VMM and its tap, by PrivateDevices= of its unit; ${BY_A_UNIT}`,
+      { path: '/dev/net/tun' },
+    );
+  if (site.isRoot) return;
   const interfaces = await readInterfaces(site);
   for (const { value: tap } of taps) {
     if (interfaces === undefined) report.unseen.push(`tap ${tap}: network interfaces cannot be read`);
@@ -196,11 +209,14 @@ async function lookAtKvm({ kvm, site }: HostLook, report: Findings): Promise<voi
   const unseenBecause = devices ?? (site.preparedBy && `${site.preparedBy} may load its module`);
   if (unseenBecause !== undefined) report.unseen.push(`${kvm} is not here; ${unseenBecause}`);
   // The other hypervisor that the program knows.
-  else if ((await find('/dev/mshv', site)) === 'missing')
-    report.refuse(
-      `${kvm} does not exist; load the kernel module kvm_intel or kvm_amd, or let the VM be run by "hypervisor": "qemu"`,
-      { path: kvm },
-    );
+  else if ((await find('/dev/mshv', site)) === 'missing') {
+    const isHidden =
+      dirname(kvm) === '/dev' && (await find('/sys/devices/virtual/misc/kvm', site)) !== 'missing';
+    const why = isHidden
+      ? `${kvm} is hidden from vmsecretd, and so from this VMM, by PrivateDevices= of its unit; ${BY_A_UNIT}`
+      : `${kvm} does not exist; load the kernel module kvm_intel or kvm_amd, or run the VM with QEMU without KVM ("hypervisor": "qemu")`;
+    report.refuse(why, { path: kvm });
+  }
 }
 
 async function isBinary(program: string): Promise<boolean> {

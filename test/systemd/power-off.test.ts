@@ -1,5 +1,6 @@
 // The end of the host, and of the installation.
 
+import { existsSync } from 'node:fs';
 import { test } from 'tap';
 import { bootVmHost, whyNoVmHost } from './vm-host.js';
 
@@ -58,7 +59,7 @@ test('poweroff asks the guests of VMs without a unit, too', { skip, timeout: 180
   t.match(text, /"vm":"child".*"status":0,"signal":null.*exit/, 'the guest powered off by itself');
 });
 
-test('a definition whose VMM the daemon may not run as its user is refused before anything is stopped', {
+test('what the sandbox of the daemon keeps from its children is refused before anything is stopped', {
   skip,
   timeout: 180_000,
 }, async t => {
@@ -72,6 +73,15 @@ test('a definition whose VMM the daemon may not run as its user is refused befor
     vm_state child`);
   t.match(refused, /may not run its VMM as user nobody, because it has no CAP_SETUID/);
   t.match(refused, /running$/);
+  const hidden = await host.sh(`
+    cp /bin/true /usr/local/bin/qemu-system-x86_64
+    cat > /etc/vmsecretd/vms/qemu.json << 'DEFINITION'
+{ "hypervisor": "qemu", "supervisor": "daemon", "command": ["-enable-kvm", "-nic", "tap,ifname=tap9"] }
+DEFINITION
+    vmsecretctl reload > /dev/null
+    ! vmsecretctl check qemu 2>&1`);
+  for (const device of ['net/tun', 'kvm'].filter(name => existsSync(`/dev/${name}`)))
+    t.match(hidden, new RegExp(`/dev/${device} is hidden from vmsecretd.*"supervisor": "unit"`));
   t.match(
     await host.sh('! /project/systemd/install.sh --uninstall 2>&1'),
     /which no unit supervises, still run: child\./,

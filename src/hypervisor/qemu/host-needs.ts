@@ -42,8 +42,22 @@ export function qemuNeeds(argv: readonly string[]): HostNeeds {
     ],
     sockets: [],
     outputs: [],
-    needsKvm: false,
+    needsKvm: needsKvm(options),
   };
+}
+
+/** Whether KVM is its only accelerator; QEMU tries those of a list in turn. */
+function needsKvm(options: readonly QemuOption[]): boolean {
+  if (options.some(({ name }) => name === '-enable-kvm')) return true;
+  const accelerators = [
+    ...valuesOf(options, '-accel').flatMap(value => find(parseQemuValue(value, 'accel'), 'accel') ?? []),
+    ...['-machine', '-M'].flatMap(name =>
+      valuesOf(options, name).flatMap(
+        value => find(parseQemuValue(value, 'type'), 'accel')?.split(':') ?? [],
+      ),
+    ),
+  ];
+  return accelerators.length > 0 && accelerators.every(accelerator => accelerator === 'kvm');
 }
 
 function readDisk({ name, value }: QemuOption): { path: string; readOnly: boolean }[] {

@@ -62,3 +62,14 @@ t.test('tells the files that must be there', t => {
   ]);
   t.end();
 });
+
+t.test('needs KVM where nothing else may accelerate it', t => {
+  const needsKvm = (...argv: string[]) => qemuNeeds(argv).needsKvm;
+  t.ok(needsKvm('-enable-kvm'));
+  t.ok(needsKvm('-accel', 'kvm'));
+  t.ok(needsKvm('-machine', 'q35,accel=kvm'));
+  t.notOk(needsKvm('-accel', 'kvm', '-accel', 'tcg'));
+  t.notOk(needsKvm('-M', 'q35,accel=kvm:tcg'));
+  t.notOk(needsKvm('-M', 'q35'));
+  t.end();
+});
