@@ -8,6 +8,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { lstat, readlink } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
+import { PatientLooks } from './patient-looks.js';
 
 /** A path to be followed through every link, or a link of which only its own target counts. */
 export type WatchedPath = string | { link: string };
@@ -46,10 +47,12 @@ export class PathWatch {
   readonly #options: PathWatchOptions;
   readonly #folders = new Map<string, Folder>();
   readonly #subscriptions = new Set<Subscription>();
+  readonly #looks: PatientLooks;
   #isFull = false;
 
   constructor(options: PathWatchOptions) {
     this.#options = options;
+    this.#looks = new PatientLooks({ onSilence: path => options.onProblem(path, 'it does not answer') });
   }
 
   /** How many folders are watched now. */
@@ -123,7 +126,7 @@ export class PathWatch {
       }
       if (!(await this.#enter(folder, subscription))) return;
       const entry = join(folder, name);
-      const target = await readLink(entry);
+      const target = await this.#readLink(entry);
       const isEnd = names.length === 0 && (target === null || !lastLinkToo);
       if (target === undefined || isEnd) return;
       if (target === null) {
@@ -140,7 +143,7 @@ export class PathWatch {
   /** @returns whether there is such a folder; one that cannot be watched is a problem and is passed through */
   async #enter(path: string, subscription: Subscription): Promise<boolean> {
     for (;;) {
-      const identity = await identifyFolder(path);
+      const identity = await this.#identifyFolder(path);
       if (identity === undefined || subscription.closed) return false;
       const known = this.#folders.get(path);
       if (known?.identity === identity) {
@@ -151,7 +154,7 @@ export class PathWatch {
       if (folder === undefined) return true;
       folder.subscriptions.add(subscription);
       // Swapped between the look and the watch, the watch would be on another folder: look again.
-      if ((await identifyFolder(path)) !== identity) folder.identity = '';
+      if ((await this.#identifyFolder(path)) !== identity) folder.identity = '';
     }
   }
 
@@ -201,18 +204,20 @@ export class PathWatch {
     folder.watcher.close();
     this.#folders.delete(path);
   }
+
+  async #identifyFolder(path: string): Promise<string | undefined> {
+    const stats = await this.#looks.ask(path, 'lstat', () => lstat(path)).catch(() => undefined);
+    return stats?.isDirectory() ? `${stats.dev}:${stats.ino}` : undefined;
+  }
+
+  /** @returns null for what is no link, undefined for what is not there */
+  #readLink(path: string): Promise<string | null | undefined> {
+    return this.#looks
+      .ask<string | null>(path, 'readlink', () => readlink(path))
+      .catch(error => (systemErrorCode(error) === 'EINVAL' ? null : undefined));
+  }
 }
 
 function splitPath(path: string): string[] {
   return path.split('/').filter(name => name !== '' && name !== '.');
-}
-
-async function identifyFolder(path: string): Promise<string | undefined> {
-  const stats = await lstat(path).catch(() => undefined);
-  return stats?.isDirectory() ? `${stats.dev}:${stats.ino}` : undefined;
-}
-
-/** @returns null for what is no link, undefined for what is not there */
-async function readLink(path: string): Promise<string | null | undefined> {
-  return readlink(path).catch(error => (systemErrorCode(error) === 'EINVAL' ? null : undefined));
 }

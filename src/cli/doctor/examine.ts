@@ -1,4 +1,5 @@
 // Every check of doctor, in the order in which its findings are told.
+import type { Definition } from '../../definition/definition.js';
 import { isSystemdHost } from '../../system/systemd-host.js';
 import { readVersion } from '../../version.js';
 import type { VmView } from '../../vm/vm.js';
@@ -18,6 +19,14 @@ import { checkVms } from './vms.js';
 export interface Elsewhere {
   config?: string;
   definitions?: string;
+}
+
+/** Of VMMs that are children of the daemon; a unit has devices of its own. */
+function usersOf(definitions: readonly Definition[], configured: string | undefined): string[] {
+  const users = definitions
+    .filter(({ supervisor, hypervisor }) => supervisor === 'daemon' && hypervisor === 'cloud-hypervisor')
+    .flatMap(({ user }) => user ?? configured ?? []);
+  return [...new Set(users)];
 }
 
 export async function examine(client: Client, elsewhere: Elsewhere): Promise<Finding[]> {
@@ -45,6 +54,7 @@ export async function examine(client: Client, elsewhere: Elsewhere): Promise<Fin
       config,
       searchPath: paths.programPath,
       kvmPath: '/dev/kvm',
+      users: usersOf(definitions, config.user),
       wanted: [...definitions, ...vms]
         .filter(({ name }) => !withOwnProgram.has(name))
         .map(({ hypervisor }) => hypervisor),

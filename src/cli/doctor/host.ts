@@ -6,7 +6,9 @@ import { HYPERVISOR_KINDS, HYPERVISORS, type HypervisorKind } from '../../defini
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { nameRelease, REFERENCE_RELEASE, type Release } from '../../hypervisor/cloud-hypervisor/release.js';
 import { readRelease } from '../../hypervisor/cloud-hypervisor/version.js';
+import { accessAs } from '../../system/access-as.js';
 import { findProgram } from '../../system/find-program.js';
+import { resolveUser } from '../../system/users.js';
 import { type Finding, fine, warning, wrong } from './finding.js';
 
 /** The first whose options and keys are known. */
@@ -17,6 +19,8 @@ export interface HypervisorFacts {
   config: Config;
   searchPath: string;
   kvmPath: string;
+  /** Of VMMs that the daemon spawns, as definitions and configuration name them. */
+  users?: readonly string[];
   /** Hypervisors of the definitions there are. */
   wanted: readonly string[];
 }
@@ -45,7 +49,7 @@ export async function checkHypervisors(facts: HypervisorFacts): Promise<Finding[
       findings.push(kind === 'cloud-hypervisor' ? await checkVersion(program) : fine('hypervisor', program));
     else if (wanted.includes(kind)) findings.push(missing(kind, `there is no program ${shown}`));
   }
-  if (wanted.includes('cloud-hypervisor')) findings.push(await checkKvm(kvmPath));
+  if (wanted.includes('cloud-hypervisor')) findings.push(...(await checkKvm(kvmPath, facts.users ?? [])));
   return findings;
 }
 
@@ -73,19 +77,41 @@ async function checkVersion(program: string): Promise<Finding> {
   }
 }
 
-async function checkKvm(path: string): Promise<Finding> {
-  try {
-    await access(path, constants.R_OK | constants.W_OK);
-    return fine('kvm', path);
-  } catch (error) {
-    return systemErrorCode(error) === 'ENOENT'
-      ? wrong(
-          'kvm',
-          `${path} does not exist`,
-          'enable virtualisation and load kvm_intel or kvm_amd; QEMU does without',
-        )
-      : warning('kvm', `${path} is closed to this user`, "add the VMM's user to the group kvm");
+/** As those who will open it: who runs doctor says nothing. */
+async function checkKvm(path: string, users: readonly string[]): Promise<Finding[]> {
+  const check = 'kvm';
+  const error = await access(path, constants.F_OK).then(
+    () => undefined,
+    (refusal: unknown) => refusal,
+  );
+  if (systemErrorCode(error) === 'ENOENT') {
+    const fix = 'enable virtualisation and load kvm_intel or kvm_amd; QEMU does without';
+    return [wrong(check, `${path} does not exist`, fix)];
   }
+  if (users.length === 0)
+    return [
+      fine(check, `${path} is there; whether the user of a VMM may open it, vmsecretctl check NAME says`),
+    ];
+  return Promise.all(users.map(user => checkKvmFor(user, path)));
+}
+
+async function checkKvmFor(user: string, path: string): Promise<Finding> {
+  const check = 'kvm';
+  try {
+    const ids = await resolveUser('doctor', user, undefined);
+    const [answer] = await accessAs(ids, [{ path, mode: 'write' }]);
+    if (answer === 'allowed') return fine(check, `${path}, for the user ${user}`);
+    if (answer === 'refused')
+      return wrong(check, `${path} is closed to the user ${user}, who runs VMMs`, `usermod -aG kvm ${user}`);
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    return wrong(check, error.message, 'correct user in config.json or the definition');
+  }
+  return warning(
+    check,
+    `whether ${user} may open ${path} was not looked at`,
+    'run vmsecretctl doctor as root',
+  );
 }
 
 /** @param swapsPath /proc/swaps: a line of headings, then one for each swap area */

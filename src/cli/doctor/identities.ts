@@ -4,8 +4,12 @@ import { access, constants, stat } from 'node:fs/promises';
 import { type Config, loadConfig, NO_CONFIG } from '../../config.js';
 import { SSH_HOST_KEYS } from '../../default-identities.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { readRegularFile } from '../../system/read-regular-file.js';
 import { requireTrusted, UntrustedPathError } from '../../system/trusted-path.js';
-import { type Finding, fine, warning, wrong } from './finding.js';
+import { type Finding, fine, page, warning, wrong } from './finding.js';
+
+/** Of an identity file that is one. */
+const KEY_LIMIT_BYTES = 1024 * 1024;
 
 export async function readConfig(path: string): Promise<{ config: Config; findings: Finding[] }> {
   try {
@@ -28,7 +32,7 @@ export async function checkIdentities(
   const there = await Promise.all(identities.map(isThere));
   const named = identities.filter((path, index) => there[index] || !SSH_HOST_KEYS.includes(path));
   const findings = await Promise.all([
-    ...named.map(path => checkKeyFile('identity', path)),
+    ...named.map(checkIdentity),
     ...passphraseFiles.map(path => checkKeyFile('passphrase file', path)),
   ]);
   if (there.includes(true)) return findings;
@@ -43,6 +47,42 @@ function isThere(path: string): Promise<boolean> {
     () => true,
     error => systemErrorCode(error) !== 'ENOENT',
   );
+}
+
+/** That a file is there and closed says nothing of whether its keys open anything. */
+async function checkIdentity(path: string): Promise<Finding> {
+  const finding = await checkKeyFile('identity', path);
+  if (finding.level !== 'ok') return finding;
+  const kind = await findUselessKind(path);
+  if (kind === undefined) return finding;
+  const fix = `take it out of identities, or name another key; ${page('secrets.md')} lists what opens age files`;
+  return wrong('identity', `${path} has ${kind}, which opens no age file`, fix);
+}
+
+/** By what stands in the clear: this program has no code that opens keys. */
+async function findUselessKind(path: string): Promise<string | undefined> {
+  const text = (await readRegularFile(path, { limitBytes: KEY_LIMIT_BYTES, trust: 'root' })).toString(
+    'latin1',
+  );
+  if (/^(age1|ssh-(ed25519|rsa) AAAA)/m.test(text)) return 'a public key';
+  const blocks = [...text.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\s]*)/gm)];
+  const kinds = blocks.map(([, label = '', body = '']) => kindOf(label, body));
+  // One that is of use is enough.
+  return kinds.includes(undefined) ? undefined : kinds[0];
+}
+
+function kindOf(label: string, body: string): string | undefined {
+  if (label === 'EC PRIVATE KEY') return 'an ECDSA key';
+  if (label === 'DSA PRIVATE KEY') return 'a DSA key';
+  if (label !== 'OPENSSH PRIVATE KEY') return undefined;
+  // The public part comes first, and in the clear.
+  const [kind] =
+    /ssh-ed25519|ssh-rsa|ssh-dss|ecdsa-sha2-\w+|sk-[\w.@-]+/.exec(
+      Buffer.from(body, 'base64').toString('latin1'),
+    ) ?? [];
+  return kind === undefined || kind === 'ssh-ed25519' || kind === 'ssh-rsa'
+    ? undefined
+    : `a key of the kind ${kind}`;
 }
 
 async function checkKeyFile(check: string, path: string): Promise<Finding> {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -24,6 +25,17 @@ t.test('asks for each file that is named, and of the default keys only for those
     withDefaults.filter(({ level }) => level === 'wrong'),
     [],
   );
+});
+
+t.test('a key that opens no age file is not well', async t => {
+  const path = join(t.testdir(), 'ecdsa');
+  execFileSync('ssh-keygen', ['-q', '-t', 'ecdsa', '-N', '', '-f', path]);
+  t.match(await checkIdentities([path], []), [
+    { check: 'identity', level: 'wrong', detail: /ecdsa/i, fix: /take it out of identities/ },
+  ]);
+  const good = join(t.testdir({}), 'ed25519');
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', good]);
+  t.match(await checkIdentities([good], []), [{ check: 'identity', level: 'ok' }]);
 });
 
 t.test('warns where there is no identity at all', async t => {
