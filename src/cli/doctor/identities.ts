@@ -4,7 +4,9 @@ import { access, constants, stat } from 'node:fs/promises';
 import { type Config, loadConfig, NO_CONFIG } from '../../config.js';
 import { SSH_HOST_KEYS } from '../../default-identities.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
-import { readRegularFile } from '../../system/read-regular-file.js';
+import { closePlace, findPlace } from '../../system/find-together.js';
+import { quoteWord } from '../../system/quote-word.js';
+import { explainReadError, readRegularFile } from '../../system/read-regular-file.js';
 import { requireTrusted, UntrustedPathError } from '../../system/trusted-path.js';
 import { type Finding, fine, page, warning, wrong } from './finding.js';
 
@@ -90,7 +92,7 @@ async function checkKeyFile(check: string, path: string): Promise<Finding> {
     const { mode } = await stat(path);
     if ((mode & 0o007) !== 0) {
       const shown = (mode & 0o777).toString(8);
-      return wrong(check, `${path} is open to everybody (mode ${shown})`, `chmod 600 ${path}`);
+      return wrong(check, `${path} is open to everybody (mode ${shown})`, `chmod 600 ${quoteWord(path)}`);
     }
     await access(path, constants.R_OK);
     requireTrusted(path, 'root');
@@ -98,9 +100,18 @@ async function checkKeyFile(check: string, path: string): Promise<Finding> {
   } catch (error) {
     if (error instanceof UntrustedPathError) return wrong(check, `${path} is refused`, error.message);
     const code = systemErrorCode(error) ?? 'unknown error';
-    if (code === 'ENOENT')
-      return wrong(check, `${path} does not exist`, 'create it, or correct its path in config.json');
+    if (code === 'ENOENT' || code === 'ELOOP') {
+      const fix = 'create it, or correct its path in config.json';
+      return wrong(check, `${path} ${whyNotFound(path) ?? 'does not exist'}`, fix);
+    }
     const fix = 'run vmsecretctl doctor as the user of the daemon';
     return warning(check, `${path} cannot be read (${code})`, fix);
   }
+}
+
+/** Names the link that leads nowhere, which stat(2) does not. */
+function whyNotFound(path: string): string | undefined {
+  const place = findPlace(path);
+  closePlace(place);
+  return 'error' in place ? explainReadError(place.error) : undefined;
 }

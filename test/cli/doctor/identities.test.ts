@@ -57,3 +57,15 @@ t.test("refuses, for root, a key that is somebody else's", { skip }, async t => 
   chownSync(join(folder, 'key'), 65_534, 65_534);
   t.match(await checkIdentities([join(folder, 'key')], []), [{ level: 'wrong', fix: /chown root/ }]);
 });
+
+t.test('names the link that leads nowhere, and the loop', async t => {
+  const folder = t.testdir({ dangling: t.fixture('symlink', 'gone'), loop: t.fixture('symlink', 'loop') });
+  const path = (name: string) => join(folder, name);
+  t.match(await checkIdentities([path('dangling'), path('loop')], []), [
+    {
+      level: 'wrong',
+      detail: `leads by the link ${path('dangling')} to ${path('gone')}, which does not exist`,
+    },
+    { level: 'wrong', detail: `leads into a loop of links at ${path('loop')}` },
+  ]);
+});
