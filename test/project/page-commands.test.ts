@@ -61,6 +61,7 @@ const INLINE: Readonly<Record<string, string>> = {
 
 /** What cannot be run here, or is not there to be typed. */
 const WHY_NOT: Readonly<Record<string, string>> = {
+  'CLOUD_HYPERVISORS=/path/a:/path/b npm test': 'needs programs of several releases',
   'npm run demo': 'in README.md: test/project/demo.test.ts',
   'npm run demo -- --guest debian': 'minutes; test/guests/debian boots that guest',
   'npm run demo -- --systemd': 'half a minute; test/systemd does the same',
