@@ -67,7 +67,11 @@ function listenOnAddress(server: Server, { host, port }: { host: string; port: n
   return new Promise((resolve, reject) => {
     server.once('error', error => {
       const why = systemErrorCode(error) ?? 'unknown error';
-      const message = `config.json: metrics.listen ${host}:${port} cannot be listened on (${why}); choose another port`;
+      const remedy =
+        why === 'EAFNOSUPPORT'
+          ? 'RestrictAddressFamilies= of the unit keeps vmsecretd from it: name the path of a socket, or add AF_INET AF_INET6 in a drop-in'
+          : 'choose another port';
+      const message = `config.json: metrics.listen ${host}:${port} cannot be listened on (${why}); ${remedy}`;
       reject(new VmsecretdError('resource_conflict', message, { details: { host, port } }));
     });
     server.listen({ host, port }, () => resolve());

@@ -6,6 +6,7 @@ import type { CredentialSource } from '../definition/definition.js';
 import { type ErrorCode, systemErrorCode, VmsecretdError } from '../errors.js';
 import type { FoundPlace } from '../system/find-together.js';
 import { explainReadError, ReadRefusedError, readRegularFile } from '../system/read-regular-file.js';
+import { explainHidden } from '../system/sandbox.js';
 import { AgeFileError, type AgeFileProblem } from './age-identity.js';
 import { decryptAgeFile } from './decrypt.js';
 import type { Identities } from './identities.js';
@@ -98,7 +99,13 @@ function explainSystemError(error: unknown, place: Place): unknown {
   if (code === undefined || why === undefined) return error;
   const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
   const remedy = READ_REMEDIES[code] ?? "Let the daemon's user read it.";
-  return refusal(isMissing ? 'secret_missing' : 'secret_unreadable', place, `${why}. ${remedy}`, error);
+  const hidden = isMissing ? explainHidden(place.path) : '';
+  return refusal(
+    isMissing ? 'secret_missing' : 'secret_unreadable',
+    place,
+    `${why}. ${remedy}${hidden}`,
+    error,
+  );
 }
 
 async function decryptFile(file: Buffer, identities: Identities, place: Place): Promise<Buffer> {

@@ -136,7 +136,9 @@ function requireRootsOwn(folder: Stats, entry: Stats, path: string): void {
   if (!isOthers || (isSticky && entry.uid === 0)) return;
   const kind = entry.isSymbolicLink() ? 'the link ' : '';
   // A folder as /tmp stays everybody's; what somebody else has put there is not to be given to root.
-  const mend = isSticky ? 'put it where root alone writes' : mendFor(folder, dirname(path));
+  // Nor is somebody's home.
+  const isTheirs = isSticky || /^\/(home|run\/user)\//.test(path);
+  const mend = isTheirs ? 'put it where root alone writes' : mendFor(folder, dirname(path));
   throw new UntrustedPathError(`somebody other than root can replace ${kind}${path}; ${mend}`);
 }
 

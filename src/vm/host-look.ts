@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { type HostClaim, type HostNeeds, type HostReport, isListened } from '../hypervisor/host-needs.js';
 import { lookAtSocketPlace, type SocketPlace } from '../system/dead-socket.js';
+import { explainHidden } from '../system/sandbox.js';
 import { isPortFree, parsePortClaim } from './host-port.js';
 import type { VmmSite, WantedAccess } from './vmm-site.js';
 
@@ -68,7 +69,10 @@ class Findings implements HostReport {
   /** What something that runs before the VMM may still make is no problem. */
   refuseMissing(what: string, path: string, remedy: string): void {
     const { preparedBy } = this.#site;
-    if (preparedBy === undefined) this.refuse(`${what} ${path} does not exist; ${remedy}`, { path });
+    if (preparedBy === undefined)
+      this.refuse(`${what} ${path} does not exist; ${remedy}${explainHidden(path).replace(/^ /, '. ')}`, {
+        path,
+      });
     else this.unseen.push(`${what} ${path} does not exist; ${preparedBy} may make it`);
   }
 
