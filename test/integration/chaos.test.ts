@@ -106,7 +106,7 @@ daemonTest(
       await delay(random() * 300);
       kill(pid, 'SIGCONT');
     };
-    const disturbances: readonly ((name: string) => Promise<unknown> | void)[] = [
+    const disturbances: readonly ((name: string) => unknown)[] = [
       name => filesOf(name).writeDefinition({ oemStrings: [`round-${random()}`] }),
       name => rmSync(filesOf(name).definition, { force: true }),
       name => filesOf(name).writeDefinition({ restart: pick(['no', 'always', 'on-failure']) }),
