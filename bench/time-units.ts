@@ -20,8 +20,11 @@ async function startUnit(template: 'microvm' | 'bare', name: string): Promise<nu
   const printed = untilWritten(output);
   const beganAt = performance.now();
   const start = spawn('systemctl', ['start', `${template}@${name}`], { stdio: 'inherit' });
-  const started = once(start, 'exit').then(() => performance.now() - beganAt);
-  await printed;
+  const started = once(start, 'exit').then(([status]) => {
+    if (status !== 0) throw new Error(`${template}@${name} did not start`);
+    return performance.now() - beganAt;
+  });
+  await Promise.race([printed, started.then(() => printed)]);
   const tookMs = performance.now() - beganAt;
   active[template]?.push(await started);
   systemctl('kill', '--signal=KILL', `${template}@${name}`);
