@@ -57,7 +57,8 @@ test('shows of a refused vm.create only what the VMM says of the config without 
   }));
   await t.rejects(createVm(web(socketPath), BODY, EXPLAIN), {
     code: 'vmm_refused',
-    message: 'VM web: cloud-hypervisor refused vm.create with status 400: Failed: invalid: memory',
+    message: 'VM web: cloud-hypervisor refused vm.create with status 400',
+    words: 'Failed: invalid: memory',
   });
 });
 
@@ -69,6 +70,7 @@ test('tells only the status where the config without secrets is taken, or there 
     await t.rejects(createVm(web(socketPath), BODY, explain), {
       code: 'vmm_refused',
       message: /status 400$/,
+      words: undefined,
     });
   }
 });
@@ -82,7 +84,8 @@ test('takes away what a refused vm.create left before it asks why', async t => {
     return url?.endsWith('vm.delete') ? {} : { status: 500, body: '["No such file or directory"]' };
   });
   await t.rejects(createVm(web(socketPath), BODY, EXPLAIN), {
-    message: /status 500: No such file or directory$/,
+    message: /status 500$/,
+    words: 'No such file or directory',
   });
   t.strictSame(requests, ['PUT /api/v1/vm.create', 'PUT /api/v1/vm.delete', 'PUT /api/v1/vm.create']);
 });
@@ -90,7 +93,8 @@ test('takes away what a refused vm.create left before it asks why', async t => {
 test('a config without secrets is not sent twice', async t => {
   const { socketPath, requests } = await listen(t, () => ({ status: 500, body: '["No such file"]' }));
   await t.rejects(createVm(web(socketPath), EXPLAIN, Buffer.from(EXPLAIN)), {
-    message: /status 500: No such file$/,
+    message: /status 500$/,
+    words: 'No such file',
   });
   t.strictSame(requests, ['PUT /api/v1/vm.create']);
 });
@@ -102,7 +106,8 @@ test('tells what the VMM says of another request, cut and without control charac
   }));
   await t.rejects(callVmm(web(socketPath), 'vm.boot'), {
     code: 'vmm_refused',
-    message: /^VM web: cloud-hypervisor refused vm\.boot with status 500: Error: {2}\[31mred: x{500,600}$/,
+    message: 'VM web: cloud-hypervisor refused vm.boot with status 500',
+    words: /^Error: {2}\[31mred: x{500,600}$/,
     details: { request: 'vm.boot', status: 500 },
   });
   t.strictSame(requests, ['PUT /api/v1/vm.boot']);
@@ -111,7 +116,10 @@ test('tells what the VMM says of another request, cut and without control charac
 for (const body of ['', 'no JSON', '{"a":1}', 'null', '7', '[]', '[{"a":1}]', '[["a"]]']) {
   test(`says that no reason was given for an answer of ${JSON.stringify(body)}`, async t => {
     const { socketPath } = await listen(t, () => ({ status: 500, body }));
-    await t.rejects(callVmm(web(socketPath), 'vm.boot'), { message: /status 500: no reason given$/ });
+    await t.rejects(callVmm(web(socketPath), 'vm.boot'), {
+      message: /status 500$/,
+      words: 'no reason given',
+    });
   });
 }
 

@@ -57,7 +57,8 @@ test("passes QEMU's refusal on, short and without control characters", async t =
   const qmp = await connectQmp(path, { timeoutMs: 5000 });
   await t.rejects(qmp.execute('frobnicate'), {
     code: 'vmm_refused',
-    message: /^QEMU refused frobnicate: no {2}such x{150}/,
+    message: 'QEMU refused frobnicate',
+    words: /^no {2}such x{150}/,
   });
   qmp.close();
 });
@@ -121,7 +122,7 @@ for (const answer of [
       ({ id }) => `${answer.replace('ID', `${id}`)}\n{"error": {"desc": "no"}, "id": ${id}}`,
     );
     const qmp = await connectQmp(path, { timeoutMs: 5000 });
-    await t.rejects(qmp.execute('stop'), { code: 'vmm_refused', message: /^QEMU refused stop: [ -~]+$/ });
+    await t.rejects(qmp.execute('stop'), { code: 'vmm_refused', words: /^[ -~]+$/ });
     qmp.close();
   });
 }
