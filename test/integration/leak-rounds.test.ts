@@ -9,8 +9,8 @@ import { daemonTest, type Rig, searchEverywhere } from './daemon-test.js';
 import type { Answer } from './unix-api.js';
 import { defineVm, STAND_IN, type VmOptions } from './vmm.js';
 
-/** Not to be had here: of another architecture, and of errors in the program. */
-const ELSEWHERE = ['architecture_unsupported', 'internal'];
+/** Not to be had here: of another architecture, of errors in the program, and of a crowd (crowds.test.ts). */
+const ELSEWHERE = ['architecture_unsupported', 'internal', 'busy'];
 
 const sealed = ({ daemon }: Rig) => join(daemon.secrets, 'canary.age');
 
