@@ -15,7 +15,7 @@ daemonTest(
     const { daemon } = rig;
     await defineVm(STAND_IN, rig, 'web');
     await daemon.stop();
-    for (const place of [daemon.runtime, join(daemon.runtime, 'logs'), join(daemon.runtime, 'digest-key')]) {
+    for (const place of [daemon.runtime, join(daemon.runtime, 'logs')]) {
       mkdirSync(join(daemon.runtime, 'logs'), { recursive: true });
       chownSync(place, NOBODY, NOBODY);
       await t.rejects(
