@@ -45,7 +45,6 @@ let
       enum = _: leaf;
       strMatching = _: leaf;
       deferredModule = leaf;
-      attrs = leaf;
       bool = leaf;
       package = leaf;
       path = leaf;
@@ -59,7 +58,8 @@ let
       vmsecretd = leaf;
     };
     config = { };
-    options = { };
+    # As beside microvm.nix, which describes microvm.vms itself.
+    options.microvm.stateDir = leaf;
   };
   list =
     prefix: options:

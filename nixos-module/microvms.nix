@@ -87,7 +87,16 @@ let
   ) cfg.vms;
 in
 {
-  options.microvm.vms = mkOption { type = types.attrsOf (types.submodule vmModule); };
+  # microvm.nix describes its option itself, and an option has one description. Without microvm.nix this declaration is the only one, and
+  # NixOS's manual takes no option without a description.
+  options.microvm.vms = mkOption (
+    {
+      type = types.attrsOf (types.submodule vmModule);
+    }
+    // lib.optionalAttrs (!hasMicrovmNix) {
+      description = "VMs of microvm.nix, which this host does not import.";
+    }
+  );
 
   config = {
     services.vmsecretd.microvms = lib.mapAttrs (_: vm: _: { imports = [ vm.vmsecretd ]; }) (

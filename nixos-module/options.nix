@@ -166,7 +166,7 @@ in
     };
 
     definitions = mkOption {
-      type = types.attrsOf types.attrs;
+      type = types.attrsOf json;
       internal = true;
       readOnly = true;
       description = "The content of every definition file, by VM.";

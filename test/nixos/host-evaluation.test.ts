@@ -342,6 +342,17 @@ t.test('identityPaths are agenix’s where the host imports it', { skip }, async
   t.equal(await of(['{ services.vmsecretd.enable = true; }']), null);
 });
 
+for (const withMicrovmNix of [true, false]) {
+  t.test(`every option has a description, microvm.nix: ${withMicrovmNix}`, { skip }, async t => {
+    const without = await evaluateHost(
+      { modules: [], withMicrovmNix },
+      `map (one: one.name) (lib.filter (one: !one.internal && one.description or null == null)
+        (lib.optionAttrSetToDocList { inherit (host.options) microvm; services = { inherit (host.options.services) vmsecretd; }; }))`,
+    );
+    t.strictSame(without, []);
+  });
+}
+
 t.test('settings have the daemon’s defaults, and take any key', { skip }, async t => {
   const module = enabled(
     'services.vmsecretd.settings = { startConcurrency = 2; metrics.listen = "127.0.0.1:1"; };',
