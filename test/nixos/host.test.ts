@@ -9,7 +9,7 @@ import { type Test, test } from 'tap';
 import { buildPvhGuest } from '../guests/pvh/pvh-guest.js';
 import { whyNotOnPath } from '../setup/programs.js';
 import { PROJECT_ROOT } from '../setup/project-root.js';
-import { bootVmHost, type VmHost, whyNoVmHost } from '../systemd/vm-host.js';
+import { bootVmHost, findRealHypervisor, type VmHost, whyNoVmHost } from '../systemd/vm-host.js';
 import { projectRoot } from './nix.js';
 import { buildHost, whyNoNixBuild } from './nixos-host.js';
 
@@ -154,6 +154,8 @@ test('a NixOS host starts the VMs of the examples with their secrets', {
     t.match(strings, 'io.systemd.credential:ENVIRONMENT=test');
     t.match(strings, 'io.systemd.credential:CLUSTER=britton-desktop');
     t.match(await host.sh('ip -o link show vm-test'), /vm-test/);
+    // The stand-in is a script, and shows its interpreter.
+    if (findRealHypervisor() === undefined) return;
     const program = await host.sh('tr "\\0" "\\n" <"/proc/$(unit test-vm MainPID)/cmdline" | head -n 1');
     t.match(program, /-graphics\/bin\/cloud-hypervisor$/, 'on the program of its own');
   });

@@ -1,6 +1,6 @@
 // What operators name as "age" and is none: the error says what it is and what to do, and never "file" for ciphertext.
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { armor, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import t from 'tap';
@@ -15,12 +15,18 @@ const write = (name: string, content: string | Buffer) => {
   writeFileSync(at(name), content, { mode: 0o600 });
   return at(name);
 };
-const run = (program: string, args: string[], input: string | Buffer = 'the value') =>
-  execFileSync(program, args, {
-    input,
-    stdio: ['pipe', 'pipe', 'ignore'],
-    env: { ...process.env, GNUPGHOME: at('gnupg') },
-  });
+// A file: a program that does not read its input would break a pipe.
+function run(program: string, args: string[], input: string | Buffer = 'the value'): Buffer {
+  const stdin = openSync(write('stdin', input), 'r');
+  try {
+    return execFileSync(program, args, {
+      stdio: [stdin, 'pipe', 'ignore'],
+      env: { ...process.env, GNUPGHOME: at('gnupg') },
+    });
+  } finally {
+    closeSync(stdin);
+  }
+}
 
 const key = await generateX25519Identity();
 const encrypter = new Encrypter();
