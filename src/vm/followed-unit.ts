@@ -78,7 +78,9 @@ export class FollowedUnit {
   constructor(options: FollowedUnitOptions) {
     this.#options = options;
     this.name = options.vm.definition.unit;
-    this.#unwatch = options.unitWatch.watch(this.name, facts => this.#follow(facts));
+    // While it is launched, the launch decides, and what reads the unit would delay it.
+    const canWait = () => this.isLaunching;
+    this.#unwatch = options.unitWatch.watch(this.name, facts => this.#follow(facts), canWait);
   }
 
   close(): void {

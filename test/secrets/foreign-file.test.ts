@@ -1,5 +1,5 @@
 // What operators name as "age" and is none: the error says what it is and what to do, and never "file" for ciphertext.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { armor, Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
@@ -65,7 +65,10 @@ interface Case {
 }
 
 const noGpg = whyNotOnPath('gpg');
-if (noGpg === false) t.teardown(() => run('gpgconf', ['--kill', 'all']));
+if (noGpg === false)
+  t.teardown(() =>
+    spawnSync('gpgconf', ['--kill', 'all'], { env: { ...process.env, GNUPGHOME: at('gnupg') } }),
+  );
 const cases: Record<string, Case> = {
   'sops, YAML': {
     content: () => 'API_KEY: ENC[AES256_GCM,data:p673w==,iv:YY=,tag:UQ=,type:str]\nsops:\n    kms: []\n',

@@ -45,7 +45,9 @@ test('a VM with its secret, a disk and a tap is a unit of a user that is not roo
   });
 
   t.equal(
-    await host.sh('systemctl stop microvm@demo; states demo; vmm_count; unit demo Result'),
+    await host.sh(
+      `systemctl stop microvm@demo; eventually '[ "$(vm_state demo)" = stopped ]'; states demo; vmm_count; unit demo Result`,
+    ),
     'inactive stopped\n0\nsuccess',
   );
   t.equal(
