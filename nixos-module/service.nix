@@ -64,7 +64,9 @@ in
 
       users.groups = lib.mkMerge [
         { ${cfg.settings.operatorGroup}.members = cfg.operators; }
-        # Of the VMMs' user. Sockets for what guests report are this group's.
+        # The package's tmpfiles name it, whatever operatorGroup is.
+        { vmsecretd = { }; }
+        # Of the VMMs' user.
         { microvm.members = lib.optional (bringsTemplate || hasMicrovmNix) "microvm"; }
       ];
       users.users = lib.mkIf (bringsTemplate && !hasMicrovmNix) {
