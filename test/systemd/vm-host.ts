@@ -41,6 +41,13 @@ export function whyNoVmHost(): string | false {
 // POSIX shell functions for the scripts of tests.
 const PRELUDE = `
 set -u
+# For a moment the API socket can still activate the unit that is stopped, and systemctl may warn of it.
+systemctl() {
+  case $1 in
+    stop) shift; command systemctl stop --quiet "$@" ;;
+    *) command systemctl "$@" ;;
+  esac
+}
 # eventually COMMAND [SECONDS]: until it succeeds, for as long by the clock, and then everything that tells why not.
 eventually() {
   deadline=$(($(date +%s) + \${2-30}))
