@@ -221,7 +221,7 @@ t.test(
   { skip: whyNotRoot() || whyNotOnPath('systemd-tmpfiles') },
   async t => {
     const root = t.testdir({
-      etc: { passwd: 'root:x:0:0::/:/bin/sh\n', group: 'root:x:0:\nvmsecretd:x:901:\nmicrovm:x:902:\n' },
+      etc: { passwd: 'root:x:0:0::/:/bin/sh\n', group: 'root:x:0:\nvmsecretd:x:901:\nkvm:x:902:\n' },
     });
     await execa('systemd-tmpfiles', [
       '--create',
