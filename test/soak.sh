@@ -15,7 +15,7 @@ run() {
 # Property tests of every parser, and the lifecycle's model.
 VMSECRETD_ROUNDS=5000 run dist/test/definition/*.test.js dist/test/credentials/*.test.js \
   dist/test/hypervisor/cloud-hypervisor/{option-string,create-body,to-command}.test.js \
-  dist/test/secrets/decrypt.test.js dist/test/reports/receipt.test.js dist/test/vm/lifecycle.model.test.js dist/test/json-keys.test.js dist/test/fuzz/*.test.js
+  dist/test/secrets/decrypt.test.js dist/test/reports/receipt.test.js dist/test/supervisor/daemon/lifecycle.model.test.js dist/test/json-keys.test.js dist/test/fuzz/*.test.js
 # The daemon killed in the middle of random requests.
 VMSECRETD_KILL_ROUNDS="${VMSECRETD_KILL_ROUNDS:-200}" run dist/test/integration/kill-rounds.test.js
 # VMs, daemon, deliverer and VMMs signalled, and definitions, secrets and disks changed in the middle of verbs.

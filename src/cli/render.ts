@@ -1,5 +1,5 @@
 // What people see: tables, and one VM in detail.
-import type { CheckReport } from '../vm/check-vm.js';
+import type { CheckReport } from '../preflight/check-vm.js';
 import type { VmView } from '../vm/vm.js';
 
 export function renderTable(rows: readonly (readonly string[])[]): string {

@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { ConsolePlan } from '../hypervisor/hypervisor.js';
-import { LOG_KEPT_BYTES } from '../supervisor/log-bound.js';
+import { LOG_KEPT_BYTES } from '../system/log-bound.js';
 import { Backlog } from './backlog.js';
 import { ConsoleFollower } from './console-follower.js';
 import { ConsoleSocket, connectTo } from './console-socket.js';

@@ -16,8 +16,8 @@ import type {
   VmPaths,
   VmPlan,
 } from '../hypervisor/hypervisor.js';
-import type { UnitFacts } from '../supervisor/systemctl.js';
-import { describeExit, type VmmProcess } from '../supervisor/vmm-process.js';
+import type { UnitFacts } from '../system/systemctl.js';
+import { describeExit, type VmmProcess } from './vmm-process.js';
 
 /** What a start is made of, as its duration is told. */
 export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';

@@ -13,12 +13,12 @@ import { addWords, type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import { GuestReports } from '../reports/guest-reports.js';
-import type { VmmExit } from '../supervisor/vmm-process.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from './events.js';
 import type { VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import { isLive, nextState, type VmEvent, type VmState } from './state.js';
+import type { VmmExit } from './vmm-process.js';
 
 export interface Problem {
   at: string;

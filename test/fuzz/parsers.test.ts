@@ -37,8 +37,8 @@ import { parseIdentityFile } from '../../src/secrets/identity-file.js';
 import { IdentityFileError } from '../../src/secrets/identity-file-error.js';
 import { parseOpensshKey } from '../../src/secrets/openssh-key.js';
 import { readStanzas } from '../../src/secrets/plugin-stanza.js';
-import { parseUnitFacts } from '../../src/supervisor/systemctl.js';
 import { parseStartTime, parseUid } from '../../src/system/procfs.js';
+import { parseUnitFacts } from '../../src/system/systemctl.js';
 import { mutated } from './mutated.js';
 import * as samples from './samples.js';
 

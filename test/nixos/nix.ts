@@ -3,7 +3,7 @@
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 
-export const projectRoot = fileURLToPath(new URL('../../../', import.meta.url));
+export const projectRoot = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** What tap takes as `skip`: false, or why there is nothing to evaluate with. */
 export async function missingNix(): Promise<string | false> {

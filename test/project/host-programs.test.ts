@@ -15,8 +15,8 @@ const RUNS_BY_PATH: Record<string, string> = {
   'src/secrets/plugin-identity.ts': 'age-plugin-*, resolved by findProgram',
   'src/cli/doctor/journal.ts': 'journalctl, by its name or path',
   'src/cli/doctor/units.ts': 'systemctl, by its name or path',
-  'src/supervisor/daemon-child.ts': 'the VMM',
-  'src/supervisor/pre-start.ts': 'preStart, resolved by findProgram',
+  'src/supervisor/daemon/daemon-child.ts': 'the VMM',
+  'src/supervisor/daemon/pre-start.ts': 'preStart, resolved by findProgram',
 };
 const RUNNERS = /^(execa\w*|runAs)$/;
 

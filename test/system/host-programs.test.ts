@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { resolveOperatorGroup } from '../../src/http/daemon-sockets.js';
 import { makeFifos } from '../../src/hypervisor/fifos.js';
-import { createSystemctl } from '../../src/supervisor/systemctl.js';
 import { accessAs } from '../../src/system/access-as.js';
 import { findMissingPrograms, readHostPrograms } from '../../src/system/host-programs.js';
+import { createSystemctl } from '../../src/system/systemctl.js';
 import { resolveGroup, resolveUser } from '../../src/system/users.js';
 
 const ids = { uid: 0, gid: 0 };

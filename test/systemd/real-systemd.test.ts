@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { UnitFacts } from '../../src/supervisor/systemctl.js';
+import type { UnitFacts } from '../../src/system/systemctl.js';
 import { bootDebian, whyNoDebianSystem } from './debian-system.js';
 
 const skip = whyNoDebianSystem();
@@ -119,7 +119,7 @@ ExecStart=/bin/sleep infinity
 UNIT
       systemctl daemon-reload
       node --input-type=module -e "
-        import { createSystemctl } from '/project/dist/src/supervisor/systemctl.js';
+        import { createSystemctl } from '/project/dist/src/system/systemctl.js';
         const systemctl = createSystemctl();
         await systemctl.start('sleeping.service');
         await systemctl.start('nonexistent.service').catch(error => console.log(error.code, error.message));
@@ -128,7 +128,7 @@ UNIT
       "
       until systemctl is-active sleeping; do sleep 0.05; done
       node --input-type=module -e "
-        import { createSystemctl } from '/project/dist/src/supervisor/systemctl.js';
+        import { createSystemctl } from '/project/dist/src/system/systemctl.js';
         const systemctl = createSystemctl();
         await systemctl.kill('sleeping.service', 'SIGKILL');
       "

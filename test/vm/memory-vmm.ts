@@ -2,8 +2,8 @@
 import type { Delivery } from '../../src/delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../../src/errors.js';
 import type { Hypervisor, VmmControl, VmPlan } from '../../src/hypervisor/hypervisor.js';
-import type { VmmExit, VmmProcess } from '../../src/supervisor/vmm-process.js';
 import type { StartTools } from '../../src/vm/start-vm.js';
+import type { VmmExit, VmmProcess } from '../../src/vm/vmm-process.js';
 
 export type StartFault = 'secrets' | 'spawn' | 'create' | 'crash';
 

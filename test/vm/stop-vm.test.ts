@@ -1,8 +1,8 @@
 import { test } from 'tap';
 import { VmsecretdError } from '../../src/errors.js';
-import type { VmmExit } from '../../src/supervisor/vmm-process.js';
 import type { RunningVm } from '../../src/vm/start-vm.js';
 import { type StopStep, stopVm } from '../../src/vm/stop-vm.js';
+import type { VmmExit } from '../../src/vm/vmm-process.js';
 
 const NEVER = new AbortController().signal;
 

@@ -1,5 +1,5 @@
 // What the daemon itself knows of each VM: whether it would start, and what deserves a look.
-import type { CheckReport } from '../../vm/check-vm.js';
+import type { CheckReport } from '../../preflight/check-vm.js';
 import { EXPOSED, type VmView } from '../../vm/vm.js';
 import { CliError, type Client } from '../client.js';
 import { vmPath } from '../context.js';

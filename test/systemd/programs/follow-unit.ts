@@ -1,6 +1,7 @@
 // Prints each state of a unit as a line of JSON, until it is in the state given, such as "failed failed".
-import { createSystemctl } from '../../../src/supervisor/systemctl.js';
-import { UnitWatch } from '../../../src/supervisor/unit-watch.js';
+
+import { UnitWatch } from '../../../src/supervisor/unit/unit-watch.js';
+import { createSystemctl } from '../../../src/system/systemctl.js';
 
 const [unit = '', lastState = ''] = process.argv.slice(2);
 const watch = new UnitWatch({ systemctl: createSystemctl(), logger: console });

@@ -1,0 +1,88 @@
+// Where and as whom a VMM will run: what decides whether it finds and may use what it needs of the host.
+import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { type Access, accessAs, type WantedAccess } from '../system/access-as.js';
+import type { UnitFacts } from '../system/systemctl.js';
+import { resolveUser, type UserIds } from '../system/users.js';
+import type { Vm } from '../vm/vm.js';
+
+export type { WantedAccess };
+
+export interface VmmSite {
+  vm: string;
+  program: string;
+  workingDirectory: string;
+  /** A folder that is made for the VMM before it runs. */
+  ownFolder: string;
+  /** Who the VMM runs as; undefined for the daemon's own user. */
+  user: UserIds | undefined;
+  /** As in "may not be read by the user of the VMM (microvm)". */
+  userName: string;
+  /** As ip tuntap takes it. */
+  userArgument: string;
+  /** Whether the VMM has the daemon's view of files, devices and network; a unit has its own. */
+  hasOurView: boolean;
+  /** The network namespace by name; null for the host's. */
+  networkNamespace: string | null;
+  /** Root's VMM makes a tap that is missing. */
+  isRoot: boolean;
+  /** What runs before the VMM and may make what is missing now; undefined where nothing does. */
+  preparedBy: string | undefined;
+  /** What makes sockets that are missing now; undefined where nothing but `preparedBy` does. */
+  makesSockets: string | undefined;
+  /** Whether the VMM may have devices that this process does not see. */
+  hasOwnDevices: boolean;
+  /** What the VMM may do; all `unknown` where nobody can tell. */
+  access(wanted: readonly WantedAccess[]): Promise<Access[]>;
+}
+
+export interface SiteOptions {
+  plan: VmPlan;
+  /** The unit that is to run the VMM; undefined before it starts. */
+  unit?: Pick<UnitFacts, 'uid' | 'networkNamespace' | 'workingDirectory'> | undefined;
+  /** As the daemon would spawn it, where the definition says nothing. */
+  user: string | undefined;
+  group: string | undefined;
+}
+
+/** @throws VmsecretdError definition_invalid: no such user */
+export async function describeSite({ definition, paths }: Vm, options: SiteOptions): Promise<VmmSite> {
+  const { plan, unit } = options;
+  const { vm, program } = plan;
+  if (definition.supervisor === 'unit') {
+    return {
+      vm,
+      program,
+      workingDirectory: unit?.workingDirectory ?? definition.workingDirectory ?? '/',
+      ownFolder: paths.directory,
+      user: undefined,
+      userName: `the user of ${definition.unit}`,
+      userArgument: 'USER',
+      hasOurView: false,
+      networkNamespace: unit?.networkNamespace ?? null,
+      isRoot: unit?.uid === 0,
+      preparedBy: undefined,
+      makesSockets: unit === undefined ? `a unit that ${definition.unit} requires` : undefined,
+      hasOwnDevices: true,
+      // Groups, devices and capabilities are the unit's own.
+      access: wanted => Promise.resolve(wanted.map(() => 'unknown')),
+    };
+  }
+  const name = definition.user ?? options.user;
+  const user = await resolveUser(vm, name, definition.group ?? options.group);
+  return {
+    vm,
+    program,
+    workingDirectory: definition.workingDirectory ?? paths.directory,
+    ownFolder: paths.directory,
+    user,
+    userName: name === undefined ? 'the user of vmsecretd, which is its VMM’s' : `its VMM’s user ${name}`,
+    userArgument: name ?? String(process.getuid?.() ?? 'USER'),
+    hasOurView: true,
+    networkNamespace: null,
+    isRoot: (user?.uid ?? process.getuid?.()) === 0,
+    preparedBy: definition.preStart.length > 0 ? 'preStart' : undefined,
+    makesSockets: undefined,
+    hasOwnDevices: false,
+    access: wanted => accessAs(user, wanted),
+  };
+}

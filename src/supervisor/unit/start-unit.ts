@@ -1,0 +1,221 @@
+// Starts a VM whose VMM is the main process of a unit: opens its secrets before the launcher becomes the VMM, then creates and
+// boots the VM on the socket that systemd made.
+//
+// INVARIANT: no secret leaves the deliverer before the VMM answers on that socket, which only the unit's processes have.
+import { chmod, mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Definition } from '../../definition/definition.js';
+import { digestDefinition } from '../../definition/definition-digest.js';
+import type { Delivery } from '../../delivery/deliverers.js';
+import type { HostClaim } from '../../hypervisor/host-needs.js';
+import type { VmPlan } from '../../hypervisor/hypervisor.js';
+import type { LaunchRequest } from '../../vm/lifecycle.js';
+import { keepRecord } from '../../vm/record.js';
+import {
+  bootVm,
+  packagingOf,
+  planVm,
+  prepareCredentials,
+  type RunningVm,
+  type StartTimer,
+  type StartTools,
+  startTimer,
+} from '../../vm/start-vm.js';
+import type { Vm } from '../../vm/vm.js';
+import type { FollowedUnit, UnitRun } from './followed-unit.js';
+import { writeLaunchFile } from './launch-file.js';
+import { readLauncherCommand } from './launcher-command.js';
+
+export interface StartUnitTools {
+  startTools(): StartTools;
+  /** Bounds the work of starts at once, of all VMs; not the wait for a launcher. */
+  startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
+}
+
+export interface UnitStart {
+  unit: FollowedUnit;
+  run: UnitRun;
+  request: LaunchRequest;
+  /** Takes the text for the launcher, once every secret is open. */
+  answer(text: string): void;
+  signal: AbortSignal;
+}
+
+interface Context extends UnitStart {
+  vm: Vm;
+  /** That the start was asked for: it may be replaced meanwhile. */
+  definition: Definition;
+  tools: StartTools;
+  timer: StartTimer;
+}
+
+/** What is known of a VM before its VMM is there. */
+interface Opened {
+  delivery: Delivery;
+  /** Undefined where the launcher brings the command line. */
+  plan: VmPlan | undefined;
+  claims: readonly HostClaim[];
+}
+
+export async function startUnit(vm: Vm, tools: StartUnitTools, start: UnitStart): Promise<RunningVm> {
+  const startTools = tools.startTools();
+  const context = {
+    ...start,
+    vm,
+    definition: vm.definition,
+    tools: startTools,
+    timer: startTimer(startTools),
+  };
+  const opened = await tools.startLimit(() => open(context));
+  try {
+    await untilVmmAnswers(context);
+    return await tools.startLimit(() => boot(context, opened));
+  } finally {
+    opened.delivery.end();
+  }
+}
+
+async function open(context: Context): Promise<Opened> {
+  const { vm, definition, tools, timer, request, signal } = context;
+  const hasCommand = definition.command !== undefined || definition.vmConfig !== undefined;
+  const plan = hasCommand ? await planUnit(context, undefined) : undefined;
+  timer.end('plan');
+  const claiming = plan === undefined ? Promise.resolve([]) : claim(context, plan);
+  claiming.catch(() => {});
+  const delivery = await prepareCredentials(tools, definition, plan, signal);
+  try {
+    timer.end('secrets');
+    vm.credentialsPrepared(delivery.credentials, delivery.notes);
+    const opened = { delivery, plan, claims: await claiming };
+    await openReports(context, opened);
+    await keepRecord(vm, prepared(context, opened), 'starting');
+    context.answer(
+      writeLaunchFile({
+        invocationId: request.invocationId,
+        definition,
+        program: plan?.program ?? (await tools.hypervisor.locate(definition.program)),
+        plan,
+        receiptSocket: definition.ready === 'receipt' ? vm.paths.reportPort : undefined,
+      }),
+    );
+    timer.end('spawn');
+    return opened;
+  } catch (error) {
+    delivery.end();
+    throw error;
+  }
+}
+
+/** The connection waits until the VMM accepts it: systemd listens already. */
+async function untilVmmAnswers(context: Context): Promise<void> {
+  const { vm, unit, run, definition, tools, timer, signal } = context;
+  const ended = new AbortController();
+  run.vmm.exited
+    .then(() => unit.show())
+    .then(
+      facts => ended.abort(unit.failure(facts)),
+      error => ended.abort(error),
+    );
+  const either = AbortSignal.any([signal, ended.signal]);
+  const timeoutMs = definition.startTimeoutSeconds * 1000;
+  await orKill(run, async () => {
+    await tools.hypervisor.connect(vm.name, vm.paths.apiSocket, either, timeoutMs);
+  });
+  timer.end('listen');
+}
+
+async function boot(context: Context, opened: Opened): Promise<RunningVm> {
+  const { vm, definition, tools, timer, run, signal } = context;
+  const { paths, console } = vm;
+  const { plan, claims } = await orKill(run, () => completePlan(context, opened));
+  const { delivery } = opened;
+  const control = await bootVm(tools, {
+    definition,
+    paths,
+    console,
+    plan,
+    delivery,
+    vmm: run.vmm,
+    timer,
+    signal,
+  });
+  return { ...prepared(context, { delivery, plan, claims }), plan, control };
+}
+
+/** Where the launcher was given a command line, that counts, as it does in a unit without vmsecretd. */
+async function completePlan(context: Context, opened: Opened): Promise<Opened & { plan: VmPlan }> {
+  const { vm, signal } = context;
+  const command = await readLauncherCommand(vm.name, vm.paths.launcherCommand);
+  if (command === undefined && opened.plan !== undefined) return { ...opened, plan: opened.plan };
+  const plan = await planUnit(context, command);
+  const claims = await claim(context, plan);
+  await opened.delivery.pack(packagingOf(plan), signal);
+  const completed = { ...opened, plan, claims };
+  await keepRecord(vm, prepared(context, completed), 'starting');
+  return completed;
+}
+
+function planUnit(
+  { vm, definition, tools, request }: Context,
+  command: readonly string[] | undefined,
+): Promise<VmPlan> {
+  return planVm(tools, {
+    definition,
+    paths: vm.paths,
+    workingDirectory: request.workingDirectory,
+    ownsConsole: false,
+    ...(command === undefined ? {} : { command }),
+  });
+}
+
+async function claim(
+  { unit, tools, request: { workingDirectory } }: Context,
+  plan: VmPlan,
+): Promise<readonly HostClaim[]> {
+  // systemd is asked, by a process, only where its answer counts.
+  const hasNetwork = plan.needs.claims.some(({ kind }) => kind === 'tap' || kind === 'MAC address');
+  const { uid, networkNamespace } = hasNetwork ? await unit.show() : { uid: null, networkNamespace: null };
+  return tools.claimHost(plan, { uid, networkNamespace, workingDirectory });
+}
+
+/** The folder above lets only the group of VMMs in; the VMM passes through this one. */
+async function openReports(context: Context, opened: Opened): Promise<void> {
+  const { vm } = context;
+  const channels = channelsOf(context, opened);
+  if (channels.receipt !== undefined) {
+    const folder = dirname(channels.receipt.path);
+    await mkdir(folder, { recursive: true });
+    await chmod(folder, 0o755);
+  }
+  await vm.reports.open(channels, opened.delivery.credentials);
+}
+
+/** Where the receipt arrives does not depend on the command line. */
+function channelsOf({ vm, definition }: Context, { plan }: Opened): VmPlan['channels'] {
+  if (plan !== undefined) return plan.channels;
+  return definition.ready === 'receipt' ? { receipt: { kind: 'vsock', path: vm.paths.reportPort } } : {};
+}
+
+function prepared(context: Context, opened: Opened): Omit<RunningVm, 'plan' | 'control'> {
+  const { vm, definition, run, request } = context;
+  return {
+    apiSocket: vm.paths.apiSocket,
+    console: undefined,
+    channels: channelsOf(context, opened),
+    credentials: opened.delivery.credentials,
+    claims: opened.claims,
+    definitionDigest: digestDefinition(definition),
+    workingDirectory: request.workingDirectory,
+    vmm: run.vmm,
+  };
+}
+
+/** By SIGKILL: SIGTERM would look like success to systemd. */
+async function orKill<Result>({ vmm }: UnitRun, work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    vmm.kill('SIGKILL');
+    throw error;
+  }
+}

@@ -1,0 +1,219 @@
+// The lifecycle of a VM whose VMM is the main process of a systemd unit: systemd starts, stops and restarts it, and is
+// asked to.
+import { VmsecretdError } from '../../errors.js';
+import { requireStartable } from '../../preflight/check-vm.js';
+import { adoptVmm, findIsPaused } from '../../recovery/adoption.js';
+import { isWaitingToRestart, type Systemctl, unitPhase } from '../../system/systemctl.js';
+import {
+  pauseGuest,
+  rebootGuest,
+  resumeGuest,
+  startInterrupted,
+  stateConflict,
+} from '../../vm/guest-controls.js';
+import type { Lifecycle } from '../../vm/lifecycle.js';
+import { isUnitRecord, readRecord, removeRecord, type UnitRecord } from '../../vm/record.js';
+import type { Vm } from '../../vm/vm.js';
+import type { VmmExit } from '../../vm/vmm-process.js';
+import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
+import { UnitLaunches, type UnitLaunchTools } from './unit-launches.js';
+
+export interface UnitLifecycleTools extends FollowedUnitTools, UnitLaunchTools {}
+
+export class UnitLifecycle implements Lifecycle {
+  readonly launches: UnitLaunches;
+  readonly #vm: Vm;
+  readonly #tools: UnitLifecycleTools;
+  readonly #systemctl: Systemctl;
+  readonly #unit: FollowedUnit;
+  /** Ends waits for systemd and the checks of restarts; the jobs of systemd go on. */
+  readonly #closed = new AbortController();
+  #checks = new AbortController();
+  /** Clears away what a VMM that has ended left. */
+  #clearing: Promise<void> = Promise.resolve();
+
+  constructor(vm: Vm, tools: UnitLifecycleTools) {
+    this.#vm = vm;
+    this.#tools = tools;
+    this.#systemctl = tools.systemctl;
+    this.#unit = new FollowedUnit({
+      vm,
+      systemctl: tools.systemctl,
+      unitWatch: tools.unitWatch,
+      onVmmExit: exit => this.#handleVmmExit(exit),
+      onStopDuringLaunch: () => this.launches.interrupt('a stop of its unit'),
+    });
+    this.launches = new UnitLaunches({
+      vm,
+      unit: this.#unit,
+      tools,
+      untilCleared: () => this.#clearing,
+    });
+  }
+
+  async start(): Promise<void> {
+    const vm = this.#vm;
+    if (vm.state === 'running') return;
+    if (vm.state === 'paused') throw stateConflict(vm, 'start', 'resume it instead');
+    const facts = await this.#unit.show();
+    if (unitPhase(facts) === 'failed' && !isWaitingToRestart(facts))
+      await this.#systemctl.resetFailed(this.#unit.name);
+    // A start of a unit that waits for RestartSec= would wait as long.
+    await this.#untilLaunched(isWaitingToRestart(facts) ? 'restart' : 'start');
+  }
+
+  async stop(): Promise<void> {
+    this.#endChecks('stop');
+    await this.#unit.show();
+    this.launches.interrupt('stop');
+    await this.#systemctl.stop(this.#unit.name);
+    await this.#unit.refresh();
+  }
+
+  async restart(): Promise<void> {
+    await this.#requireStartable();
+    await this.#unit.show();
+    await this.#untilLaunched('restart');
+  }
+
+  async kill(): Promise<void> {
+    this.#endChecks('kill');
+    await this.#unit.show();
+    this.launches.interrupt('kill');
+    this.#vm.transition('stop');
+    // The stop keeps Restart= from starting the unit again, whichever comes first.
+    await Promise.all([this.#systemctl.stop(this.#unit.name), this.#unit.kill()]);
+    if (unitPhase(await this.#unit.show()) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
+    await this.#unit.refresh();
+  }
+
+  pause(): Promise<void> {
+    return pauseGuest(this.#vm);
+  }
+
+  resume(): Promise<void> {
+    return resumeGuest(this.#vm);
+  }
+
+  reboot(): Promise<void> {
+    return rebootGuest(this.#vm);
+  }
+
+  async adopt(): Promise<void> {
+    const vm = this.#vm;
+    const record = await readRecord(vm.paths.record);
+    const facts = await this.#systemctl.show(this.#unit.name);
+    const phase = unitPhase(facts);
+    const isUp = phase === 'active' || phase === 'starting' || phase === 'stopping';
+    if (record === undefined || !isUnitRecord(record) || record.invocationId !== facts.invocationId) {
+      if (record !== undefined) await removeRecord(vm.paths.record);
+      if (phase === 'active') vm.fail(this.#unknownVmm(), 'start-failed');
+      return;
+    }
+    if (!isUp) return removeRecord(vm.paths.record);
+    // Its ExecStartPre= asks this daemon again.
+    if (facts.subState === 'start-pre') return;
+    await this.#adoptRecorded(record);
+  }
+
+  close(): void {
+    this.#unit.close();
+    this.launches.interrupt('the end of the daemon');
+    this.#endChecks('the end of the daemon');
+    this.#closed.abort(startInterrupted(this.#vm, 'the end of the daemon'));
+  }
+
+  async #adoptRecorded(record: UnitRecord): Promise<void> {
+    const vm = this.#vm;
+    const { hypervisor } = this.#tools.startTools();
+    if (record.phase === 'starting' && !(await this.#isBooted())) {
+      // A VMM that no daemon will give a VM: systemd starts the unit again, and its ExecStartPre= asks this daemon.
+      await this.#unit.kill();
+      return removeRecord(vm.paths.record);
+    }
+    const { vmm } = this.#unit.adoptRun(record.invocationId);
+    const running = await adoptVmm(vm.name, record, hypervisor, vmm);
+    const isPaused = await findIsPaused(vm.name, record, hypervisor);
+    await vm.reports.open(running.channels, running.credentials);
+    vm.adopted(running, { ...record, isPaused });
+    // systemd may have begun to stop it meanwhile.
+    await this.#unit.refresh();
+  }
+
+  async #isBooted(): Promise<boolean> {
+    const { hypervisor } = this.#tools.startTools();
+    return hypervisor.isBooted(this.#vm.name, this.#vm.paths.apiSocket).catch(() => false);
+  }
+
+  /** Asks systemd, and waits until the launch is decided. @throws VmsecretdError why the VM was not started */
+  async #untilLaunched(verb: 'start' | 'restart'): Promise<void> {
+    const unit = this.#unit;
+    const outcome = unit.nextOutcome();
+    const waiting = new AbortController();
+    const job = this.#systemctl[verb](unit.name, AbortSignal.any([waiting.signal, this.#closed.signal]));
+    try {
+      await Promise.race([outcome.promise, this.#judge(job, outcome.promise)]);
+      // Its ExecStartPost= is at its end: then systemd agrees that it runs.
+      if ((await unit.refresh()).subState === 'start-post') {
+        await job;
+        await unit.refresh();
+      }
+    } finally {
+      outcome.forget();
+      waiting.abort();
+      job.catch(() => {});
+    }
+  }
+
+  /** A job of systemd that ends before a launch was decided. */
+  async #judge(job: Promise<void>, outcome: Promise<void>): Promise<void> {
+    const failed = await job.then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    // The launch knows why its VM was not started; systemd knows only that a process failed.
+    if (this.#unit.isLaunching) return outcome;
+    const facts = await this.#unit.refresh();
+    if (this.#vm.running !== undefined) return;
+    if (unitPhase(facts) === 'failed' || !facts.conditionMet) throw this.#unit.failure(facts);
+    throw failed ?? this.#unknownVmm();
+  }
+
+  /** Before a VM that runs is stopped: it took no lock, so it may be down by the time of the answer. */
+  async #requireStartable(): Promise<void> {
+    const vm = this.#vm;
+    const { running } = vm;
+    if (running === undefined) return;
+    const { signal } = this.#checks;
+    await this.#tools.startLimit(() => requireStartable(vm, this.#tools.startTools(), signal));
+    signal.throwIfAborted();
+    if (vm.running !== running) throw stateConflict(vm, 'restart', 'its VMM ended meanwhile');
+  }
+
+  /** Else a restart that is checked would undo a stop that was answered. */
+  #endChecks(by: string): void {
+    this.#checks.abort(startInterrupted(this.#vm, by));
+    this.#checks = new AbortController();
+  }
+
+  #handleVmmExit(exit: VmmExit): void {
+    const vm = this.#vm;
+    vm.vmmGone(exit);
+    const clear = async () => {
+      await vm.reports.close();
+      // Not before the VM is known to have ended: a request to a VM that runs writes its record again.
+      await removeRecord(vm.paths.record).catch(error => void vm.describeProblem(error));
+    };
+    this.#clearing = clear();
+  }
+
+  #unknownVmm(): VmsecretdError {
+    const { name } = this.#vm;
+    const unit = this.#unit.name;
+    return new VmsecretdError(
+      'supervisor_failed',
+      `VM ${name}: ${unit} runs without vmsecretd: no ExecStartPre=+vmsecretd-launch --prepare of this version started it; systemctl restart ${unit}`,
+      { details: { vm: name, unit } },
+    );
+  }
+}
