@@ -1,8 +1,8 @@
 // A VM as one starts it without vmsecretd: from a shell, with its OEM strings on the command line.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { quoteCommand } from '../src/hypervisor/cloud-hypervisor/quote-command.js';
 import { buildCommandLine } from '../src/hypervisor/cloud-hypervisor/to-command.js';
+import { quoteCommand } from '../src/system/quote-command.js';
 import type { Vmm } from '../test/integration/vmm.js';
 
 export interface SealedSecret {

@@ -1,7 +1,7 @@
 // The flags of vmsecretd, to be run, and to be described: its man page is made of them.
 import { Command } from 'commander';
 import { addExamples, type Examples } from './examples.js';
-import type { Release } from './hypervisor/cloud-hypervisor/release.js';
+import type { Release } from './hypervisor/conversion.js';
 import { FOR_RELEASE, FOR_RELEASE_HELP, readReleaseOption } from './release-option.js';
 import { readVersion } from './version.js';
 

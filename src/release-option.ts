@@ -1,6 +1,6 @@
 // The option `--for RELEASE` of both programs.
 import { InvalidArgumentError } from 'commander';
-import { parseRelease, type Release } from './hypervisor/cloud-hypervisor/release.js';
+import { parseRelease, type Release } from './hypervisor/conversion.js';
 
 export const FOR_RELEASE = '--for <release>';
 export const FOR_RELEASE_HELP = 'of cloud-hypervisor, such as 52.0; the one on PATH unless given, or 53.0';

@@ -1,11 +1,10 @@
 // list, show, check, command, convert: what is, and what would be.
 import type { Command } from 'commander';
-import { quoteCommand } from '../hypervisor/cloud-hypervisor/quote-command.js';
-import type { Release } from '../hypervisor/cloud-hypervisor/release.js';
-import { viewConversion } from '../hypervisor/cloud-hypervisor/view-conversion.js';
-import { stringifyVmConfig } from '../hypervisor/cloud-hypervisor/vm-config.js';
+import { type Release, viewConversion } from '../hypervisor/conversion.js';
+import { stringifyExactly } from '../hypervisor/exact-json.js';
 import type { CheckReport } from '../preflight/check-vm.js';
 import { FOR_RELEASE, FOR_RELEASE_HELP, readReleaseOption } from '../release-option.js';
+import { quoteCommand } from '../system/quote-command.js';
 import type { VmView } from '../vm/vm.js';
 import { EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
@@ -66,8 +65,8 @@ export function addShowCommands(program: Command): void {
     .action(async (words: string[], { for: wanted }: { for?: Release }) => {
       const release = wanted ?? (await readInstalledRelease());
       const view = viewConversion(words, release);
-      process.stdout.write(`${stringifyVmConfig(view, 2)}\n`);
-      const flags = view.needsFileDescriptors as string[];
+      process.stdout.write(`${stringifyExactly(view, 2)}\n`);
+      const flags = view.needsFileDescriptors;
       if (flags.length === 0) return;
       process.stderr.write(
         `vmsecretctl: ${flags.join(' and ')} pass open file descriptors, which the VM config does not carry (needs_file_descriptors)\n`,

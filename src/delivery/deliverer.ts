@@ -10,8 +10,8 @@ import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { checkOemStrings, NONCE_CREDENTIAL } from '../definition/oem-strings.js';
 import { VmsecretdError } from '../errors.js';
-import { readVmState } from '../hypervisor/cloud-hypervisor/api-client.js';
-import { type EncodedCredential, writeVmConfig } from '../hypervisor/cloud-hypervisor/create-body.js';
+import { packOemStrings, readVmState, WARM_UP } from '../hypervisor/in-deliverer.js';
+import type { EncodedCredential, Packed } from '../hypervisor/packed.js';
 import { identifyEncryptedFile } from '../secrets/foreign-file.js';
 import { type Identities, loadIdentities } from '../secrets/identities.js';
 import { SecretValue } from '../secrets/secret-value.js';
@@ -19,7 +19,6 @@ import { openSource } from '../secrets/source.js';
 import { warmUpDecryption } from '../secrets/warm-up.js';
 import { closePlace, findTogether } from '../system/find-together.js';
 import { loadDigestKey } from './digest-key.js';
-import { type Packed, packOemStrings } from './pack.js';
 import type {
   CheckResult,
   DelivererAnswer,
@@ -266,17 +265,12 @@ async function warmUpDelivery(): Promise<void> {
     credentials: { WARM: { text: 'warm' } },
     identities: [],
     passphraseFiles: [],
-    packaging: {
-      staticOemStrings: [],
-      packing: { kind: 'api', vmConfigText: writeVmConfig({}), limitBytes: 1024 },
-    },
+    packaging: { staticOemStrings: [], packing: WARM_UP.packing },
     wantsReceipt: false,
   };
   for (let round = 0; round < WARM_UP_ROUNDS; round += 1) {
     const { prepared } = await prepare(preparation);
-    await prepared.packed
-      ?.deliver({ kind: 'api', socketPath: '/dev/null/nobody', timeoutMs: 1_000 })
-      .catch(() => {});
+    await prepared.packed?.deliver(WARM_UP.destination).catch(() => {});
     wipe(prepared);
   }
 }

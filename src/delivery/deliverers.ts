@@ -7,8 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
-import type { VmmApi } from '../hypervisor/cloud-hypervisor/api-client.js';
-import type { Destination } from '../hypervisor/hypervisor.js';
+import type { Destination, VmmApi } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
 import { runAs } from '../system/run-as.js';
 import type {

@@ -2,8 +2,7 @@
 import type { SourceKind } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
-import type { VmmApi } from '../hypervisor/cloud-hypervisor/api-client.js';
-import type { Destination, Packing } from '../hypervisor/hypervisor.js';
+import type { Destination, Packing, VmmApi } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
 
 /** Everything needed to read, decrypt, check and encode the credentials of one VM. */

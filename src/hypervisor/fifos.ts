@@ -7,7 +7,11 @@ import { VmsecretdError } from '../errors.js';
 import { requireExecuted } from '../system/host-programs.js';
 
 export function fifoPaths(directory: string, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => join(directory, `oem-string-${index}`));
+  return Array.from({ length: count }, (_, index) => fifoPath(directory, index));
+}
+
+export function fifoPath(directory: string, index: number): string {
+  return join(directory, `oem-string-${index}`);
 }
 
 /**

@@ -1,6 +1,7 @@
 // The one interface of a hypervisor: plan a start from a definition (pure), bring the VM up, control it.
 import type { Definition, HypervisorKind } from '../definition/definition.js';
 import type { Release } from './cloud-hypervisor/release.js';
+import type { JsonObject } from './exact-json.js';
 import type { HostNeeds } from './host-needs.js';
 
 /**
@@ -36,29 +37,48 @@ export type Destination =
   | { kind: 'api'; socketPath: string; timeoutMs: number }
   | { kind: 'fifo'; paths: string[]; timeoutMs: number };
 
+/** Where a VMM listens, and how long an answer may take. */
+export interface VmmApi {
+  vm: string;
+  socketPath: string;
+  timeoutMs: number;
+}
+
+/** A VM's command line, for people. */
+export interface CommandView {
+  /** What a person would type; the VMM's own program first. */
+  command: readonly string[];
+  /** Null for a hypervisor that has none. */
+  vmConfig: JsonObject | null;
+  /** What the VMM is really started with. */
+  arguments: readonly string[];
+}
+
 /** What a start will do, without a secret in it. */
 export interface VmPlan {
   hypervisor: HypervisorKind;
   vm: string;
   program: string;
-  /** Of cloud-hypervisor's program. */
-  release?: Release;
   arguments: readonly string[];
+  /** What is executed: the program with its arguments, or what becomes it. */
+  spawned: readonly [string, ...string[]];
+  /** Whether its VMM, once it runs, waits for its VM, so that it may be started before there are secrets. */
+  waitsForVm: boolean;
   /** Named pipes that must be there before the VMM starts: one a credential for QEMU, one for a whole command line. */
   fifos: readonly string[];
   /** OEM strings of command line and definition, in order. */
   staticOemStrings: readonly string[];
   packing: Packing;
   apiSocket: string;
-  /** `--net` values that pass open file descriptors: the launcher adds them, between vm.create and vm.boot. */
-  inheritedNets: readonly string[];
+  /** Files that a unit's launcher makes once it has added the devices that it holds open: the guest boots after them. */
+  bootsAfter: readonly string[];
   /** What the launcher leaves for programs that look at another place: absolute paths. */
   links: readonly { path: string; target: string }[];
   console: ConsolePlan | undefined;
   needs: HostNeeds;
   channels: GuestChannelPlans;
-  /** The converted VM config, for people to look at; undefined for QEMU. */
-  vmConfig: Readonly<Record<string, unknown>> | undefined;
+  /** @param placeholders stand for the OEM strings of the credentials, whose values nobody sees */
+  view(placeholders: readonly string[]): CommandView;
 }
 
 /** A vsock port as the UNIX socket that the VMM connects to, or a virtio-serial port's UNIX socket. */
@@ -105,7 +125,6 @@ export interface VmmControl {
 
 export interface BringUp {
   plan: VmPlan;
-  paths: VmPaths;
   /** The credentials of this start. @param signal ends the wait for a VMM that does not take them */
   delivery: { deliver(destination: Destination, signal: AbortSignal): Promise<void> };
   timeoutMs: number;

@@ -3,7 +3,7 @@ import { HYPERVISORS } from '../definition/hypervisor-kinds.js';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from '../system/find-program.js';
 import { createCloudHypervisor, type ReadVmState } from './cloud-hypervisor/cloud-hypervisor.js';
-import { REFERENCE_RELEASE, type Release } from './cloud-hypervisor/release.js';
+import { nameRelease, REFERENCE_RELEASE, type Release } from './cloud-hypervisor/release.js';
 import { readRelease } from './cloud-hypervisor/version.js';
 import type { Hypervisor } from './hypervisor.js';
 import { createQemu } from './qemu/qemu.js';
@@ -41,4 +41,29 @@ export async function installedRelease(programs: Programs, path: string): Promis
   const name = programs['cloud-hypervisor']?.path ?? HYPERVISORS['cloud-hypervisor'].program;
   const program = await findProgram(name, path);
   return program === undefined ? REFERENCE_RELEASE : readRelease(program);
+}
+
+/** The first whose options and keys are known. */
+const FIRST_RELEASE: Release = 44_00;
+
+export interface ProgramVersion {
+  /** Such as `53` or `50.1`. */
+  version: string;
+  /** The version to install in its place; undefined where it will do. */
+  upgradeTo: string | undefined;
+}
+
+/** @returns undefined where any version will do @throws VmsecretdError vmm_missing: the program cannot be run */
+export async function readProgramVersion(
+  kind: Hypervisor['kind'],
+  program: string,
+): Promise<ProgramVersion | undefined> {
+  if (kind !== 'cloud-hypervisor') return undefined;
+  const release = await readRelease(program);
+  const upgradeTo = release < FIRST_RELEASE ? nameShort(REFERENCE_RELEASE) : undefined;
+  return { version: nameShort(release), upgradeTo };
+}
+
+function nameShort(release: Release): string {
+  return nameRelease(release).replace(/\.0$/, '');
 }

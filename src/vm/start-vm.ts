@@ -148,7 +148,6 @@ export function packagingOf({ staticOemStrings, packing }: VmPlan): Packaging {
 
 export interface BootOptions {
   definition: Definition;
-  paths: VmPaths;
   console: Console;
   plan: VmPlan;
   delivery: Delivery;
@@ -162,7 +161,7 @@ export interface BootOptions {
  * to systemd.
  */
 export async function bootVm(tools: StartTools, options: BootOptions): Promise<VmmControl> {
-  const { definition, paths, console, plan, delivery, vmm, timer } = options;
+  const { definition, console, plan, delivery, vmm, timer } = options;
   const gone = new AbortController();
   void vmm.exited.then(exit => {
     const code = exit.status === 126 || exit.status === 127 ? 'vmm_missing' : 'vmm_refused';
@@ -174,7 +173,6 @@ export async function bootVm(tools: StartTools, options: BootOptions): Promise<V
   try {
     const control = await tools.hypervisor.bringUp({
       plan,
-      paths,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
       onListening: () => timer.end('listen'),

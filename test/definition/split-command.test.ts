@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { splitCommand } from '../../src/definition/split-command.js';
 import { VmsecretdError } from '../../src/errors.js';
-import { quoteCommand } from '../../src/hypervisor/cloud-hypervisor/quote-command.js';
+import { quoteCommand } from '../../src/system/quote-command.js';
 
 const ROUNDS = Number(process.env.VMSECRETD_ROUNDS ?? 300);
 const emptyFolder = t.testdir({});

@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { test } from 'tap';
-import { quoteCommand } from '../../src/hypervisor/cloud-hypervisor/quote-command.js';
 import { becomeCommandFrom, WHOLE_COMMAND } from '../../src/hypervisor/whole-command.js';
+import { quoteCommand } from '../../src/system/quote-command.js';
 
 const WORDS = ['/usr/bin/printf', '%s|', 'plain', "it's", 'a # whole', '$HOME `x` "y"', 'end\n'];
 const TEXT = `${quoteCommand(WORDS)}${WHOLE_COMMAND}`;

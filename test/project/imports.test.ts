@@ -68,6 +68,22 @@ t.test('imports go one way', async t => {
   t.strictSame(backwards, []);
 });
 
+/** The hypervisor that a file is of; undefined for the interface above them, and for everything else. */
+const hypervisorOf = (source: string) => /^src\/hypervisor\/([^/]+)\//.exec(source)?.[1];
+
+t.test('what one hypervisor is made of is for its own folder, and for the interface above', async t => {
+  const sources = sourcesOf('src');
+  t.ok(sources.some(source => hypervisorOf(source) === 'qemu'));
+  const leaks = sources
+    .filter(source => dirname(source) !== 'src/hypervisor')
+    .flatMap(source =>
+      namedImports(source)
+        .filter(to => hypervisorOf(to) !== undefined && hypervisorOf(to) !== hypervisorOf(source))
+        .map(to => `${source} imports ${to}`),
+    );
+  t.strictSame(leaks, []);
+});
+
 t.test('no file imports itself by way of others', async t => {
   const done = new Set<string>();
   const circles: string[] = [];

@@ -4,15 +4,12 @@ import { isAbsolute } from 'node:path';
 import type { Config } from '../../config.js';
 import { HYPERVISOR_KINDS, HYPERVISORS, type HypervisorKind } from '../../definition/hypervisor-kinds.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
-import { nameRelease, REFERENCE_RELEASE, type Release } from '../../hypervisor/cloud-hypervisor/release.js';
-import { readRelease } from '../../hypervisor/cloud-hypervisor/version.js';
+import { readProgramVersion } from '../../hypervisor/hypervisors.js';
 import { accessAs } from '../../system/access-as.js';
 import { findProgram } from '../../system/find-program.js';
 import { resolveUser } from '../../system/users.js';
 import { type Finding, fine, warning, wrong } from './finding.js';
 
-/** The first whose options and keys are known. */
-const FIRST_RELEASE: Release = 44_00;
 const install = (kind: HypervisorKind) => `install ${kind}, or set hypervisors.${kind}.path in config.json`;
 
 export interface HypervisorFacts {
@@ -45,8 +42,7 @@ export async function checkHypervisors(facts: HypervisorFacts): Promise<Finding[
     ];
   const findings: Finding[] = [];
   for (const { kind, shown, program } of looked) {
-    if (program !== undefined)
-      findings.push(kind === 'cloud-hypervisor' ? await checkVersion(program) : fine('hypervisor', program));
+    if (program !== undefined) findings.push(await checkVersion(kind, program));
     else if (wanted.includes(kind)) findings.push(missing(kind, `there is no program ${shown}`));
   }
   if (wanted.includes('cloud-hypervisor')) findings.push(...(await checkKvm(kvmPath, facts.users ?? [])));
@@ -60,20 +56,17 @@ function missing(kind: HypervisorKind, detail: string): Finding {
     : wrong('hypervisor', detail, install(kind));
 }
 
-async function checkVersion(program: string): Promise<Finding> {
+async function checkVersion(kind: HypervisorKind, program: string): Promise<Finding> {
   const check = 'hypervisor';
   try {
-    const release = await readRelease(program);
-    const version = nameShort(release);
-    if (release >= FIRST_RELEASE) return fine(check, `${program}, version ${version}`);
-    return warning(
-      check,
-      `${program} is version ${version}`,
-      `upgrade to ${nameShort(REFERENCE_RELEASE)} or later`,
-    );
+    const found = await readProgramVersion(kind, program);
+    if (found === undefined) return fine(check, program);
+    const { version, upgradeTo } = found;
+    if (upgradeTo === undefined) return fine(check, `${program}, version ${version}`);
+    return warning(check, `${program} is version ${version}`, `upgrade to ${upgradeTo} or later`);
   } catch (error) {
     if (!(error instanceof VmsecretdError)) throw error;
-    return wrong(check, error.message, install('cloud-hypervisor'));
+    return wrong(check, error.message, install(kind));
   }
 }
 
@@ -129,5 +122,3 @@ export async function checkSwap(swapsPath: string): Promise<Finding> {
     'encrypt swap, or give VMs --memory hugepages=on',
   );
 }
-
-const nameShort = (release: Release) => nameRelease(release).replace(/\.0$/, '');

@@ -1,11 +1,10 @@
 // What a start would do: the command line and VM config with secrets left out, a check, and free conversion.
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { VmsecretdError } from '../../errors.js';
-import { parseRelease, type Release } from '../../hypervisor/cloud-hypervisor/release.js';
-import { viewConversion } from '../../hypervisor/cloud-hypervisor/view-conversion.js';
-import { type JsonObject, stringifyVmConfig } from '../../hypervisor/cloud-hypervisor/vm-config.js';
+import { parseRelease, type Release, viewConversion } from '../../hypervisor/conversion.js';
+import { type JsonObject, stringifyExactly } from '../../hypervisor/exact-json.js';
+import type { CommandView } from '../../hypervisor/hypervisor.js';
 import type { CheckReport } from '../../preflight/check-vm.js';
-import type { CommandView } from '../../supervisor/show-command.js';
 import type { Vm } from '../../vm/vm.js';
 import type { Vms } from '../../vm/vms.js';
 import { ConvertBody, NameParams } from '../schemas.js';
@@ -66,5 +65,5 @@ function noRelease(text = ''): VmsecretdError {
 
 /** A VM config holds numbers beyond 2^53, which only its own writer keeps. */
 function sendJson(reply: FastifyReply, json: JsonObject): FastifyReply {
-  return reply.type('application/json').send(stringifyVmConfig(json));
+  return reply.type('application/json').send(stringifyExactly(json));
 }

@@ -5,6 +5,7 @@ import { hideCredentials } from '../../credentials/oem-string.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { connectDirectly } from '../../system/connect-directly.js';
 import { requestUnix, type UnixResponse } from '../../system/unix-http.js';
+import type { VmmApi } from '../hypervisor.js';
 import { findLoss } from './read-back.js';
 
 export type VmmVerb =
@@ -16,13 +17,6 @@ export type VmmVerb =
   | 'vm.resume'
   | 'vm.power-button'
   | 'vmm.shutdown';
-
-/** Where a VMM listens, and how long an answer may take. */
-export interface VmmApi {
-  vm: string;
-  socketPath: string;
-  timeoutMs: number;
-}
 
 /** Versions and a few sentences of error. */
 const ANSWER_LIMIT_BYTES = 64 * 1024;

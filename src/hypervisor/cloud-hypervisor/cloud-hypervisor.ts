@@ -1,8 +1,8 @@
 // cloud-hypervisor as a Hypervisor: its own options on the command line, the VM through its API socket.
 import { access } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BringUp, Hypervisor, VmmControl } from '../hypervisor.js';
-import { callVmm, isBooted, type VmmApi, type VmmVerb, waitForApi } from './api-client.js';
+import type { BringUp, Hypervisor, VmmApi, VmmControl } from '../hypervisor.js';
+import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
 import { planVm } from './plan-vm.js';
 
 const CALL_TIMEOUT_MS = 10_000;
@@ -47,7 +47,7 @@ async function bringUp(options: BringUp): Promise<VmmControl> {
   const version = await waitForApi(startingApi, signal);
   onListening();
   await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS }, signal);
-  if (plan.inheritedNets.length > 0) await untilFileIsThere(options.paths.netsAdded, signal);
+  for (const path of plan.bootsAfter) await untilFileIsThere(path, signal);
   await connectConsole();
   await callVmm(startingApi, 'vm.boot', signal);
   return control(apiOf(vm, apiSocket), version);

@@ -1,17 +1,13 @@
 // The body of vm.create: the one place where plaintext meets the VM config, as bytes.
 import { type BudgetPart, checkBudget, SMBIOS_AREA_BYTES } from '../../credentials/limits.js';
-import { stringifyVmConfig, type VmConfig } from './vm-config.js';
-
-export interface EncodedCredential {
-  name: string;
-  /** `io.systemd.credential.binary:NAME=base64`. */
-  oemString: Buffer;
-}
+import { stringifyExactly } from '../exact-json.js';
+import type { EncodedCredential } from '../packed.js';
+import type { VmConfig } from './vm-config.js';
 
 /** A VM config as JSON text that ends with its static OEM strings, so that `buildCreateBody` can add to them. */
 export function writeVmConfig({ platform, ...rest }: VmConfig): string {
   const { oem_strings: staticStrings = [], ...others } = platform ?? {};
-  return stringifyVmConfig({ ...rest, platform: { ...others, oem_strings: staticStrings } });
+  return stringifyExactly({ ...rest, platform: { ...others, oem_strings: staticStrings } });
 }
 
 const TEXT_END = ']}}';

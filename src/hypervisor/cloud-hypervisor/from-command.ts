@@ -2,6 +2,7 @@
 // options. Only what the command line says is in the result: the VMM fills in its own defaults.
 
 import { commandInvalid } from '../../definition/command-error.js';
+import type { JsonObject } from '../exact-json.js';
 import { FLAGS, type Flag } from './flags/flags.js';
 import { memory as memoryTable, ZONES_MERGEABLE_SINCE } from './flags/memory.js';
 import { convertOption } from './option-table.js';
@@ -9,7 +10,7 @@ import { newReading, type Reading } from './option-values.js';
 import { type ProgramOptions, readProgramOptions } from './program-options.js';
 import { type ReadArguments, readArguments } from './read-arguments.js';
 import { REFERENCE_RELEASE, type Release } from './release.js';
-import type { JsonObject, VmConfig } from './vm-config.js';
+import type { VmConfig } from './vm-config.js';
 
 export interface ConvertedCommand {
   readonly vmConfig: VmConfig;

@@ -1,6 +1,8 @@
 // What a VM config needs of the host.
+
+import type { JsonObject } from '../exact-json.js';
 import type { HostClaim, HostNeeds } from '../host-needs.js';
-import type { ConsoleConfig, JsonObject, VmConfig } from './vm-config.js';
+import type { ConsoleConfig, VmConfig } from './vm-config.js';
 
 export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
   const { payload = {}, vsock, serial } = vmConfig;

@@ -1,10 +1,10 @@
 // Values that are lists: of numbers, of strings, and of pairs.
 
+import type { JsonObject } from '../exact-json.js';
 import { type Bits, maximum, readFitting, readUnsigned, toJson } from './option-numbers.js';
 import { QUOTES_KEPT_SINCE, removeQuotes, splitAtCommas, trimBlanks } from './option-string.js';
 import type { Reading, ValueKind } from './option-values.js';
 import { MAIN_AFTER_53 } from './release.js';
-import type { JsonObject } from './vm-config.js';
 
 /** Numbers and ranges, `[0,2-4]`; the outer brackets may be left out. `fit` is checked against each number. */
 function readIntegers(raw: string, fit: Bits, reading: Reading): bigint[] | undefined {

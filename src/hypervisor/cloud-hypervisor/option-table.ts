@@ -1,10 +1,10 @@
 // What a flag's option string means, as a table of its keys: the tables are in flags/, one for each option.
 
 import { commandInvalid, quoteValue } from '../../definition/command-error.js';
+import type { JsonObject, JsonValue } from '../exact-json.js';
 import { type KnownKey, parseOptionString } from './option-string.js';
 import type { Reading, ValueKind } from './option-values.js';
 import { isThere, type Lifetime } from './release.js';
-import type { JsonObject, JsonValue } from './vm-config.js';
 
 export interface KeyRule extends KnownKey {
   readonly value: ValueKind;

@@ -1,8 +1,8 @@
 // The kinds of values that keys take: how the program reads each, as JSON, and what to tell who got it wrong.
 
+import type { JsonValue } from '../exact-json.js';
 import { removeQuotes } from './option-string.js';
 import { nameFirst, type Release } from './release.js';
-import type { JsonValue } from './vm-config.js';
 
 export interface ValueKind {
   /** Ends the sentence "it takes …". */

@@ -3,8 +3,16 @@ import { resolve } from 'node:path';
 import type { Definition } from '../../definition/definition.js';
 import { checkOemStrings, credentialNames } from '../../definition/oem-strings.js';
 import { VmsecretdError } from '../../errors.js';
-import { fifoPaths } from '../fifos.js';
-import type { ConsolePlan, GuestChannelPlans, Packing, PlanContext, VmPlan } from '../hypervisor.js';
+import { fifoPath } from '../fifos.js';
+import type {
+  CommandView,
+  ConsolePlan,
+  GuestChannelPlans,
+  Packing,
+  PlanContext,
+  VmPlan,
+} from '../hypervisor.js';
+import { becomeCommandFrom } from '../whole-command.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
 import { notifyStrings, planGuestChannels, RECEIPT_PORT, vsockPortPath } from './guest-channels.js';
@@ -39,36 +47,55 @@ export async function planVm(program: string, definition: Definition, context: P
   const credentials = credentialNames(definition);
   checkOemStrings(vm, staticOemStrings, credentials);
   if (staticOemStrings.length + credentials.length > 0) checkArchitecture(vm, vmConfig, release);
-  const config: VmConfig =
-    staticOemStrings.length === 0
-      ? vmConfig
-      : { ...vmConfig, platform: { ...vmConfig.platform, oem_strings: staticOemStrings } };
+  const config = withOemStrings(vmConfig, staticOemStrings);
   const shared = {
     hypervisor: 'cloud-hypervisor' as const,
     vm,
     program,
-    release,
     staticOemStrings,
     apiSocket: paths.apiSocket,
-    inheritedNets: converted.fileDescriptorNets.map(({ value }) => value),
+    bootsAfter: converted.fileDescriptorNets.length > 0 ? [paths.netsAdded] : [],
     links: planLinks(converted, context, channels),
     console,
     // A socket of ours for the console is made free with the VM's own folder.
     needs: vmConfigNeeds(converted.vmConfig),
     channels,
-    vmConfig: config,
   };
-  if (definition.delivery === 'cmdline')
-    return {
-      ...shared,
-      ...wholeCommandLine(program, definition, context, { vmConfig, oemStrings: added, release }),
-    };
-  return {
-    ...shared,
-    arguments: programArguments(withApiSocket(converted.program, context)),
-    fifos: [],
-    packing: packingOf(config, release),
-  };
+  const commandLine =
+    definition.delivery === 'cmdline'
+      ? wholeCommandLine(program, definition, context, { vmConfig, oemStrings: added, release })
+      : ownOptions(program, converted, context, packingOf(config, release));
+  const argv = context.command ?? definition.command;
+  const view = (placeholders: readonly string[]): CommandView => ({
+    // A VM config is no command line: the program is started with its own options, and gets the VM by its API.
+    command: [
+      program,
+      ...(argv === undefined
+        ? commandLine.arguments
+        : mergeOemStrings(argv, [...added, ...placeholders], release)),
+    ],
+    vmConfig: withOemStrings(vmConfig, [...staticOemStrings, ...placeholders]),
+    arguments: commandLine.arguments,
+  });
+  return { ...shared, ...commandLine, view };
+}
+
+function withOemStrings(vmConfig: VmConfig, oemStrings: string[]): VmConfig {
+  if (oemStrings.length === 0) return vmConfig;
+  return { ...vmConfig, platform: { ...vmConfig.platform, oem_strings: oemStrings } };
+}
+
+type CommandLine = Pick<VmPlan, 'arguments' | 'spawned' | 'waitsForVm' | 'fifos' | 'packing'>;
+
+/** The program with its own options: the VM comes by its API. */
+function ownOptions(
+  program: string,
+  converted: ConvertedCommand,
+  context: PlanContext,
+  packing: Packing,
+): CommandLine {
+  const argv = programArguments(withApiSocket(converted.program, context));
+  return { arguments: argv, spawned: [program, ...argv], waitsForVm: true, fifos: [], packing };
 }
 
 /** The VM on the command line itself, from where it boots at once. */
@@ -77,15 +104,19 @@ function wholeCommandLine(
   { command = [] }: Definition,
   { paths }: PlanContext,
   { vmConfig, oemStrings, release }: { vmConfig: VmConfig; oemStrings: readonly string[]; release: Release },
-): Pick<VmPlan, 'arguments' | 'fifos' | 'packing'> {
+): CommandLine {
   let argv = setOption(mergeOemStrings(command, [], release), '--api-socket', `path=${paths.apiSocket}`);
   for (const device of ['serial', 'console'] as const) {
     if (vmConfig[device]?.file === paths.consoleLog)
       argv = setOption(argv, `--${device}`, `file=${paths.consoleLog}`);
   }
+  const fifo = fifoPath(paths.directory, 0);
   return {
     arguments: argv,
-    fifos: fifoPaths(paths.directory, 1),
+    // A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: the daemon never has it.
+    spawned: becomeCommandFrom(fifo),
+    waitsForVm: false,
+    fifos: [fifo],
     packing: { kind: 'cmdline', program, argv, oemStrings: [...oemStrings], release },
   };
 }

@@ -52,28 +52,32 @@ async function planVm(
   const channels = channelsOf(definition, paths);
   const fifos = fifoPaths(paths.directory, credentials.length + (channels.receipt === undefined ? 0 : 1));
   const leading = command[0]?.startsWith('-') === false ? command[0] : undefined;
+  const program = await locate(definition.program ?? leading);
+  const argv = qemuArguments(command, {
+    fifoPaths: fifos,
+    oemStrings: definition.oemStrings,
+    qmpSocketPath: paths.apiSocket,
+    consoleSocketPath: paths.consoleSocket,
+    consoleLogPath: paths.consoleLog,
+    ports: portsOf(channels),
+  });
   return {
     hypervisor: 'qemu',
     vm,
-    program: await locate(definition.program ?? leading),
-    arguments: qemuArguments(command, {
-      fifoPaths: fifos,
-      oemStrings: definition.oemStrings,
-      qmpSocketPath: paths.apiSocket,
-      consoleSocketPath: paths.consoleSocket,
-      consoleLogPath: paths.consoleLog,
-      ports: portsOf(channels),
-    }),
+    program,
+    arguments: argv,
+    spawned: [program, ...argv],
+    waitsForVm: false,
     fifos,
     staticOemStrings: strings,
     packing: { kind: 'fifo', limitBytes: OEM_STRINGS_BYTES },
     apiSocket: paths.apiSocket,
-    inheritedNets: [],
+    bootsAfter: [],
     links: [],
     channels,
     console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
     needs: qemuNeeds(command),
-    vmConfig: undefined,
+    view: () => ({ command: [program, ...argv], vmConfig: null, arguments: argv }),
   };
 }
 

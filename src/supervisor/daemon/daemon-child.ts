@@ -6,7 +6,6 @@ import { hideCredentials } from '../../credentials/oem-string.js';
 import { VmsecretdError } from '../../errors.js';
 import { makeFifos } from '../../hypervisor/fifos.js';
 import type { VmPaths, VmPlan } from '../../hypervisor/hypervisor.js';
-import { becomeCommandFrom } from '../../hypervisor/whole-command.js';
 import { makePrivateFolder, removeAnything } from '../../system/own-folder.js';
 import { type ProcessFacts, readProcess } from '../../system/procfs.js';
 import { readTail } from '../../system/read-tail.js';
@@ -41,7 +40,7 @@ export async function spawnVmm(options: SpawnOptions): Promise<VmmProcess> {
   for (const command of options.preStart)
     await runPreStart(command, { vm: plan.vm, cwd, owner: ids, path, signal, logPath: paths.vmmLog });
   signal.throwIfAborted();
-  const [program, ...args] = runAs(ids, commandOf(plan));
+  const [program, ...args] = runAs(ids, [...plan.spawned]);
   const log = await openLog(paths.vmmLog);
   const child = execa(program, args, { ...detachedWith(log), cwd, env: vmmEnvironment(path) });
   log.destroy();
@@ -101,12 +100,6 @@ function endedAtOnce(plan: VmPlan, cwd: string, exit: VmmExit): VmsecretdError {
     details: { vm, path },
     words: exit.lastWords,
   });
-}
-
-/** A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: we never have it. */
-function commandOf({ program, arguments: args, packing, fifos }: VmPlan): [string, ...string[]] {
-  if (packing.kind !== 'cmdline') return [program, ...args];
-  return becomeCommandFrom(fifos[0] ?? '');
 }
 
 /** MALLOC_ARENA_MAX: without it a v53 VMM with 30 KB of OEM strings never exits (docs/decisions/0004). */

@@ -74,7 +74,8 @@ async function start(
   let spawned: Promise<VmmProcess> | undefined;
   let delivery: Delivery | undefined;
   try {
-    if (waitsForItsVm(definition, plan)) {
+    // What preStart does cannot be undone, so it comes after the secrets, and the VMM after it.
+    if (plan.waitsForVm && definition.preStart.length === 0) {
       spawned = tools.prepareDirectory(plan, owner).then(spawn);
       // Awaited below, unless a secret fails first.
       spawned.catch(() => {});
@@ -103,7 +104,6 @@ async function start(
     timer.end('spawn');
     const control = await bootVm(startTools, {
       definition,
-      paths,
       console,
       plan,
       delivery,
@@ -120,14 +120,6 @@ async function start(
   } finally {
     delivery?.end();
   }
-}
-
-/**
- * Whether the VMM may start while secrets are opened: cloud-hypervisor's has no VM until it is given one with all of them.
- * What preStart does cannot be undone, so it comes after the secrets, and the VMM after it.
- */
-function waitsForItsVm({ preStart }: Definition, { packing }: VmPlan): boolean {
-  return packing.kind === 'api' && preStart.length === 0;
 }
 
 /** A VMM says "No such file or directory" and not which. @throws always */

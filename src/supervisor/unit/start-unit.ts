@@ -126,12 +126,11 @@ async function untilVmmAnswers(context: Context): Promise<void> {
 
 async function boot(context: Context, opened: Opened): Promise<RunningVm> {
   const { vm, definition, tools, timer, run, signal } = context;
-  const { paths, console } = vm;
+  const { console } = vm;
   const { plan, claims } = await orKill(run, () => completePlan(context, opened));
   const { delivery } = opened;
   const control = await bootVm(tools, {
     definition,
-    paths,
     console,
     plan,
     delivery,

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseRelease, type Release } from '../../../src/hypervisor/cloud-hypervisor/release.js';
-import type { JsonObject } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
+import type { JsonObject } from '../../../src/hypervisor/exact-json.js';
 
 export interface MeasuredLine {
   readonly id: string;

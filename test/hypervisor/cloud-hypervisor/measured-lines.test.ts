@@ -2,7 +2,7 @@ import t from 'tap';
 import { VmsecretdError } from '../../../src/errors.js';
 import { convertCommand } from '../../../src/hypervisor/cloud-hypervisor/from-command.js';
 import type { Release } from '../../../src/hypervisor/cloud-hypervisor/release.js';
-import { stringifyVmConfig } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
+import { stringifyExactly } from '../../../src/hypervisor/exact-json.js';
 import {
   firstDifference,
   MEASURED,
@@ -18,7 +18,7 @@ function judge(line: MeasuredLine, release: Release): string | undefined {
   const { vmConfig, needsFileDescriptors } = convertCommand(line.argv, release);
   if (line.needsFds) return needsFileDescriptors.length > 0 ? undefined : 'its descriptors were not noticed';
   if (needsFileDescriptors.length > 0) return `it passes no descriptors, but got ${needsFileDescriptors}`;
-  const output = JSON.parse(stringifyVmConfig(vmConfig));
+  const output = JSON.parse(stringifyExactly(vmConfig));
   const missing = firstDifference(line.minimal, output);
   if (missing !== undefined) return `${missing} is missing or different`;
   const extra = firstDifference(output, line.full);

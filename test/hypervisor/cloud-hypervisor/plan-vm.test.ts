@@ -41,8 +41,8 @@ t.test('a body may be as long as the release takes', async t => {
 
 t.test('a command line is for the release of the program that runs it', async t => {
   const command = [...KERNEL, '--platform', 'uuid=u'];
-  t.strictSame((await plan(t, '52.0.0', { command })).vmConfig?.platform, { uuid: 'u' });
-  t.strictSame((await plan(t, '53.0.0', { command })).vmConfig?.platform, { system_uuid: 'u' });
+  t.strictSame((await plan(t, '52.0.0', { command })).view([]).vmConfig?.platform, { uuid: 'u' });
+  t.strictSame((await plan(t, '53.0.0', { command })).view([]).vmConfig?.platform, { system_uuid: 'u' });
   await t.rejects(plan(t, '50.0.0', { command: [...KERNEL, '--cpus', 'core_scheduling=off'] }), {
     code: 'command_invalid',
     details: { flag: '--cpus', key: 'core_scheduling', since: '52.0', release: '50.0' },
@@ -75,7 +75,9 @@ t.test('the console is the serial port where that is a terminal', async t => {
     ['53.0.0', true],
     ['54.0.0', true],
   ] as const) {
-    const { vmConfig, console } = await plan(t, version, { command });
+    const { view, console, waitsForVm } = await plan(t, version, { command });
+    const { vmConfig } = view([]);
+    t.equal(waitsForVm, true);
     t.match(console, { kind: 'socket', keepsOutput }, version);
     t.match(vmConfig, { serial: { mode: 'Socket' }, console: { mode: 'Null' } });
   }
@@ -86,16 +88,16 @@ t.test(
   async t => {
     for (const command of [KERNEL, [...KERNEL, '--console', 'tty', '--serial', 'off']]) {
       for (const version of ['50.0.0', '53.0.0', '53.0-246-gae44c2971']) {
-        const { vmConfig, console } = await plan(t, version, { command });
+        const { view, console } = await plan(t, version, { command });
         t.match(console, { kind: 'log', path: '/run/vmsecretd/logs/web.console.log' }, version);
-        t.match(vmConfig?.console, { mode: 'File', file: '/run/vmsecretd/logs/web.console.log' });
+        t.match(view([]).vmConfig?.console, { mode: 'File', file: '/run/vmsecretd/logs/web.console.log' });
       }
-      const { vmConfig, console } = await plan(t, '54.0.0', { command });
+      const { view, console } = await plan(t, '54.0.0', { command });
       t.match(console, { kind: 'socket', keepsOutput: true });
-      t.match(vmConfig?.console, { mode: 'Socket', socket: (console as { path: string }).path });
+      t.match(view([]).vmConfig?.console, { mode: 'Socket', socket: (console as { path: string }).path });
     }
     const whole = await plan(t, '54.0.0', { command: KERNEL, delivery: 'cmdline' });
-    t.match(whole.console, { kind: 'log' });
+    t.match(whole, { console: { kind: 'log' }, waitsForVm: false });
     t.match(whole.arguments.join(' '), '--console file=/run/vmsecretd/logs/web.console.log');
     t.equal((await plan(t, '53.0.0', { command: [...KERNEL, '--console', 'off'] })).console, undefined);
   },

@@ -12,7 +12,8 @@ import { systemErrorCode } from '../../../src/errors.js';
 import { convertCommand } from '../../../src/hypervisor/cloud-hypervisor/from-command.js';
 import { findLoss } from '../../../src/hypervisor/cloud-hypervisor/read-back.js';
 import { REFERENCE_RELEASE, type Release } from '../../../src/hypervisor/cloud-hypervisor/release.js';
-import { stringifyVmConfig, type VmConfig } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
+import type { VmConfig } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
+import { stringifyExactly } from '../../../src/hypervisor/exact-json.js';
 import { realPrograms } from '../../setup/cloud-hypervisors.js';
 import {
   firstDifference,
@@ -121,7 +122,7 @@ async function createAndCompare(
   line: MeasuredLine,
 ): Promise<string | undefined> {
   try {
-    const sent = stringifyVmConfig(convertCommand(line.argv, release).vmConfig);
+    const sent = stringifyExactly(convertCommand(line.argv, release).vmConfig);
     const { config, loss } = await create(program, sent);
     if (loss !== undefined) return `${loss} is said to be lost`;
     const seen = withoutNulls(withoutChosen(config, line));

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { VmsecretdError } from '../../../src/errors.js';
 import { convertCommand } from '../../../src/hypervisor/cloud-hypervisor/from-command.js';
 import { findRelease, nameRelease, parseRelease } from '../../../src/hypervisor/cloud-hypervisor/release.js';
-import type { JsonObject } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
+import type { JsonObject } from '../../../src/hypervisor/exact-json.js';
 import { releaseOf } from './command-lines.js';
 
 const ALL = [

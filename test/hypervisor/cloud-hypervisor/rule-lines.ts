@@ -1,7 +1,7 @@
 // Command lines for each rule at its edges, with what cloud-hypervisor v53 makes of them (each was run through
 // the real program's parser). `--kernel /k` stands before every line.
 
-import type { JsonObject } from '../../../src/hypervisor/cloud-hypervisor/vm-config.js';
+import type { JsonObject } from '../../../src/hypervisor/exact-json.js';
 
 export interface RuleLine {
   readonly rule: string;

@@ -8,11 +8,11 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { parseDefinition } from '../../../src/definition/parse-definition.js';
-import { writeFifo } from '../../../src/delivery/write-fifo.js';
 import { makeFifos } from '../../../src/hypervisor/fifos.js';
 import { createQemu } from '../../../src/hypervisor/qemu/qemu.js';
 import { qemuArguments } from '../../../src/hypervisor/qemu/qemu-arguments.js';
 import { connectQmp } from '../../../src/hypervisor/qemu/qmp-client.js';
+import { writeFifo } from '../../../src/hypervisor/write-fifo.js';
 import { vmPaths } from '../../../src/vm/vm-paths.js';
 import { decodeOemStrings, oemStringsOf } from '../../guests/pvh/decode-oem-strings.js';
 import { type AfterPrinting, buildPvhGuest, END_OF_OEM_STRINGS } from '../../guests/pvh/pvh-guest.js';
@@ -135,7 +135,7 @@ function planWith(ready: 'boot' | 'notify' | 'receipt') {
 
 test('plans a port for what the guest reports, and a FIFO for the nonce of its receipt', async t => {
   const boot = await planWith('boot');
-  t.strictSame([boot.fifos.length, boot.channels], [1, {}]);
+  t.strictSame([boot.fifos.length, boot.channels, boot.waitsForVm], [1, {}, false]);
   t.notMatch(boot.arguments.join(' '), /virtserialport/);
 
   const notify = await planWith('notify');

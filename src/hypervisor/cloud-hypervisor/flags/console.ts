@@ -1,9 +1,9 @@
 // --console, --serial and --debug-console: where a console goes.
 
+import type { JsonObject } from '../../exact-json.js';
 import { portInHex } from '../option-numbers.js';
 import type { KeyRule, OptionTable, ReadOption } from '../option-table.js';
 import { text } from '../option-values.js';
-import type { JsonObject } from '../vm-config.js';
 import { IOMMU, keysSince, PCI_KEYS } from './pci-device.js';
 
 /** Where several are given, the first of this order counts. */

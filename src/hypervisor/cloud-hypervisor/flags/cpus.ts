@@ -1,11 +1,11 @@
 // --cpus
 
 import { quoteValue } from '../../../definition/command-error.js';
+import type { JsonObject } from '../../exact-json.js';
 import { affinity, textList } from '../option-lists.js';
 import { cpuTopology, unsigned } from '../option-numbers.js';
 import type { OptionTable, ReadOption } from '../option-table.js';
 import { changedIn, oneOf, oneOfExactly, toggle } from '../option-values.js';
-import type { JsonObject } from '../vm-config.js';
 
 const FEATURES = ['amx'];
 /** One byte counted them before. */

@@ -1,12 +1,12 @@
 // --generic-vhost-user: a virtio device by its type's name or number.
 
 import { quoteValue } from '../../../definition/command-error.js';
+import type { JsonObject, JsonValue } from '../../exact-json.js';
 import { integerList } from '../option-lists.js';
 import { readFitting } from '../option-numbers.js';
 import { removeQuotes } from '../option-string.js';
 import type { OptionTable, ReadOption } from '../option-table.js';
 import { nameTable, text } from '../option-values.js';
-import type { JsonObject, JsonValue } from '../vm-config.js';
 import { PCI_KEYS } from './pci-device.js';
 
 /** The device ids of the virtio specification, by the program's names. */

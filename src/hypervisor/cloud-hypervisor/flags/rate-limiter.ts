@@ -1,9 +1,9 @@
 // Rate limits: six keys that become two token buckets, and the groups that disks share.
 
+import type { JsonObject } from '../../exact-json.js';
 import { unsigned } from '../option-numbers.js';
 import type { KeyRule, OptionTable } from '../option-table.js';
 import { text } from '../option-values.js';
-import type { JsonObject } from '../vm-config.js';
 
 const count: KeyRule = { value: unsigned(64), field: null };
 

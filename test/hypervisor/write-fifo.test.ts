@@ -10,8 +10,8 @@ import {
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { test } from 'tap';
-import { writeFifo } from '../../src/delivery/write-fifo.js';
 import { makeFifos } from '../../src/hypervisor/fifos.js';
+import { writeFifo } from '../../src/hypervisor/write-fifo.js';
 
 async function makeFifo(directory: string): Promise<string> {
   const [path] = await makeFifos(directory, 1);
