@@ -62,7 +62,7 @@ test('VMs outlive the daemon, and the next one takes them over', { skip, timeout
 
 test('a daemon that is lost while a VM stops is back before that VM is down', {
   skip,
-  timeout: 120_000,
+  timeout: 240_000,
 }, async t => {
   const host = await bootVmHost(t);
   await host.sh('define demo stay; systemctl start microvm@demo');
@@ -79,7 +79,7 @@ test('a daemon that is lost while a VM stops is back before that VM is down', {
 
 test('a VM that is booted while its unit still starts is taken over as running', {
   skip,
-  timeout: 120_000,
+  timeout: 240_000,
 }, async t => {
   const host = await bootVmHost(t);
   // Before the unit is active, the launcher's --wait asks the daemon; here it has to wait with that.
@@ -104,7 +104,7 @@ test('a VM that is booted while its unit still starts is taken over as running',
 
 test(`a daemon killed ${ROUNDS} times in the middle of starts and stops loses and doubles none`, {
   skip,
-  timeout: 120_000 + ROUNDS * 30_000,
+  timeout: 240_000 + ROUNDS * 30_000,
 }, async t => {
   const host = await bootVmHost(t);
   await host.sh(`

@@ -26,7 +26,15 @@ t.test('boots a real systemd, runs scripts in it, and powers off', { skip, timeo
   t.match(system.consoleText(), /Powering off/);
 });
 
-t.test('starts every run from the same tree', { skip, timeout: 120_000 }, async t => {
+t.test('two at once do not share the cgroups of their units', { skip, timeout: 240_000 }, async t => {
+  const systems = await Promise.all([bootDebian(), bootDebian()]);
+  for (const system of systems) t.after(() => system.close());
+  for (const system of systems) await system.run('systemd-run --quiet --unit same sleep infinity');
+  const left = await systems[0]?.run('systemctl stop same; find /sys/fs/cgroup -name same.service');
+  t.equal(left?.output, '', 'the cgroup of a stopped unit is empty, and gone');
+});
+
+t.test('starts every run from the same tree', { skip, timeout: 240_000 }, async t => {
   const system = await bootDebian();
   t.after(() => system.close());
   const { status } = await system.run('test ! -e /left-behind');

@@ -4,9 +4,10 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, watch } from 'node:fs';
 import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { cacheDirectory } from '../setup/cache-directory.js';
+import { createOwnCgroup } from './own-cgroup.js';
 
 export interface ScriptResult {
   status: number;
@@ -43,17 +44,28 @@ export function whyNoDebianSystem(): string | false {
   return missing.length > 0 && `needs ${missing.join(', ')}`;
 }
 
+/** A boot that hangs is tried a second time; standard error has the console of the first one. */
 export async function bootDebian(options: DebianSystemOptions = {}): Promise<DebianSystem> {
   const cache = cacheDirectory();
   const tree = await buildTree(cache);
+  try {
+    return await boot(cache, tree, options);
+  } catch (error) {
+    console.error(`# boots a second container: ${(error as Error).message.replaceAll('\n', '\n# ')}`);
+    return await boot(cache, tree, options);
+  }
+}
+
+async function boot(cache: string, tree: string, options: DebianSystemOptions): Promise<DebianSystem> {
   const exchange = await mkdtemp(join(cache, 'run-'));
   await execa('mkfifo', [join(exchange, 'requests')]);
   const binds = { '/usr/bin/node': process.execPath, '/project': PROJECT_ROOT, ...options.binds };
+  const cgroup = createOwnCgroup(`vmsecretd-test-${basename(exchange)}`);
 
   const nspawn = [
     'systemd-nspawn',
     `--directory=${tree}`,
-    `--machine=${exchange.slice(exchange.lastIndexOf('/') + 1).toLowerCase()}`,
+    `--machine=${basename(exchange).toLowerCase()}`,
     ...['--boot', '--register=no', '--keep-unit', '--private-network', '--link-journal=no'],
     // Shared by runs at the same time, and unchanged by them: what is written goes to memory.
     ...['--read-only', '--volatile=overlay'],
@@ -65,13 +77,17 @@ export async function bootDebian(options: DebianSystemOptions = {}): Promise<Deb
     'systemd.wants=vmsecretd-test.service',
   ];
   // systemd-nspawn --boot wants a terminal: script gives it one.
-  const child = execa('script', ['-qec', `exec ${nspawn.map(quote).join(' ')}`, '/dev/null'], {
-    reject: false,
-    stdin: 'ignore',
-    all: true,
-    buffer: false,
-    forceKillAfterDelay: 5000,
-  });
+  const child = execa(
+    'script',
+    ['-qec', `${cgroup.enter} && exec ${nspawn.map(quote).join(' ')}`, '/dev/null'],
+    {
+      reject: false,
+      stdin: 'ignore',
+      all: true,
+      buffer: false,
+      forceKillAfterDelay: 5000,
+    },
+  );
   let consoleText = '';
   child.all.setEncoding('utf8').on('data', (text: string) => {
     consoleText += text;
@@ -81,13 +97,14 @@ export async function bootDebian(options: DebianSystemOptions = {}): Promise<Deb
     Promise.race([
       promise,
       ended.then(() => {
-        throw new Error(`the container ended before ${what}:\n${consoleText.slice(-2000)}`);
+        throw new Error(`the container ended before ${what}`);
       }),
     ]);
 
   async function close(): Promise<void> {
     child.kill('SIGTERM');
     await ended;
+    await cgroup.remove();
     await rm(exchange, { recursive: true, force: true });
   }
 
@@ -95,7 +112,7 @@ export async function bootDebian(options: DebianSystemOptions = {}): Promise<Deb
     await orEnded(waitForFile(exchange, 'booted', options.bootDeadlineMs ?? 60_000), 'it had booted');
   } catch (error) {
     await close();
-    throw error;
+    throw new Error(`${(error as Error).message}\non the console:\n${consoleText.slice(-8000)}`);
   }
 
   let lastId = 0;
@@ -105,10 +122,12 @@ export async function bootDebian(options: DebianSystemOptions = {}): Promise<Deb
       const id = String(lastId);
       await writeFile(join(exchange, `${id}.sh`), script);
       await sendRequest(exchange, id);
-      await orEnded(waitForFile(exchange, `${id}.status`, deadlineMs), `the script ended:\n${script}`).catch(
+      await orEnded(waitForFile(exchange, `${id}.status`, deadlineMs), 'the script ended').catch(
         async (error: Error) => {
           const output = await readFile(join(exchange, `${id}.out`), 'utf8').catch(() => '');
-          throw new Error(`${error.message}\nin the script:\n${script}\nwhich had printed:\n${output}`);
+          throw new Error(
+            `${error.message}\nin the script:\n${script}\nwhich had printed:\n${output}\non the console:\n${consoleText.slice(-2000)}`,
+          );
         },
       );
       return {

@@ -34,7 +34,7 @@ STORM
 
 test('a launcher that nothing prepared becomes nothing, whoever starts it', {
   skip,
-  timeout: 120_000,
+  timeout: 240_000,
 }, async t => {
   const host = await bootVmHost(t);
   const { status, output } = await host.run(`
