@@ -10,7 +10,7 @@ import { manyStarts } from './many-starts.js';
 import { residentMiB, untilIdle } from './processes.js';
 import { type Bench, interleave } from './row.js';
 
-const DELIVERER = fileURLToPath(new URL('../src/delivery/deliverer.js', import.meta.url));
+const DELIVERER = fileURLToPath(new URL('../bundle/run-deliverer.js', import.meta.url));
 const EMPTY_PROGRAM = 'process.send("ready"); process.on("message", () => {})';
 const BURST = 50;
 const CREDENTIALS = 10;

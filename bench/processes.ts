@@ -21,7 +21,7 @@ export function childrenOf(pid: number): number[] {
 
 /** The deliverer that waits for the next start. */
 export function spareOf(daemonPid: number): number | undefined {
-  return childrenOf(daemonPid).find(child => read(`/proc/${child}/cmdline`).includes('/deliverer.js'));
+  return childrenOf(daemonPid).find(child => read(`/proc/${child}/cmdline`).includes('deliverer.js'));
 }
 
 /** Until the daemon and its spare deliverer, which warms up, have nothing to do any more. */

@@ -37,10 +37,10 @@ start_daemon() {
   run 'mkdir $D/log'
   # In a process group of its own, so that Ctrl-C reaches this script alone and the VM can still be ended through the daemon.
   set -m
-  run 'node dist/src/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/log/daemon.log 2>&1 &'
+  run 'node dist/bundle/daemon.js --config $D/config.json --definitions $D/vms --runtime-directory $D/run --state-directory $D/state >$D/log/daemon.log 2>&1 &'
   DAEMON=$!
   set +m
   wait_until 60 '[[ -S $D/run/admin.sock ]] || ! kill -0 $DAEMON' && kill -0 "$DAEMON" || fail 'the daemon did not start'
   run 'curl -sS --unix-socket $D/run/admin.sock http://localhost/v1/version && echo'
-  run 'vmsecretctl() { node dist/src/cli/vmsecretctl.js --socket $D/run/admin.sock "$@"; }'
+  run 'vmsecretctl() { node dist/bundle/vmsecretctl.js --socket $D/run/admin.sock "$@"; }'
 }

@@ -4,7 +4,7 @@ install_project() {
   if [[ ! -f node_modules/.package-lock.json || package-lock.json -nt node_modules/.package-lock.json ]]; then
     run 'npm ci --no-audit --no-fund'
   fi
-  if [[ ! -f dist/.tsbuildinfo || ! -d dist/share || -n $(find src test demo bench docs package.json tsconfig.json -name '*.[tj]s*' -newer dist/.tsbuildinfo -print -quit) ]]; then
+  if [[ ! -f dist/.tsbuildinfo || ! -d dist/share || -n $(find build src test demo bench docs package.json tsconfig.json -name '*.[tj]s*' -newer dist/.tsbuildinfo -print -quit) ]]; then
     run 'npm run --silent build && touch dist/.tsbuildinfo'
   fi
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { buildProgram } from '../src/cli/program.js';
-import { ConfigSchema } from '../src/config.js';
+import { ConfigSchema } from '../src/config-schema.js';
 import { DefinitionSchema } from '../src/definition/schema.js';
 
 interface Schema {

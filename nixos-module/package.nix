@@ -38,6 +38,7 @@ buildNpmPackage (finalAttrs: {
     inherit root;
     fileset = lib.fileset.unions [
       ../LICENSE
+      ../build
       # What writes the man pages, and the pages that vmsecretctl names.
       (lib.fileset.fileFilter (file: file.hasExt "ts" || file.hasExt "md") ../docs)
       ../package-lock.json
@@ -64,6 +65,9 @@ buildNpmPackage (finalAttrs: {
   ];
 
   postInstall = ''
+    # They are in dist/bundle.
+    rm -r $out/lib/node_modules/vmsecretd/node_modules
+
     installManPage dist/share/man/man*/*
     installShellCompletion --cmd vmsecretctl \
       --bash dist/share/bash-completion/completions/vmsecretctl \

@@ -122,17 +122,16 @@ write_program() {
 }
 
 install_all() {
-  for built in src/daemon.js share/man; do
+  for built in bundle/daemon.js share/man; do
     [ -e "$source/dist/$built" ] || fail "$source is not built: npm ci && npm run build"
   done
   node=$(command -v node) || fail 'there is no node on the PATH: 20.19 or later is needed'
-  required=$source/dist/src/system/require-node.js
-  if [ -e "$required" ]; then "$node" "$required" || fail "$node is too old"; fi
+  "$node" "$source/dist/bundle/daemon.js" --version > /dev/null || fail "vmsecretd does not run with $node"
   rm -rf "$root$library.new"
   mkdir -p "$root$library.new/dist" "$root$prefix/bin" "$root$units" \
     "$(dirname "$root$sysusers")" "$(dirname "$root$tmpfiles")"
   cp "$source/package.json" "$root$library.new/"
-  cp -R "$source/dist/src" "$root$library.new/dist/"
+  cp -R "$source/dist/bundle" "$root$library.new/dist/"
   # With all that pages link to.
   for item in docs guest systemd nixos-module examples README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE; do
     if [ -e "$source/$item" ]; then cp -R "$source/$item" "$root$library.new/"; fi
@@ -141,12 +140,11 @@ install_all() {
   if [ -e "$source/$programs" ]; then install -D -m 644 "$source/$programs" "$root$library.new/$programs"; fi
   # What makes pages, and is not for readers.
   rm -f "$root$library.new/docs/"*.ts "$root$library.new/docs/"*.nix "$root$library.new/docs/"*.sh
-  copy_dependencies
   rm -rf "$root$library"
   mv "$root$library.new" "$root$library"
 
-  write_program vmsecretd dist/src/daemon.js
-  write_program vmsecretctl dist/src/cli/vmsecretctl.js
+  write_program vmsecretd dist/bundle/daemon.js
+  write_program vmsecretctl dist/bundle/vmsecretctl.js
   install -m 755 "$source/systemd/vmsecretd-launch" "$root$prefix/bin/vmsecretd-launch"
   for name in $unit_names; do
     sed "s#/usr/local/#$prefix/#g" "$source/systemd/$name" > "$root$units/$name"
@@ -166,21 +164,6 @@ install_all() {
   next=
   [ -n "$root" ] || next=' Next: systemctl enable --now vmsecretd.service'
   echo "Installed vmsecretd in $root$library.$next"
-}
-
-# What package-lock.json does not mark as development, as npm ci --omit=dev would lay it out; no network needed.
-copy_dependencies() {
-  # shellcheck disable=SC2016 # JavaScript, not shell
-  "$node" -e '
-    const { packages } = JSON.parse(require("fs").readFileSync(process.argv[1], "utf8"));
-    for (const [path, { dev, devOptional }] of Object.entries(packages))
-      if (path !== "" && !dev && !devOptional) console.log(path);
-  ' "$source/package-lock.json" | while IFS= read -r path; do
-    # An optional package of another platform is not there.
-    [ -d "$source/$path" ] || continue
-    mkdir -p "$root$library.new/$(dirname "$path")"
-    cp -R "$source/$path" "$root$library.new/$(dirname "$path")/"
-  done
 }
 
 if [ -n "$uninstall" ]; then uninstall_all; else install_all; fi

@@ -2,11 +2,20 @@
 # tarball's npm spec, file name and hash. Refuses a dependency without `integrity`.
 { lock, manifest }:
 let
-  # tsc compiles src/; undici-types is what @types/node depends on.
+  # tsc compiles src/ with @types/node, esbuild bundles it, and @fastify/swagger writes openapi.json; each with what it depends on.
   buildDependencies = [
+    "@esbuild/linux-x64"
+    "@fastify/swagger"
     "@types/node"
+    "debug"
+    "esbuild"
+    "fastify-plugin"
+    "json-schema-resolver"
+    "ms"
+    "openapi-types"
     "typescript"
     "undici-types"
+    "yaml"
   ];
   pickNames =
     names: attrs:

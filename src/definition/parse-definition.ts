@@ -15,7 +15,7 @@ import { HYPERVISORS } from './hypervisor-kinds.js';
 import { checkOemStrings, credentialNames } from './oem-strings.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
-import { findVmConfigProblems, withoutNulls } from './vm-config-schema.js';
+import { findVmConfigProblems, withoutNulls } from './vm-config-problems.js';
 
 export interface DefinitionContext {
   name: string;

@@ -1,7 +1,5 @@
 // The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
-
-import '../system/ignore-debugger.js';
 import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { buildCredentialString } from '../credentials/oem-string.js';

@@ -21,8 +21,7 @@ import type {
   PreparationResult,
 } from './protocol.js';
 
-const DELIVERER_PROGRAM = fileURLToPath(new URL('./deliverer.js', import.meta.url));
-const IGNORE_DEBUGGER = new URL('../system/ignore-debugger.js', import.meta.url).href;
+const DELIVERER_PROGRAM = fileURLToPath(new URL('./run-deliverer.js', import.meta.url));
 
 /** Starts that overlap without end would keep one deliverer, and its memory, for ever. */
 const MAXIMUM_STARTS_PER_DELIVERER = 64;
@@ -265,8 +264,7 @@ class DelivererProcess {
 /** @throws VmsecretdError resource_conflict: execa throws a bare TypeError where there are no descriptors left */
 function forkDeliverer({ path }: DeliverersOptions) {
   try {
-    const node = [process.execPath, '--import', IGNORE_DEBUGGER, DELIVERER_PROGRAM] as const;
-    const [program, ...args] = runAs(undefined, [...node], { diesWithUs: true });
+    const [program, ...args] = runAs(undefined, [process.execPath, DELIVERER_PROGRAM], { diesWithUs: true });
     // No NODE_OPTIONS, no NOTIFY_SOCKET: nothing of our environment but the way to programs.
     return execa(program, args, {
       ipc: true,

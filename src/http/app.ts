@@ -1,7 +1,6 @@
 // The HTTP application: routes, access and errors. Built apart from sockets and processes.
 import type { IncomingMessage } from 'node:http';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import swagger from '@fastify/swagger';
 import { Ajv } from 'ajv';
 import Fastify, {
   type FastifyBaseLogger,
@@ -17,7 +16,6 @@ import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
 import { boundCrowds } from './crowds.js';
-import { describeRoute } from './openapi.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
 import { addCommandRoutes, type CommandTools } from './routes/commands.js';
 import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
@@ -56,7 +54,11 @@ export interface AppTools
 /** A definition with 255 credentials and its command line is far below this. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
 
-export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
+/** @param before sees every route: openapi.json is made so */
+export async function buildApp(
+  tools: AppTools,
+  before?: (app: FastifyInstance) => Promise<void>,
+): Promise<FastifyInstance> {
   const app = Fastify({
     loggerInstance: tools.logger,
     // Requests are told by what they change (events.ts); bodies and URLs stay out of the log.
@@ -83,12 +85,7 @@ export async function buildApp(tools: AppTools): Promise<FastifyInstance> {
   checkAccess(app, tools.roleOf);
   dropAbandoned(app);
   boundCrowds(app, tools.roleOf);
-  await app.register(swagger, {
-    transform: describeRoute,
-    openapi: {
-      info: { title: 'vmsecretd', version: tools.version, description: 'Starts VMs with their secrets' },
-    },
-  });
+  await before?.(app);
   app.addHook('onRoute', route => {
     route.schema = { querystring: NoQuery, ...route.schema };
   });

@@ -37,6 +37,8 @@ export const ComparedQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const EventsQuery = Type.Object({ vm: Type.Optional(Type.String()) }, { additionalProperties: false });
+
 /** Of a call that takes none: one that is not known is not passed over. */
 export const NoQuery = Type.Object({}, { additionalProperties: false });
 

@@ -3,6 +3,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { Encrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { PACKAGE_ROOT } from '../package-root.js';
 import { readRegularFile } from '../system/read-regular-file.js';
 import { decryptAgeFile } from './decrypt.js';
 import { parseIdentityFile } from './identity-file.js';
@@ -16,9 +17,9 @@ export async function warmUpDecryption(): Promise<void> {
   encrypter.addRecipient(await identityToRecipient(key));
   const file = Buffer.from(await encrypter.encrypt('warm'));
   const context = { passphrases: [], plugins: { searchPath: '', timeoutMs: 1 } };
-  const ownPath = fileURLToPath(import.meta.url);
+  const anyFile = fileURLToPath(new URL('package.json', PACKAGE_ROOT));
   for (let round = 0; round < ROUNDS; round++) {
-    await readRegularFile(ownPath, { limitBytes: FILE_LIMIT_BYTES });
+    await readRegularFile(anyFile, { limitBytes: FILE_LIMIT_BYTES });
     const identities = parseIdentityFile(Buffer.from(key), 'warm-up', context);
     await decryptAgeFile(file, identities);
   }

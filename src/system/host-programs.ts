@@ -1,20 +1,17 @@
 // The programs of the host that vmsecretd runs by name. host-programs.json is the one list of them, each with the nixpkgs
 // package that has it: the Nix package puts these packages on PATH.
-import { readFileSync } from 'node:fs';
 import { VmsecretdError } from '../errors.js';
 import { findProgram } from './find-program.js';
-import type programs from './host-programs.json';
+import programs from './host-programs.json' with { type: 'json' };
 
 export type HostProgram = keyof typeof programs;
 
 /** Program name → nixpkgs package. */
-export function readHostPrograms(): Record<HostProgram, string> {
-  return JSON.parse(readFileSync(new URL('./host-programs.json', import.meta.url), 'utf8'));
-}
+export const HOST_PROGRAMS: Readonly<Record<HostProgram, string>> = programs;
 
 /** @returns the declared programs that are in no folder of the search path; those of systemd only where it runs this host */
 export async function findMissingPrograms(searchPath: string, isSystemdHost: boolean): Promise<string[]> {
-  const wanted = Object.entries(readHostPrograms()).filter(([, from]) => isSystemdHost || from !== 'systemd');
+  const wanted = Object.entries(HOST_PROGRAMS).filter(([, from]) => isSystemdHost || from !== 'systemd');
   const found = await Promise.all(wanted.map(([program]) => findProgram(program, searchPath)));
   return wanted.map(([program]) => program).filter((_, index) => found[index] === undefined);
 }

@@ -112,7 +112,7 @@ daemonTest(
 );
 
 daemonTest('no signal opens a debugger or writes a report', {}, async (t, { daemon }) => {
-  const deliverer = fork(fileURLToPath(new URL('../../src/delivery/deliverer.js', import.meta.url)), {
+  const deliverer = fork(fileURLToPath(new URL('../../src/delivery/run-deliverer.js', import.meta.url)), {
     cwd: daemon.folder,
   });
   t.teardown(() => deliverer.kill());
@@ -255,12 +255,14 @@ async function untilHearsSignal(pid: number): Promise<void> {
 
 test('no signal leaves a debugger open, however early it comes', async t => {
   const cwd = t.testdir({});
-  const at = (path: string) => fileURLToPath(new URL(`../../src/${path}`, import.meta.url));
+  const at = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
   const places = ['--runtime-directory', 'run', '--state-directory', 'state', '--definitions', 'vms'];
   const { NODE_OPTIONS: _ofTap, ...env } = process.env;
   const programs = [
-    [at('daemon.js'), ...places, '--config', 'none.json'],
-    ['--import', at('system/ignore-debugger.js'), at('delivery/deliverer.js')],
+    [at('src/daemon.js'), ...places, '--config', 'none.json'],
+    [at('src/delivery/run-deliverer.js')],
+    [at('bundle/daemon.js'), ...places, '--config', 'none.json'],
+    [at('bundle/run-deliverer.js')],
   ];
   for (const args of programs) {
     const child = spawn(process.execPath, args, { cwd, env, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { ConfigSchema } from '../../src/config.js';
+import { ConfigSchema } from '../../src/config-schema.js';
 import { CredentialSchema, DefinitionSchema } from '../../src/definition/schema.js';
 import { evaluate, missingNix, projectRoot } from './nix.js';
 import { buildHost, evaluateHost, whyNoNixBuild, whyNoNixosHost } from './nixos-host.js';

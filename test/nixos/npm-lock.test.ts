@@ -16,7 +16,12 @@ t.test(
     lock = builtins.fromJSON (builtins.readFile (pure + "/../../package-lock.json"));
     manifest = builtins.fromJSON (builtins.readFile (pure + "/../../package.json"));
   }`)) as Sources;
-    t.strictSame(Object.keys(sources.package.devDependencies), ['@types/node', 'typescript']);
+    t.strictSame(Object.keys(sources.package.devDependencies), [
+      '@fastify/swagger',
+      '@types/node',
+      'esbuild',
+      'typescript',
+    ]);
     t.match(sources.tarballs['node_modules/fastify'], { spec: /^fastify@\d/, integrity: /^sha512-/ });
     for (const path of ['node_modules/tap', 'node_modules/@biomejs/biome'])
       t.notOk(sources.tarballs[path], path);

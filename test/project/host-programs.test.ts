@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
-import { readHostPrograms } from '../../src/system/host-programs.js';
+import { HOST_PROGRAMS } from '../../src/system/host-programs.js';
 import { runAs } from '../../src/system/run-as.js';
 
-const declared = new Set<string>(Object.keys(readHostPrograms()));
+const declared = new Set<string>(Object.keys(HOST_PROGRAMS));
 
 /** Files that run a program which the operator, or Node, names by its path. */
 const RUNS_BY_PATH: Record<string, string> = {

@@ -50,8 +50,8 @@ const INLINE: Readonly<Record<string, string>> = {
   'journalctl -u UNIT': ON_SYSTEMD,
   'journalctl -u vmsecretd': ON_SYSTEMD,
   'journalctl -u microvm@demo -f': ON_SYSTEMD,
-  'node dist/src/cli/vmsecretctl.js list': ON_SYSTEMD,
-  'node dist/src/cli/vmsecretctl.js stop --all': ON_SYSTEMD,
+  'node dist/bundle/vmsecretctl.js list': ON_SYSTEMD,
+  'node dist/bundle/vmsecretctl.js stop --all': ON_SYSTEMD,
   'guest/install.sh [ROOT]': ON_SYSTEMD,
   'install.sh --uninstall': 'test/systemd/power-off.test.ts',
   'DESTDIR=… systemd/install.sh --prefix /usr': 'test/systemd/install.test.ts',
@@ -62,6 +62,7 @@ const INLINE: Readonly<Record<string, string>> = {
 /** What cannot be run here, or is not there to be typed. */
 const WHY_NOT: Readonly<Record<string, string>> = {
   'CLOUD_HYPERVISORS=/path/a:/path/b npm test': 'needs programs of several releases',
+  'npm run build': 'npm test runs it first',
   'npm run demo': 'in README.md: test/project/demo.test.ts',
   'npm run demo -- --guest debian': 'minutes; test/guests/debian boots that guest',
   'npm run demo -- --systemd': 'half a minute; test/systemd does the same',

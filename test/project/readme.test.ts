@@ -102,7 +102,7 @@ for (const [how, { shell, second, skip }] of Object.entries(RUNS))
 
 t.test('where its daemon does not start, docs/first-vm.md ends with the reason', { skip }, async t => {
   const invalid = `echo '{"identites": []}' >$D/config.json\n`;
-  const script = prepared.replace('node dist/src/daemon.js', `${invalid}node dist/src/daemon.js`);
+  const script = prepared.replace('node dist/bundle/daemon.js', `${invalid}node dist/bundle/daemon.js`);
   const { signal, stderr } = run('bash', script);
   t.equal(signal, null, 'the loop ends');
   t.match(stderr, /config\.json.*identites.*identities/s);

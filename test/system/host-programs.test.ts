@@ -4,7 +4,7 @@ import t from 'tap';
 import { resolveOperatorGroup } from '../../src/http/daemon-sockets.js';
 import { makeFifos } from '../../src/hypervisor/fifos.js';
 import { accessAs } from '../../src/system/access-as.js';
-import { findMissingPrograms, readHostPrograms } from '../../src/system/host-programs.js';
+import { findMissingPrograms, HOST_PROGRAMS } from '../../src/system/host-programs.js';
 import { createSystemctl } from '../../src/system/systemctl.js';
 import { resolveGroup, resolveUser } from '../../src/system/users.js';
 
@@ -49,7 +49,7 @@ t.test('finds which declared programs are missing, those of systemd on its hosts
   t.ok(missing.includes('getent'));
   t.notOk(missing.includes('systemctl'));
   t.ok((await findMissingPrograms(folder, true)).includes('systemctl'));
-  for (const program of Object.keys(readHostPrograms()))
+  for (const program of Object.keys(HOST_PROGRAMS))
     await writeFile(join(folder, program), '', { mode: 0o755 });
   t.strictSame(await findMissingPrograms(folder, true), []);
 });

@@ -16,7 +16,7 @@ t.test('takes the version that package.json asks for, and later ones', async t =
     );
 });
 
-for (const program of ['dist/src/daemon.js', 'dist/src/cli/vmsecretctl.js']) {
+for (const program of ['dist/src/daemon.js', 'dist/bundle/daemon.js', 'dist/bundle/vmsecretctl.js']) {
   t.test(`${program} says so on an old Node`, async t => {
     const old = "Object.defineProperty(process.versions, 'node', { value: '18.20.4' });";
     const script = `${old} await import('${pathToFileURL(join(PROJECT_ROOT, program))}')`;

@@ -37,24 +37,12 @@ function setUp(t: Test): { destination: string; install(...args: string[]): Prom
     destination: { var: { lib: { vmsecretd: { 'vms.json': '{}' } } } },
     project: {
       'package.json': '{"type":"module"}',
-      'package-lock.json': JSON.stringify({
-        packages: {
-          '': {},
-          'node_modules/wanted': {},
-          'node_modules/wanted/node_modules/@scope/nested': {},
-          'node_modules/of-another-platform': { optional: true },
-          'node_modules/for-tests': { dev: true },
-        },
-      }),
       dist: {
-        src: { 'daemon.js': 'console.log("daemon", ...process.argv.slice(2))' },
+        bundle: { 'daemon.js': 'console.log("daemon", ...process.argv.slice(2))' },
         test: { 'a.js': '' },
       },
       docs: { 'install.md': '', 'man-page.ts': '', 'sbom.sh': '', decisions: { '0001.md': '' } },
-      node_modules: {
-        wanted: { 'index.js': '', node_modules: { '@scope': { nested: { 'index.js': '' } } } },
-        'for-tests': { 'index.js': '' },
-      },
+      node_modules: { fastify: { 'index.js': '' } },
     },
   });
   for (const path of SHARED) {
@@ -81,9 +69,8 @@ t.test('puts everything below the prefix, with paths that fit it', async t => {
   t.match({ exitCode, stderr }, { exitCode: 0, stderr: '' });
   t.notMatch(stdout, 'systemctl', 'nothing is to be started here');
   const library = join(destination, 'opt/vms/lib/vmsecretd');
-  t.ok(existsSync(join(library, 'node_modules/wanted/node_modules/@scope/nested/index.js')));
-  t.notOk(existsSync(join(library, 'node_modules/for-tests')), 'no development dependency');
-  t.notOk(existsSync(join(library, 'dist/test')), 'no tests');
+  t.strictSame(readdirSync(join(library, 'dist')), ['bundle'], 'no tests');
+  t.notOk(existsSync(join(library, 'node_modules')), 'packages are in the bundles');
   t.strictSame(readdirSync(join(library, 'docs')).sort(), ['decisions', 'install.md'], 'pages alone');
 
   for (const path of SHARED) t.equal(readFileSync(join(destination, 'opt/vms/share', path), 'utf8'), path);
@@ -94,14 +81,14 @@ t.test('puts everything below the prefix, with paths that fit it', async t => {
   t.equal(statSync(join(destination, 'opt/vms/bin/vmsecretd-launch')).mode & 0o777, 0o755);
   const program = readFileSync(join(destination, 'opt/vms/bin/vmsecretd'), 'utf8');
   t.match(program, 'exec ');
-  t.match(program, '/opt/vms/lib/vmsecretd/dist/src/daemon.js "$@"');
+  t.match(program, '/opt/vms/lib/vmsecretd/dist/bundle/daemon.js "$@"');
 });
 
 t.test('can be repeated, and replaces what an older version had', async t => {
   const { destination, install } = setUp(t);
   await install();
-  const stale = join(destination, 'usr/local/lib/vmsecretd/dist/src/stale.js');
-  cpSync(join(destination, 'usr/local/lib/vmsecretd/dist/src/daemon.js'), stale);
+  const stale = join(destination, 'usr/local/lib/vmsecretd/dist/bundle/stale.js');
+  cpSync(join(destination, 'usr/local/lib/vmsecretd/dist/bundle/daemon.js'), stale);
   const oldSocket = join(destination, 'usr/local/lib/systemd/system/vmsecretd-launch.socket');
   writeFileSync(oldSocket, '[Socket]\n');
   t.equal((await install()).exitCode, 0);
@@ -174,12 +161,11 @@ t.test('every link of the installed pages leads somewhere', async t => {
 
 t.test('takes no Node that is too old', async t => {
   const { destination, install } = setUp(t);
-  const required = join(destination, '../project/dist/src/system/require-node.js');
-  mkdirSync(dirname(required), { recursive: true });
-  writeFileSync(required, 'console.error("vmsecretd needs Node 20.19 or later"); process.exit(1)');
+  const program = join(destination, '../project/dist/bundle/daemon.js');
+  writeFileSync(program, 'console.error("vmsecretd needs Node 20.19 or later"); process.exit(1)');
   t.match(await install(), {
     exitCode: 1,
-    stderr: /needs Node 20\.19 or later\ninstall\.sh: .*node is too old/,
+    stderr: /needs Node 20\.19 or later\ninstall\.sh: vmsecretd does not run with .*node/,
   });
   t.notOk(existsSync(join(destination, 'usr/local/lib/vmsecretd')));
 });

@@ -163,10 +163,10 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
 
   'without systemd, as a user': async (t, host) => {
     const define = readInline(INSTALL, 'sudo vmsecretctl define NAME FILE')
-      .replace('sudo vmsecretctl', 'node dist/src/cli/vmsecretctl.js')
+      .replace('sudo vmsecretctl', 'node dist/bundle/vmsecretctl.js')
       .replace('NAME FILE', 'own /tmp/own/own.json');
-    const list = readInline(INSTALL, 'node dist/src/cli/vmsecretctl.js list');
-    const stop = readInline(INSTALL, 'node dist/src/cli/vmsecretctl.js stop --all');
+    const list = readInline(INSTALL, 'node dist/bundle/vmsecretctl.js list');
+    const stop = readInline(INSTALL, 'node dist/bundle/vmsecretctl.js stop --all');
     const printed = await host.sh(`
       install -d -o nobody -m 700 /tmp/own && cd /tmp/own
       echo '{"command": ["--kernel", "/opt/guests/await-power-button", "--memory", "size=64M"]}' > own.json

@@ -1,5 +1,6 @@
 // What one check found, and the fix.
 import { fileURLToPath } from 'node:url';
+import { PACKAGE_ROOT } from '../../package-root.js';
 
 export interface Finding {
   check: string;
@@ -25,5 +26,4 @@ export const wrong = (check: string, detail: string, fix: string): Finding => ({
 });
 
 /** A page of the documentation, where it lies beside this program. */
-export const page = (name: string): string =>
-  fileURLToPath(new URL(`../../../../docs/${name}`, import.meta.url));
+export const page = (name: string): string => fileURLToPath(new URL(`docs/${name}`, PACKAGE_ROOT));

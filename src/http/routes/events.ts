@@ -1,15 +1,13 @@
 // What happens to VMs, as server-sent events.
 import { PassThrough } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
-import { Type } from 'typebox';
 import type { VmEvents } from '../../vm/events.js';
 import type { Vms } from '../../vm/vms.js';
+import { EventsQuery } from '../schemas.js';
 
 const HEARTBEAT_MS = 15_000;
 /** A reader that is this far behind is dropped rather than buffered without end. */
 const BACKLOG_BYTES = 256 * 1024;
-
-const EventsQuery = Type.Object({ vm: Type.Optional(Type.String()) }, { additionalProperties: false });
 
 export function addEventRoutes(app: FastifyInstance, { events, vms }: { events: VmEvents; vms: Vms }): void {
   app.get<{ Querystring: { vm?: string } }>(

@@ -1,6 +1,11 @@
 // The daemon itself: health, version, paths, openapi.json.
+import { readFile } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Folders } from '../../default-folders.js';
+import { PACKAGE_ROOT } from '../../package-root.js';
+
+/** Written by npm run build, from the routes. */
+const OPENAPI_FILE = new URL('dist/bundle/openapi.json', PACKAGE_ROOT);
 
 /** Where the daemon looks; `vmsecretctl doctor` looks there, too. */
 export interface DaemonPaths extends Folders {
@@ -24,5 +29,7 @@ export function addServiceRoutes(app: FastifyInstance, { version, paths }: Servi
     node: process.version,
   }));
   app.get('/v1/paths', { schema: { summary: 'Files and folders that the daemon uses' } }, async () => paths);
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
+    reply.type('application/json').send(await readFile(OPENAPI_FILE)),
+  );
 }

@@ -22,11 +22,11 @@ let
       "export ${name}='${value}'\${${name}:+'${separator}'}\$${name}\n" + exports (lib.drop 4 arguments)
     else
       throw "build-npm-package.nix: makeWrapperArgs knows --prefix only";
-  # What tsc wrote of src/ and docs/: the tests' part would make a new package of each change to a test.
+  # What npm run build made of src/ and docs/: the rest would make a new package of each change to a test.
   built = builtins.path {
     name = "dist";
     path = projectRoot + "/dist";
-    filter = path: _: builtins.match ".*/dist/(src|share)(/.*)?" path != null;
+    filter = path: _: builtins.match ".*/dist/(bundle|share)(/.*)?" path != null;
   };
   manifest = lib.importJSON (projectRoot + "/package.json");
   drv =

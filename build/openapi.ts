@@ -1,8 +1,12 @@
-// What openapi.json says that the routes themselves do not: what each gives that is not validated JSON, and its problems.
+// openapi.json: the routes with their schemas, and what those do not say: what a route gives that is not JSON, and its problems.
+import swagger from '@fastify/swagger';
 import type { FastifySchema, RouteOptions } from 'fastify';
-import { ERROR_TABLE } from '../errors.js';
-import { PROBLEM_TYPE } from './problem.js';
-import { ProblemSchema, VmSchema } from './schemas.js';
+import { pino } from 'pino';
+import { ERROR_TABLE } from '../src/errors.js';
+import { type AppTools, buildApp } from '../src/http/app.js';
+import { PROBLEM_TYPE } from '../src/http/problem.js';
+import { ProblemSchema, VmSchema } from '../src/http/schemas.js';
+import { readVersion } from '../src/version.js';
 
 const answer = (description: string, type: string, schema: object = { type: 'string' }) => ({
   description,
@@ -38,8 +42,7 @@ const problem = (matches: (status: number) => boolean) =>
 const REFUSED = { '4XX': problem(status => status < 500) };
 const VMM_FAILED = { 502: problem(status => status === 502), 504: problem(status => status === 504) };
 
-/** For @fastify/swagger. */
-export function describeRoute({
+function describeRoute({
   schema = {},
   url,
   route,
@@ -51,4 +54,17 @@ export function describeRoute({
   const known = schema.response ?? ANSWERS[`${route.method} ${url}`] ?? { 200: AnyJson };
   const response = { ...known, ...REFUSED, ...(ASKS_VMM.test(url) ? VMM_FAILED : {}) };
   return { schema: { ...schema, response }, url };
+}
+
+/** The routes are declared and never called, so there is nothing behind them. */
+const NO_TOOLS = { logger: pino({ level: 'silent' }) } as unknown as AppTools;
+
+export async function renderOpenApi(): Promise<string> {
+  const info = { title: 'vmsecretd', version: readVersion(), description: 'Starts VMs with their secrets' };
+  const app = await buildApp(NO_TOOLS, async routes => {
+    await routes.register(swagger, { transform: describeRoute, openapi: { info } });
+  });
+  const text = `${JSON.stringify(app.swagger(), null, 2)}\n`;
+  await app.close();
+  return text;
 }

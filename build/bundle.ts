@@ -1,0 +1,68 @@
+// Each program in one file with all that it loads: reading hundreds of small ones is most of a start.
+import { pathToFileURL } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+/** By the names of what is installed; a program forks another by its name in the same folder. */
+export const PROGRAMS = {
+  daemon: 'dist/src/daemon.js',
+  'run-deliverer': 'dist/src/delivery/run-deliverer.js',
+  vmsecretctl: 'dist/src/cli/vmsecretctl.js',
+} as const;
+
+/** Packages that are CommonJS call `require` for what Node itself has. */
+const REQUIRE = `import { createRequire } from 'node:module';
+const require = createRequire(import.meta.url);`;
+
+export interface Bundles {
+  /** Folders of the packages that are in a bundle, as in node_modules/fastify. */
+  packages: readonly string[];
+  /** What each program is made of, by its name in PROGRAMS: paths of modules. */
+  modules: Readonly<Record<string, readonly string[]>>;
+}
+
+/** The same bytes for the same sources. */
+export async function bundle(folder: string): Promise<Bundles> {
+  const { metafile } = await build({
+    entryPoints: PROGRAMS,
+    outdir: folder,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    banner: { js: REQUIRE },
+    legalComments: 'none',
+    plugins: [evaluatedSchemas],
+    metafile: true,
+    logLevel: 'warning',
+  });
+  const modules = Object.fromEntries(
+    Object.values(metafile.outputs).map(({ entryPoint, inputs }) => [
+      nameOf(entryPoint),
+      Object.keys(inputs),
+    ]),
+  );
+  const packages = Object.values(modules)
+    .flat()
+    .map(path => /^(.*\/)?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0])
+    .filter(path => path !== undefined);
+  return { packages: [...new Set(packages)].toSorted(), modules };
+}
+
+function nameOf(entryPoint: string | undefined): string {
+  return Object.entries(PROGRAMS).find(([, path]) => path === entryPoint)?.[0] ?? '';
+}
+
+/** A schema is JSON once it is built. Built at each start, with the library for that, it takes longer than all else of one. */
+const evaluatedSchemas: Plugin = {
+  name: 'evaluated schemas',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/dist\/src\/(.*[/-])?schemas?\.js$/ }, async ({ path }) => {
+      const constants = Object.entries(await import(pathToFileURL(path).href)).map(([name, value]) => {
+        if (typeof value === 'function')
+          throw new Error(`${path}: ${name} is no schema, and cannot be bundled`);
+        return `export const ${name} = ${JSON.stringify(value, null, 2)};\n`;
+      });
+      return { contents: constants.join('') };
+    });
+  },
+};
