@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
@@ -10,27 +11,27 @@ import { type AfterPrinting, buildPvhGuest, END_OF_OEM_STRINGS } from './pvh-gue
 const STRINGS = ['io.systemd.credential.binary:KEY=AAEC/w==', 'io.systemd.credential:ROLE=front', 'plain'];
 const PRINTED = `${STRINGS.join('\n')}\n${END_OF_OEM_STRINGS}\n`;
 
-const QEMU = (kernel: string) => [
+const QEMU = (kernel: string, strings = STRINGS) => [
   ...['-machine', 'q35,smbios-entry-point-type=64', '-accel', 'tcg', '-m', '64', '-kernel', kernel],
   ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'file:/dev/stdout'],
-  ...STRINGS.flatMap(string => ['-smbios', `type=11,value=${string}`]),
+  ...strings.flatMap(string => ['-smbios', `type=11,value=${string}`]),
 ];
 
-const CLOUD_HYPERVISOR = (kernel: string) => [
+const CLOUD_HYPERVISOR = (kernel: string, strings = STRINGS) => [
   ...['--kernel', kernel, '--memory', 'size=64M', '--serial', 'tty', '--console', 'off'],
-  ...['--platform', `oem_strings=[${STRINGS.join(',')}]`],
+  ...['--platform', `oem_strings=[${strings.join(',')}]`],
 ];
 
 interface Vmm {
   readonly program: string;
-  readonly argv: (kernel: string) => string[];
+  readonly argv: (kernel: string, strings?: string[]) => string[];
   readonly why: string | false;
 }
 
 /** Runs the guest until the VMM exits or has printed `until`; a killed VMM has status null. */
-async function run(t: Test, vmm: Vmm, after: AfterPrinting, until?: string) {
+async function run(t: Test, vmm: Vmm, after: AfterPrinting, until?: string, digests = false) {
   // The console is a file, for QEMU cannot open the socketpair that Node makes of a pipe.
-  const folder = t.testdir({ console: '', kernel: buildPvhGuest({ after }) });
+  const folder = t.testdir({ console: '', kernel: buildPvhGuest({ after, digests }) });
   const path = join(folder, 'console');
   const file = openSync(path, 'w');
   const argv = vmm.argv(join(folder, 'kernel'));
@@ -62,6 +63,24 @@ const VMMS: readonly Vmm[] = [
 for (const vmm of VMMS) {
   test(`under ${vmm.program} the guest prints its OEM strings and powers off`, { skip: vmm.why }, async t => {
     t.strictSame(await run(t, vmm, 'power-off'), { output: PRINTED, status: 0 });
+  });
+
+  // Around the lengths at which SHA-256 takes another block of 64 bytes.
+  test(`under ${vmm.program} the guest can print SHA-256`, { skip: vmm.why }, async t => {
+    const values = [0, 1, 54, 55, 56, 63, 64, 119, 120, 5000].map(length =>
+      'x=y'.repeat(length).slice(0, length),
+    );
+    const digestOf = (value: string) => createHash('sha256').update(value).digest('hex');
+    const argv = (kernel: string) =>
+      vmm.argv(
+        kernel,
+        values.map((value, index) => `n${index}=${value}`),
+      );
+    const printed = values.map((value, index) => `n${index}=${digestOf(value)}\n`).join('');
+    t.strictSame(await run(t, { ...vmm, argv }, 'power-off', undefined, true), {
+      output: `${printed}${END_OF_OEM_STRINGS}\n`,
+      status: 0,
+    });
   });
 
   test(`under ${vmm.program} the guest can reboot`, { skip: vmm.why }, async t => {

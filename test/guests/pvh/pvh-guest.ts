@@ -11,6 +11,7 @@ import {
   type Piece,
   withAddress,
 } from './machine-code.js';
+import { SHA_256 } from './sha-256.js';
 
 /** The last line of the guest's output: whoever has read it has read every OEM string. */
 export const END_OF_OEM_STRINGS = 'END OF OEM STRINGS';
@@ -32,16 +33,18 @@ const NOTE_BYTES = 24;
 const NOTE_OFFSET = ELF_HEADER_BYTES + 2 * PROGRAM_HEADER_BYTES;
 const ENTRY_OFFSET = NOTE_OFFSET + NOTE_BYTES;
 
-export function buildPvhGuest(options: { after?: AfterPrinting } = {}): Buffer {
-  const after = options.after ?? 'power-off';
+/** With `digests` the guest prints the SHA-256 of what stands behind the first `=` of a string in its place. */
+export function buildPvhGuest(options: { after?: AfterPrinting; digests?: boolean } = {}): Buffer {
+  const { after = 'power-off', digests = false } = options;
   const code = assemble(LOAD_ADDRESS + ENTRY_OFFSET, [
     instruction('mov esp, STACK_TOP', 0xbc, ...littleEndian32(STACK_TOP)),
     instruction('cld', 0xfc),
     // Before the marker: whoever has read that may press the button.
     ...(after === 'await-power-button' ? LISTEN_FOR_POWER_BUTTON : []),
-    ...PRINT_OEM_STRINGS,
+    ...printOemStrings(digests ? PRINT_DIGEST : []),
     ...AFTER_PRINTING[after],
     ...PUT_BYTE,
+    ...(digests ? SHA_256 : []),
     label('marker'),
     { bytes: [...Buffer.from(`${END_OF_OEM_STRINGS}\n\0`, 'latin1')] },
   ]);
@@ -107,7 +110,7 @@ function pvhNote(): Buffer {
 
 // PVH starts the guest in 32-bit protected mode with flat segments, paging and interrupts off.
 // esi: where the guest reads; bl: the type of the SMBIOS structure at hand.
-const PRINT_OEM_STRINGS: readonly Piece[] = [
+const printOemStrings = (afterCharacter: readonly Piece[]): Piece[] => [
   // The SMBIOS 3 entry point stands on a 16-byte boundary of the last 64 KiB below 1 MiB.
   instruction('mov esi, 0xf0000', 0xbe, ...littleEndian32(0xf0000)),
   label('scan'),
@@ -140,6 +143,7 @@ const PRINT_OEM_STRINGS: readonly Piece[] = [
   label('print'),
   call('put'),
   instruction('mov al, ah', 0x88, 0xe0),
+  ...afterCharacter,
   label('passed'),
   instruction('test al, al', 0x84, 0xc0),
   jump('jne', 'character'),
@@ -157,6 +161,14 @@ const PRINT_OEM_STRINGS: readonly Piece[] = [
   call('put'),
   jump('jmp', 'marker-character'),
   label('printed'),
+];
+
+const PRINT_DIGEST: readonly Piece[] = [
+  instruction('cmp al, "="', 0x3c, ...Buffer.from('=', 'latin1')),
+  jump('jne', 'passed'),
+  call('sha-256'),
+  instruction('mov bl, 11', 0xb3, 11),
+  instruction('mov al, 1 (not the end of a string)', 0xb0, 1),
 ];
 
 /** Writes al to the serial port, once that has room; changes cl and edx. */
