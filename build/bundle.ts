@@ -1,6 +1,6 @@
 // Each program in one file with all that it loads: reading hundreds of small ones is most of a start.
-import { pathToFileURL } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build } from 'esbuild';
+import { compiledSchemas } from './compiled-schemas.js';
 
 /** By the names of what is installed; a program forks another by its name in the same folder. */
 export const PROGRAMS = {
@@ -12,6 +12,14 @@ export const PROGRAMS = {
 /** Packages that are CommonJS call `require` for what Node itself has. */
 const REQUIRE = `import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url);`;
+
+/** What a package loads for what is not done here. */
+const UNUSED = [
+  '@fastify/ajv-compiler',
+  '@fastify/fast-json-stringify-compiler',
+  'abstract-logging',
+  'light-my-request',
+];
 
 export interface Bundles {
   /** Folders of the packages that are in a bundle, as in node_modules/fastify. */
@@ -27,11 +35,12 @@ export async function bundle(folder: string): Promise<Bundles> {
     outdir: folder,
     bundle: true,
     format: 'esm',
+    external: UNUSED,
     platform: 'node',
     target: 'node20.19',
     banner: { js: REQUIRE },
     legalComments: 'none',
-    plugins: [evaluatedSchemas],
+    plugins: [compiledSchemas],
     metafile: true,
     logLevel: 'warning',
   });
@@ -51,18 +60,3 @@ export async function bundle(folder: string): Promise<Bundles> {
 function nameOf(entryPoint: string | undefined): string {
   return Object.entries(PROGRAMS).find(([, path]) => path === entryPoint)?.[0] ?? '';
 }
-
-/** A schema is JSON once it is built. Built at each start, with the library for that, it takes longer than all else of one. */
-const evaluatedSchemas: Plugin = {
-  name: 'evaluated schemas',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/dist\/src\/(.*[/-])?schemas?\.js$/ }, async ({ path }) => {
-      const constants = Object.entries(await import(pathToFileURL(path).href)).map(([name, value]) => {
-        if (typeof value === 'function')
-          throw new Error(`${path}: ${name} is no schema, and cannot be bundled`);
-        return `export const ${name} = ${JSON.stringify(value, null, 2)};\n`;
-      });
-      return { contents: constants.join('') };
-    });
-  },
-};

@@ -1,6 +1,7 @@
 // Checks JSON against a schema and says, field by field, what is wrong and what would be accepted.
-import { Ajv, type ErrorObject } from 'ajv';
+import type { ErrorObject } from 'ajv';
 import { suggestNearest } from './nearest-name.js';
+import { compileSchema } from './schema-check.js';
 
 /** A message tells so many problems and counts the rest: the JSON may be a megabyte of them. */
 export const TOLD_PROBLEMS = 10;
@@ -14,8 +15,7 @@ export interface FieldProblem {
 
 /** Returns a function that lists what is wrong with a value; an empty list means it is valid. */
 export function createJsonValidator(schema: object): (value: unknown) => FieldProblem[] {
-  // verbose gives the schema at the place of an error: the known keys and the accepted values are read from it.
-  const validate = new Ajv({ allErrors: true, verbose: true, strict: false }).compile(schema);
+  const validate = compileSchema(schema, 'file');
   return value => {
     if (validate(value)) return [];
     const errors = validate.errors ?? [];

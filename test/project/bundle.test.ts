@@ -38,8 +38,15 @@ t.test('only the deliverer’s has code that opens secrets', async t => {
   t.strictSame(withSecrets, ['run-deliverer']);
 });
 
-t.test('none has the library that schemas are written with', async t => {
-  t.notOk(bundles.packages.some(path => path.endsWith('/typebox')));
+t.test('none has what schemas are written with and compiled by', async t => {
+  t.notOk(bundles.packages.some(path => /\/(typebox|fast-uri|ajv-formats)$/.test(path)));
+  const ofAjv = Object.values(bundles.modules)
+    .flat()
+    .filter(path => path.includes('node_modules/ajv/'));
+  t.strictSame(
+    ofAjv.filter(path => !path.includes('/runtime/')),
+    [],
+  );
 });
 
 t.test('every package that is in one has its license beside them', async t => {
@@ -72,6 +79,12 @@ t.test('they run with nothing beside them', async t => {
   const call = async (method: string, path: string, body?: unknown) =>
     callUnix({ socketPath: join(folder, 'admin.sock'), method, path, body, timeoutMs: TIMEOUT_MS });
   t.match(await call('GET', '/openapi.json'), { status: 200, json: { openapi: /^3\./ } });
+  t.match(await call('PUT', '/v1/vms/web', { comand: [], autostart: 1 }), {
+    status: 422,
+    json: { detail: /unknown key "comand"\. Did you mean "command"\?; autostart: must be boolean/ },
+  });
+  t.match(await call('POST', '/v1/convert', { command: 1 }), { status: 400 });
+  t.match(await call('GET', '/v1/vms?compared=maybe'), { status: 400 });
   const definition = {
     supervisor: 'daemon',
     command: ['--kernel', '/nowhere'],
