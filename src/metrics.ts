@@ -1,15 +1,18 @@
 // What Prometheus is told: states, starts, failures and how long starts take, by names alone.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { ERROR_TABLE } from './errors.js';
 import { addProcessMetrics } from './process-metrics.js';
 import type { VmEvents } from './vm/events.js';
 import type { StartPhase } from './vm/start-vm.js';
 import { VM_STATES } from './vm/state.js';
 import type { Vm } from './vm/vm.js';
+import { VmMetrics } from './vm-metrics.js';
 
 export interface MetricsTools {
   events: VmEvents;
   listVms(): Vm[];
   now(): number;
+  version: string;
 }
 
 /** From a VMM's first milliseconds to a guest that takes minutes to be ready. */
@@ -18,7 +21,9 @@ const PHASE_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 export class Metrics {
   readonly #registry = new Registry();
   readonly #phases: Histogram<'phase'>;
+  readonly #vms: VmMetrics;
   readonly #unsubscribe: () => void;
+  #rendering: Promise<string> | undefined;
 
   constructor(tools: MetricsTools) {
     const registers = [this.#registry];
@@ -30,7 +35,14 @@ export class Metrics {
       buckets: PHASE_BUCKETS_SECONDS,
       registers,
     });
+    new Gauge({
+      name: 'vmsecretd_build_info',
+      help: 'Always 1: what runs',
+      labelNames: ['version', 'node'],
+      registers,
+    }).set({ version: tools.version, node: process.version }, 1);
     this.#gaugeVms(tools, registers);
+    this.#vms = new VmMetrics(this.#registry, tools.listVms);
     this.#unsubscribe = this.#countEvents(tools, registers);
   }
 
@@ -42,8 +54,16 @@ export class Metrics {
     this.#phases.observe({ phase }, durationMs / 1000);
   }
 
-  /** All metrics in Prometheus' text format. */
+  /** All metrics in Prometheus' text format. Who asks while VMs are asked shares the answer. */
   render(): Promise<string> {
+    this.#rendering ??= this.#render().finally(() => {
+      this.#rendering = undefined;
+    });
+    return this.#rendering;
+  }
+
+  async #render(): Promise<string> {
+    await this.#vms.refresh();
     return this.#registry.metrics();
   }
 
@@ -71,16 +91,6 @@ export class Metrics {
         this.set(listVms().filter(vm => vm.outdated.length > 0).length);
       },
     });
-    new Gauge({
-      name: 'vmsecretd_vm_restarts',
-      help: 'How often a VM was started again after it broke or ended, since the daemon started',
-      labelNames: ['vm'],
-      registers,
-      collect() {
-        this.reset();
-        for (const { name, restarts } of listVms()) this.set({ vm: name }, restarts);
-      },
-    });
   }
 
   #countEvents({ events, now }: MetricsTools, registers: Registry[]): () => void {
@@ -95,6 +105,9 @@ export class Metrics {
       labelNames: ['code', 'during'],
       registers,
     });
+    // Else the first failure would be no increase.
+    for (const code of Object.keys(ERROR_TABLE))
+      if (code.startsWith('secret_')) failures.inc({ code, during: 'start' }, 0);
     const bootedAt = new Map<string, number>();
     return events.subscribe(({ type, vm, from, state, problem }) => {
       if (type === 'state') {

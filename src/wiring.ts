@@ -126,7 +126,7 @@ type VmsParts = Awaited<ReturnType<typeof wireVms>>;
 
 /** The VMs, and what they are made of: nothing is read and nothing runs before the first reload. */
 async function wireVms(options: DaemonOptions) {
-  const { folders, logger } = options;
+  const { folders, logger, version } = options;
   const events = new VmEvents(() => new Date());
   const findVm = (name: string) => vms.find(name)?.vm;
   const delivererOptions = {
@@ -136,7 +136,7 @@ async function wireVms(options: DaemonOptions) {
   const deliverers = new Deliverers(delivererOptions);
   // Many checks of large files take neither a deliverer nor its memory from starts.
   const checkers = new Deliverers({ ...delivererOptions, keepsSpare: false });
-  const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now() });
+  const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now(), version });
   const starts = await wireStarts(options, { events, deliverers, metrics, findVm });
   const lifecycles = wireLifecycles(options, starts.toolsFor);
   const definitions = new Definitions({

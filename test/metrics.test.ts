@@ -10,7 +10,7 @@ t.test('tells states, starts, failures by code, phases, restarts, outdated and t
   const vms = ['a', 'b', 'c'].map(name => makeVm(folder, defineVm(name, { ready: 'notify' }), events));
   const [a, b] = vms;
   let now = 0;
-  const metrics = new Metrics({ events, listVms: () => vms, now: () => now });
+  const metrics = new Metrics({ events, listVms: () => vms, now: () => now, version: '1.2.3' });
   t.teardown(() => metrics.close());
   a?.transition('start');
   a?.transition('booted');
@@ -39,6 +39,11 @@ t.test('tells states, starts, failures by code, phases, restarts, outdated and t
     'vmsecretd_start_duration_seconds_sum{phase="ready"} 2',
     'vmsecretd_vm_restarts{vm="b"} 3',
     'vmsecretd_vms_outdated 1',
+    `vmsecretd_build_info{version="1.2.3",node="${process.version}"} 1`,
+    'vmsecretd_vm_state{vm="b",state="failed"} 1',
+    'vmsecretd_vm_state{vm="b",state="running"} 0',
+    'vmsecretd_vm_outdated{vm="a"} 1',
+    'vmsecretd_vm_ready{vm="a"} 0',
   ]) {
     t.ok(text.split('\n').includes(line), line);
   }

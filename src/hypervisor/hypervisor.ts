@@ -110,6 +110,20 @@ export interface PlanContext {
   ownsConsole: boolean;
 }
 
+/** What the guest's devices have moved since it was booted, by device: disk0, net0, or other. */
+export type DeviceCounters = Readonly<Record<string, Readonly<Partial<Record<DeviceCounter, number>>>>>;
+export const DEVICE_COUNTERS = [
+  'read_bytes',
+  'write_bytes',
+  'read_ops',
+  'write_ops',
+  'rx_bytes',
+  'tx_bytes',
+  'rx_frames',
+  'tx_frames',
+] as const;
+export type DeviceCounter = (typeof DEVICE_COUNTERS)[number];
+
 /** A running VMM's controls; each throws VmsecretdError vmm_refused or vmm_timeout. */
 export interface VmmControl {
   /** Such as "53.0.0". */
@@ -121,6 +135,8 @@ export interface VmmControl {
   reboot(timeoutMs: number): Promise<void>;
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /** Undefined for a hypervisor that has none. @param timeoutMs how long the VMM may take to answer */
+  counters?(timeoutMs: number): Promise<DeviceCounters>;
 }
 
 export interface BringUp {

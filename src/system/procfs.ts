@@ -3,6 +3,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { systemErrorCode } from '../errors.js';
+import type { Usage } from './cgroup.js';
 
 export interface ProcessFacts {
   pid: number;
@@ -43,6 +44,22 @@ export function parseStartTime(stat: string): number | null {
   const state = fields[0];
   const startTimeTicks = Number(fields[19]);
   return state === 'Z' || state === 'X' || !Number.isSafeInteger(startTimeTicks) ? null : startTimeTicks;
+}
+
+/** x86_64 has both, whatever the kernel's own clock. */
+const TICKS_PER_SECOND = 100;
+const PAGE_BYTES = 4096;
+
+/** What a process uses; nothing once it is gone, or where /proc hides it. */
+export async function readProcessUsage(pid: number, startTimeTicks: number): Promise<Usage> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  if (parseStartTime(stat) !== startTimeTicks) return {};
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return {
+    cpuUserSeconds: Number(fields[11]) / TICKS_PER_SECOND,
+    cpuSystemSeconds: Number(fields[12]) / TICKS_PER_SECOND,
+    memoryBytes: Number(fields[21]) * PAGE_BYTES,
+  };
 }
 
 async function readStartTime(pid: number): Promise<number | null> {

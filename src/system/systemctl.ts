@@ -33,6 +33,8 @@ export interface UnitFacts {
   restartDelay: string;
   /** Another one for each run; null before the first. */
   invocationId: string | null;
+  /** Path of its cgroup below the root of cgroups; null while nothing runs. */
+  controlGroup: string | null;
 }
 
 export interface Systemctl {
@@ -52,7 +54,7 @@ const STATUS_LENGTH = 200;
 
 const PROPERTIES =
   'Id,LoadState,ActiveState,SubState,Result,MainPID,ExecMainCode,ExecMainStatus,ConditionResult,ConditionTimestampMonotonic,User,UID,' +
-  'WorkingDirectory,NetworkNamespacePath,PrivateNetwork,StatusText,NRestarts,RestartUSec,InvocationID';
+  'WorkingDirectory,NetworkNamespacePath,PrivateNetwork,StatusText,NRestarts,RestartUSec,InvocationID,ControlGroup';
 
 export interface SystemctlOptions {
   program?: string;
@@ -164,6 +166,7 @@ export function parseUnitFacts(text: string): UnitFacts {
     restarts: Number(values.get('NRestarts')) || 0,
     restartDelay: word('RestartUSec'),
     invocationId: orNull('InvocationID'),
+    controlGroup: orNull('ControlGroup'),
   };
 }
 

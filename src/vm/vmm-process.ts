@@ -17,6 +17,8 @@ export interface VmmProcess {
   readonly id: VmmId;
   /** Null where systemd has not told it yet. */
   readonly pid: number | null;
+  /** Of the unit whose main process it is; undefined for a child of the daemon. */
+  readonly cgroup?: string | undefined;
   /** Settles once the process is gone; never rejects. */
   readonly exited: Promise<VmmExit>;
   kill(signal: 'SIGTERM' | 'SIGKILL'): void;

@@ -35,6 +35,12 @@ export function runVmmSuite(vmm: Vmm): void {
     t.strictSame(daemon.vmms(), [started.pid], 'the VMM is the process that is shown');
     t.strictSame(await daemon.show('web'), started);
     await daemon.untilConsole('web', END_OF_OEM_STRINGS);
+    const metrics = (await daemon.call('GET', '/metrics')).body.toString();
+    t.match(metrics, /^vmsecretd_vm_state\{vm="web",state="running"\} 1$/m);
+    t.match(metrics, /^vmsecretd_vm_start_time_seconds\{vm="web"\} \d{10}/m);
+    t.match(metrics, /^vmsecretd_vm_cpu_seconds_total\{vm="web",mode="user"\} \d/m);
+    t.match(metrics, /^vmsecretd_vm_memory_bytes\{vm="web"\} [1-9]\d{6,}$/m, 'megabytes');
+    if (vmm.hypervisor === 'cloud-hypervisor') t.match(metrics, /^vmsecretd_vm_vmm_answers\{vm="web"\} 1$/m);
     const stopped = await daemon.act('web', 'stop');
     t.match(stopped, { state: 'stopped', ready: false, pid: null, lastExit: { status: 0, signal: null } });
     t.strictSame(daemon.vmms(), []);

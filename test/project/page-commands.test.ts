@@ -23,7 +23,7 @@ const BLOCKS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Blocks of these languages are read by tests as what they are; `text` shows, and is not typed. */
-const OTHER_LANGUAGES = ['ini', 'json', 'nix', 'text'];
+const OTHER_LANGUAGES = ['ini', 'json', 'nix', 'text', 'yaml'];
 
 /** Commands in backticks. Those of vmsecretctl and vmsecretd are not here: cli-pages.test.ts takes all of them. */
 const INLINE: Readonly<Record<string, string>> = {

@@ -10,6 +10,7 @@ export interface StandInVmConfig {
   readonly payload?: { readonly kernel?: string };
   readonly memory?: { readonly size?: number };
   readonly serial?: SerialConfig;
+  readonly disks?: readonly object[];
   readonly platform?: { readonly oem_strings?: readonly string[] };
 }
 
@@ -83,7 +84,8 @@ export class StandInVm {
   /** As in the real one, a vm.boot that failed is enough. */
   counters(): object {
     if (!this.#isBooted) throw refused('The VM info is not available', 'VM is not running');
-    return {};
+    const unused = { read_bytes: 0, write_bytes: 0, read_ops: 0, write_ops: 0 };
+    return Object.fromEntries((this.#config?.disks ?? []).map((_, index) => [`_disk${index}`, unused]));
   }
 
   pause(): void {

@@ -28,6 +28,7 @@ t.test('reads what systemctl shows of a running unit', t => {
     restarts: 2,
     restartDelay: '5s',
     invocationId: '2bb9',
+    controlGroup: null,
   });
   t.end();
 });

@@ -5,7 +5,8 @@ import { hideCredentials } from '../../credentials/oem-string.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { connectDirectly } from '../../system/connect-directly.js';
 import { requestUnix, type UnixResponse } from '../../system/unix-http.js';
-import type { VmmApi } from '../hypervisor.js';
+import type { DeviceCounters, VmmApi } from '../hypervisor.js';
+import { parseCounters } from './counters.js';
 import { findLoss } from './read-back.js';
 
 export type VmmVerb =
@@ -129,6 +130,19 @@ export async function readVmState(api: VmmApi): Promise<string> {
 }
 
 const VM_STATES = ['Created', 'Running', 'Shutdown', 'Paused', 'BreakPoint'];
+
+/** @throws VmsecretdError vmm_refused, vmm_timeout */
+export async function readCounters(api: VmmApi): Promise<DeviceCounters> {
+  const { status, body } = await request(api, 'GET', 'vm.counters', {}).catch(error => {
+    throw notAnswered(api.vm, 'vm.counters', error);
+  });
+  if (status !== 200) throw refused(api.vm, 'vm.counters', status);
+  try {
+    return parseCounters(body.toString('utf8'));
+  } catch {
+    throw refused(api.vm, 'vm.counters', status);
+  }
+}
 
 /** The caller wipes it. */
 async function readInfo(api: VmmApi): Promise<Buffer> {

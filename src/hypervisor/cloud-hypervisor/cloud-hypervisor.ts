@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BringUp, Hypervisor, VmmApi, VmmControl } from '../hypervisor.js';
-import { callVmm, isBooted, type VmmVerb, waitForApi } from './api-client.js';
+import { callVmm, isBooted, readCounters, type VmmVerb, waitForApi } from './api-client.js';
 import { planVm } from './plan-vm.js';
 
 const CALL_TIMEOUT_MS = 10_000;
@@ -81,5 +81,6 @@ function control(api: VmmApi, version: string): VmmControl {
     reboot: timeoutMs => callVmm({ ...api, timeoutMs }, 'vm.reboot'),
     pause: () => call('vm.pause'),
     resume: () => call('vm.resume'),
+    counters: timeoutMs => readCounters({ ...api, timeoutMs }),
   };
 }

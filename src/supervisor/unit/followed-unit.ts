@@ -38,6 +38,7 @@ class Run implements UnitRun {
   readonly vmm: VmmProcess;
   phase: RunPhase;
   mainPid: number | null = null;
+  cgroup: string | undefined;
   end: (exit: VmmExit) => void = () => {};
 
   constructor(invocationId: string, phase: RunPhase, kill: VmmProcess['kill']) {
@@ -51,6 +52,9 @@ class Run implements UnitRun {
       id: { invocationId },
       get pid() {
         return run.mainPid;
+      },
+      get cgroup() {
+        return run.cgroup;
       },
       exited,
       kill,
@@ -195,7 +199,10 @@ export class FollowedUnit {
     vm.guestStatus = facts.statusText;
     vm.restarts = facts.restarts;
     const hadMainProcess = this.#run?.mainPid != null;
-    if (this.#run !== undefined) this.#run.mainPid = facts.mainPid;
+    if (this.#run !== undefined) {
+      this.#run.mainPid = facts.mainPid;
+      this.#run.cgroup = facts.controlGroup ?? undefined;
+    }
     if (this.#run?.phase === 'launching') this.#followLaunch(this.#run, facts, hadMainProcess);
     else if (this.#run?.phase === 'booted') this.#followBooted(facts);
     else this.#followUnlaunched(facts);
