@@ -1,5 +1,5 @@
 // One man page as troff (man(7)): of a program's commands, and of plain sections.
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 import type { Examples } from '../src/examples.js';
 
 export interface Section {
@@ -58,7 +58,12 @@ function optionsOf(command: Command): [string, string][] {
     .createHelp()
     .visibleOptions(command)
     .filter(option => command.parent === null || option.long !== '--help')
-    .map(option => [option.flags, command.createHelp().optionDescription(option)]);
+    .map(option => [flagsOf(option), command.createHelp().optionDescription(option)]);
+}
+
+/** The long one first: it is what is looked for. */
+function flagsOf({ flags, short, long }: Option): string {
+  return short === undefined || long === undefined ? flags : `${flags.replace(`${short}, `, '')}, ${short}`;
 }
 
 /** A backslash begins troff's own words, a dot or quote a line of them; a plain - is a hyphen, which nobody can copy. */

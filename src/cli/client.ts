@@ -5,26 +5,35 @@ import { systemErrorCode } from '../errors.js';
 import { requestUnix } from '../system/unix-http.js';
 
 /** Exit statuses of vmsecretctl. */
-export const EXIT = { done: 0, failed: 1, usedWrongly: 2, unknownVm: 3, notReached: 4 } as const;
+export const EXIT = { done: 0, failed: 1, usedWrongly: 2, unknownVm: 3, notReached: 4, outdated: 5 } as const;
 export const EXIT_STATUS =
-  'Exit status: 0 done, 1 failed, 2 used wrongly, 3 no such VM, 4 the daemon cannot be reached.';
+  'Exit status: 0 done, 1 failed, 2 used wrongly, 3 no such VM, 4 the daemon cannot be reached, 5 list --outdated found some.';
+
+/** Codes of what goes wrong in vmsecretctl itself; the daemon's are those of errors.ts. */
+const OWN_CODES: Readonly<Record<number, string>> = {
+  [EXIT.failed]: 'failed',
+  [EXIT.usedWrongly]: 'usage_error',
+  [EXIT.unknownVm]: 'vm_unknown',
+  [EXIT.notReached]: 'daemon_unreachable',
+};
 
 /** Ends the program with a message for people. */
 export class CliError extends Error {
   readonly exitStatus: number;
-  /** The file that the daemon names in a refusal. */
-  readonly path: string | undefined;
+  /** What the daemon answered (RFC 9457), for programs; where it did not, one of our own. */
+  readonly problem: Readonly<Record<string, unknown>>;
 
-  constructor(message: string, exitStatus: number, path?: string) {
+  constructor(message: string, exitStatus: number, problem?: Readonly<Record<string, unknown>>) {
     super(message);
     this.exitStatus = exitStatus;
-    this.path = path;
+    const code = OWN_CODES[exitStatus];
+    this.problem = problem ?? { type: `urn:vmsecretd:error:${code}`, code, detail: message };
   }
 }
 
 export interface Client {
   readonly socketPath: string;
-  /** @returns the answer's JSON, or null where it has no body @throws CliError */
+  /** @param body JSON, or the text of it @returns the answer's JSON, or null where it has no body @throws CliError */
   call(method: string, path: string, body?: unknown): Promise<unknown>;
   /** As call, of what may take as long as a VM takes: while it waits, the daemon must answer whether it is well. */
   wait(method: string, path: string): Promise<unknown>;
@@ -75,7 +84,12 @@ export function createClient(socketPath: string): Client {
       request({
         method,
         path,
-        ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)), type: 'application/json' }),
+        ...(body === undefined
+          ? {}
+          : {
+              body: Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body)),
+              type: 'application/json',
+            }),
       }),
     wait: async (method, path) => {
       // Before anything is asked for: what is sent to a daemon that is down would be done once it is up again.
@@ -129,23 +143,23 @@ async function whileHealthy<Result>(
 }
 
 /** What is told of a refusal (RFC 9457, and members of our own). */
-interface Refusal {
+interface Refusal extends Record<string, unknown> {
   code?: string;
   detail?: string;
-  path?: string;
   /** The guest's last lines. */
   console?: string[];
 }
 
 function refused(json: unknown): CliError {
-  const { code, detail, path, console = [] } = json as Refusal;
+  const problem = (json ?? {}) as Refusal;
+  const { code, detail, console = [] } = problem;
   const printed = console.length === 0 ? '' : `\nlast on its console:\n  ${console.join('\n  ')}`;
   // The daemon's words are about its routes.
   const why = code === 'forbidden' ? 'that is for root, on admin.sock: sudo vmsecretctl …' : detail;
   return new CliError(
     `${why ?? 'the daemon refused'} (${code ?? 'unknown'})${printed}`,
     code === 'vm_unknown' ? EXIT.unknownVm : EXIT.failed,
-    code === 'definition_invalid' ? path : undefined,
+    problem,
   );
 }
 

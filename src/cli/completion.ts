@@ -4,8 +4,8 @@ import { Argument, type Command } from 'commander';
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
 
-/** Empty where the daemon is not reached: the first line is the heading. */
-const VM_NAMES = "vmsecretctl list 2>/dev/null | tail -n +2 | cut -d ' ' -f 1";
+/** Nothing where the daemon is not reached. */
+const VM_NAMES = 'vmsecretctl list --quiet 2>/dev/null';
 
 export function addCompletionCommand(program: Command): void {
   program
@@ -21,7 +21,15 @@ export function renderCompletion(program: Command, shell: Shell): string {
   return { bash: completeBash, zsh: completeZsh, fish: completeFish }[shell](program);
 }
 
-const optionsOf = (command: Command) => command.options.flatMap(option => option.long ?? []);
+const visibleOptions = (command: Command) => command.options.filter(({ hidden }) => !hidden);
+const optionsOf = (command: Command) => visibleOptions(command).flatMap(option => option.long ?? []);
+const visibleCommands = (program: Command) =>
+  program
+    .createHelp()
+    .visibleCommands(program)
+    .filter(command => command.name() !== 'help');
+/** What else is typed for it is completed, and not offered. */
+const namesOf = (command: Command) => [command.name(), ...command.aliases()];
 
 function takesVm(command: Command): boolean {
   return command.registeredArguments.some(argument => /^names?$/.test(argument.name()));
@@ -38,19 +46,27 @@ function wordsOf(command: Command, vmNames: string): string[] {
  * @param words what stands between the program's name and the word to complete
  */
 function findCandidates(program: Command, words: string): string {
-  const names = program.commands.map(command => command.name());
+  const names = visibleCommands(program).map(command => command.name());
   const branch = (pattern: string, candidates: readonly string[]) =>
     `    ${pattern}) candidates="${candidates.join(' ')}" ;;`;
-  const branches = program.commands.flatMap(command => {
+  const branches = visibleCommands(program).flatMap(command => {
     const options = [...optionsOf(command), '--help'];
+    const after = (word = '*') =>
+      namesOf(command)
+        .map(name => `${name}:${word}`)
+        .join(' | ');
     return [
-      ...command.options.flatMap(({ long, argChoices }) =>
-        argChoices === undefined ? [] : branch(`${command.name()}:${long}`, [...argChoices, ...options]),
+      ...visibleOptions(command).flatMap(({ long, argChoices }) =>
+        argChoices === undefined ? [] : branch(after(long), [...argChoices, ...options]),
       ),
-      branch(`${command.name()}:*`, [...options, ...wordsOf(command, `$(${VM_NAMES})`)]),
+      branch(after(), [...options, ...wordsOf(command, `$(${VM_NAMES})`)]),
     ];
   });
-  const withValue = program.options.filter(option => option.required).map(({ long }) => `${long}:*`);
+  const withValue = program.options
+    .filter(option => option.required)
+    .flatMap(({ long, short }) => [long, short])
+    .filter(flag => flag !== undefined)
+    .map(flag => `${flag}:*`);
   return `  local candidates command previous word
   for word in ${words}; do
     case "$previous:$word" in
@@ -91,18 +107,18 @@ function completeFish(program: Command): string {
   // In double quotes a command would be run when the script is read, once and for all.
   const offer = (words: readonly string[]) => `-f -a ${quote(words.join(' '))}`;
   const after = (name: string) => `complete -c vmsecretctl -n '__fish_seen_subcommand_from ${name}'`;
-  const lines = program.commands.flatMap(command => {
-    const seen = after(command.name());
+  const lines = visibleCommands(program).flatMap(command => {
+    const seen = after(namesOf(command).join(' '));
     const words = wordsOf(command, `(${VM_NAMES})`);
     return [
       `complete -c vmsecretctl -n __fish_use_subcommand -f -a ${command.name()} -d ${quote(command.description())}`,
-      ...command.options.map(
+      ...visibleOptions(command).map(
         ({ long, description, argChoices }) =>
           `${seen} -l ${long?.slice(2)} -d ${quote(description)}${argChoices === undefined ? '' : ` -r ${offer(argChoices)}`}`,
       ),
       ...(words.length > 0 ? [`${seen} ${offer(words)}`] : []),
     ];
   });
-  lines.push(`${after('help')} ${offer(program.commands.map(command => command.name()))}`);
+  lines.push(`${after('help')} ${offer(visibleCommands(program).map(command => command.name()))}`);
   return `${lines.join('\n')}\n`;
 }

@@ -1,27 +1,100 @@
 // What every command needs: the client for the chosen socket, and the way to print.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { defaultFolders } from '../default-folders.js';
 import { type Client, createClient } from './client.js';
+import { showBusy } from './progress.js';
+
+export const FORMATS = ['table', 'json', 'yaml'] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** How tables look. */
+export interface Look {
+  headers: boolean;
+  colours: boolean;
+}
 
 export interface Context {
   client: Client;
-  /** Whether the answer is for a program. */
-  json: boolean;
-  /** Prints JSON with --json, else what `render` makes of it. */
-  print<Answer>(answer: Answer, render: (answer: Answer) => string): void;
+  format: Format;
+  quiet: boolean;
+  look: Look;
+  /** Prints JSON or YAML where asked for, else what `render` makes of it. With --quiet nothing, unless `names` gives what is printed then. */
+  print<Answer>(
+    answer: Answer,
+    render: (answer: Answer, look: Look) => string,
+    names?: (answer: Answer) => readonly string[],
+  ): Promise<void>;
+  /** Shows on a terminal that the work goes on. @param what "checking web" */
+  busy<Result>(what: string, work: Promise<Result>): Promise<Result>;
+}
+
+interface GlobalOptions {
+  socket?: string;
+  json?: boolean;
+  output?: Format;
+  quiet?: boolean;
+  headers: boolean;
+}
+
+export function addGlobalOptions(program: Command): void {
+  program
+    .option(
+      '--socket <path>',
+      'socket of the daemon (VMSECRETD_SOCKET; admin.sock for root, else vmsecretd.sock)',
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'how answers are printed; `table` unless given').choices(FORMATS),
+    )
+    .option('--json', 'the same as --output json')
+    .option('-q, --quiet', 'print names only, of verbs nothing')
+    .option('--no-headers', 'tables without their first line')
+    // As systemctl has it.
+    .addOption(new Option('--no-legend').hideHelp().implies({ headers: false }));
 }
 
 export function contextOf(command: Command): Context {
-  const { socket, json } = command.optsWithGlobals<{ socket?: string; json?: boolean }>();
-  return {
-    json: json === true,
-    client: createClient(socket ?? process.env.VMSECRETD_SOCKET ?? defaultSocket()),
-    print: (answer, render) => {
-      process.stdout.write(`${json === true ? JSON.stringify(answer, null, 2) : render(answer)}\n`);
-    },
+  const options = command.optsWithGlobals<GlobalOptions>();
+  const format = formatOf(options);
+  const quiet = options.quiet === true;
+  const look = {
+    headers: options.headers,
+    colours: process.stdout.isTTY && process.stdout.hasColors(),
   };
+  return {
+    format,
+    quiet,
+    look,
+    client: createClient(options.socket ?? process.env.VMSECRETD_SOCKET ?? defaultSocket()),
+    print: async (answer, render, names) => {
+      const text = quiet
+        ? (names?.(answer) ?? []).join('\n')
+        : format === 'table'
+          ? render(answer, look)
+          : await serialize(answer, format);
+      if (text !== '') process.stdout.write(`${text}\n`);
+    },
+    busy: (what, work) => showBusy(what, work, process.stderr),
+  };
+}
+
+/** @param options of the program */
+function formatOf({ json, output }: GlobalOptions): Format {
+  return json === true ? 'json' : (output ?? 'table');
+}
+
+/** Whether errors are for a program. Before options are parsed, and where they cannot be. */
+export function asksForProgram(words: readonly string[] = process.argv.slice(2)): boolean {
+  const own = words.slice(0, words.includes('--') ? words.indexOf('--') : undefined);
+  return /(^| )(--json|(-o|--output)[ =]?(json|yaml))( |$)/.test(own.join(' '));
+}
+
+/** @returns without a newline at its end */
+export async function serialize(answer: unknown, format: Exclude<Format, 'table'>): Promise<string> {
+  if (format === 'json') return JSON.stringify(answer, null, 2);
+  const { stringify } = await import('yaml');
+  return stringify(answer).trimEnd();
 }
 
 /** The system daemon's, unless somebody who is not root has one of their own. */

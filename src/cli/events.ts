@@ -8,10 +8,11 @@ import { contextOf } from './context.js';
 export function addEventsCommand(program: Command): void {
   program
     .command('events')
+    .aliases(['monitor'])
     .argument('[name]', 'of one VM only')
     .description('what happens, as it happens')
     .action(async (name: string | undefined, _options: unknown, command: Command) => {
-      const { client, json } = contextOf(command);
+      const { client, format } = contextOf(command);
       const query = name === undefined ? '' : `?vm=${encodeURIComponent(name)}`;
       let type = '';
       for await (const line of createInterface({ input: await client.stream(`/v1/events${query}`) })) {
@@ -19,7 +20,8 @@ export function addEventsCommand(program: Command): void {
         if (!line.startsWith('data: ')) continue;
         const event: VmEventRecord = { type, ...JSON.parse(line.slice(6)) };
         // A stream for programs is one object a line.
-        const text = json ? JSON.stringify(event) : `${event.at}  ${event.vm} ${describeEvent(event)}`;
+        const text =
+          format === 'table' ? `${event.at}  ${event.vm} ${describeEvent(event)}` : JSON.stringify(event);
         process.stdout.write(`${text}\n`);
       }
     });

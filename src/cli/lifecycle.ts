@@ -1,13 +1,16 @@
 // start, stop, restart, reboot, kill, pause, resume.
 import { type Command, Option } from 'commander';
 import type { LifecycleVerb } from '../vm/lifecycle.js';
+import type { VmState } from '../vm/state.js';
 import type { VmView } from '../vm/vm.js';
 import { CliError, EXIT, MAXIMUM_WAIT_SECONDS } from './client.js';
 import { type Context, contextOf, vmPath } from './context.js';
 import { showProgress } from './progress.js';
 import { renderList } from './render.js';
+import { listVms, requireChoice, resolveNames, type VmList } from './select-vms.js';
 
 interface LifecycleOptions {
+  grace?: number;
   all?: boolean;
   outdated?: boolean;
   wait?: string | true;
@@ -16,35 +19,65 @@ interface LifecycleOptions {
 
 interface Verb {
   description: string;
+  aliases?: readonly string[];
+  /** The states of those that --all means. */
+  all: readonly VmState[];
   /** What a bare `--wait` is for; undefined where the daemon answers in that state anyway. */
   waitsFor?: 'ready' | 'stopped';
 }
 
+const DOWN: readonly VmState[] = ['stopped', 'failed'];
+const UP: readonly VmState[] = ['starting', 'running', 'paused', 'stopping'];
+
 const VERBS: Record<LifecycleVerb, Verb> = {
-  start: { description: 'start VMs with their secrets', waitsFor: 'ready' },
-  stop: { description: 'ask guests to power off, then make them', waitsFor: 'stopped' },
-  restart: { description: 'stop, then start with the secrets of now', waitsFor: 'ready' },
-  reboot: {
-    description: 'reset guests; they keep the secrets they were started with',
+  start: { description: 'start VMs with their secrets', all: DOWN, waitsFor: 'ready' },
+  stop: {
+    description: 'ask guests to power off, then make them',
+    aliases: ['shutdown'],
+    all: UP,
+    waitsFor: 'stopped',
+  },
+  restart: {
+    description: 'stop, then start with the secrets of now',
+    all: ['running', 'paused'],
     waitsFor: 'ready',
   },
-  kill: { description: 'end VMMs at once', waitsFor: 'stopped' },
-  pause: { description: 'halt the virtual CPUs' },
-  resume: { description: 'let the virtual CPUs go on', waitsFor: 'ready' },
+  reboot: {
+    description: 'reset guests; they keep the secrets they were started with',
+    aliases: ['reset'],
+    all: ['running'],
+    waitsFor: 'ready',
+  },
+  kill: { description: 'end VMMs at once', all: UP, waitsFor: 'stopped' },
+  pause: { description: 'halt the virtual CPUs', aliases: ['suspend'], all: ['running'] },
+  resume: {
+    description: 'let the virtual CPUs go on',
+    aliases: ['unpause'],
+    all: ['paused'],
+    waitsFor: 'ready',
+  },
 };
 
 export function addLifecycleCommands(program: Command): void {
   for (const verb of Object.keys(VERBS) as LifecycleVerb[]) {
+    const { description, aliases = [], all } = VERBS[verb];
     const command = program
       .command(verb)
-      .description(VERBS[verb].description)
-      .argument('[names...]')
+      .aliases(aliases)
+      .description(description)
+      .argument('[names...]', 'names or patterns')
       .addOption(waitOption(VERBS[verb]))
-      .option('--timeout <seconds>', 'how long to wait', parseTimeout)
+      .option('--timeout <seconds>', 'how long to wait', parseSeconds('--timeout', 1))
+      .option('--all', `every VM that is ${all.join(' or ')}`)
       .action((names: string[], options: LifecycleOptions, self: Command) =>
         act(verb, names, options, contextOf(self)),
       );
-    if (verb === 'stop') command.option('--all', 'every VM that is not stopped');
+    if (verb === 'stop')
+      command.option(
+        '-t, --grace <seconds>',
+        'how long the guest has to power off; stopTimeoutSeconds of its definition unless given',
+        parseSeconds('--grace', 0),
+      );
     if (verb === 'restart') command.option('--outdated', 'every VM whose definition or secrets changed');
   }
 }
@@ -59,13 +92,15 @@ function waitOption({ waitsFor }: Verb): Option {
   return waitsFor === undefined ? option : option.preset(waitsFor);
 }
 
-function parseTimeout(text: string): number {
-  const seconds = Number(text);
-  if (/^\d+$/.test(text) && seconds >= 1 && seconds <= MAXIMUM_WAIT_SECONDS) return seconds;
-  throw new CliError(
-    `--timeout takes whole seconds from 1 to ${MAXIMUM_WAIT_SECONDS}, not "${text}"`,
-    EXIT.usedWrongly,
-  );
+export function parseSeconds(option: string, least: number): (text: string) => number {
+  return text => {
+    const seconds = Number(text);
+    if (/^\d+$/.test(text) && seconds >= least && seconds <= MAXIMUM_WAIT_SECONDS) return seconds;
+    throw new CliError(
+      `${option} takes whole seconds from ${least} to ${MAXIMUM_WAIT_SECONDS}, not "${text}"`,
+      EXIT.usedWrongly,
+    );
+  };
 }
 
 async function act(
@@ -75,23 +110,25 @@ async function act(
   context: Context,
 ): Promise<void> {
   const { client, print } = context;
-  const chosen = options.all || options.outdated ? await chooseVms(options, context) : names;
-  if (chosen.length === 0 && !options.all && !options.outdated) {
-    throw new CliError(`${verb}: which VM? vmsecretctl list shows them`, EXIT.usedWrongly);
-  }
+  const isNamed = requireChoice(verb, names, options.all || options.outdated);
+  const chosen = isNamed ? await resolveNames(client, names) : await chooseVms(verb, options, context);
   const query = new URLSearchParams();
   if (typeof options.wait === 'string') query.set('wait', options.wait);
   if (options.timeout !== undefined) query.set('timeout', String(options.timeout));
+  if (options.grace !== undefined) query.set('grace', String(options.grace));
   const suffix = query.size > 0 ? `?${query}` : '';
   const requests = chosen.map(
     name => client.wait('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>,
   );
-  const outcomes = await (typeof options.wait === 'string' && options.wait !== 'none'
+  const isWaitedFor = typeof options.wait === 'string' && options.wait !== 'none';
+  const outcomes = await (isWaitedFor || process.stderr.isTTY
     ? showProgress({ client, names: chosen, output: process.stderr, work: Promise.allSettled(requests) })
     : Promise.allSettled(requests));
   const done = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   if (done.length > 0 || outcomes.length === 0)
-    print({ vms: done }, ({ vms }) => (vms.length === 0 ? 'No VM to act on.' : renderList(vms)));
+    await print({ vms: done }, ({ vms }, look) =>
+      vms.length === 0 ? 'No VM to act on.' : renderList({ vms, problems: [] }, look),
+    );
   const failures = outcomes.flatMap((outcome, index) =>
     outcome.status === 'rejected' ? [withName(chosen[index] ?? '', outcome.reason)] : [],
   );
@@ -101,16 +138,22 @@ async function act(
 /** Most messages name the VM themselves. */
 function withName(name: string, error: unknown): unknown {
   if (!(error instanceof CliError) || error.message.includes(`VM ${name}`)) return error;
-  return new CliError(`VM ${name}: ${error.message}`, error.exitStatus);
+  return new CliError(`VM ${name}: ${error.message}`, error.exitStatus, { vm: name, ...error.problem });
 }
 
-async function chooseVms(options: LifecycleOptions, { client }: Context): Promise<string[]> {
+async function chooseVms(
+  verb: LifecycleVerb,
+  options: LifecycleOptions,
+  { client, busy }: Context,
+): Promise<string[]> {
+  const isMeant = (vm: VmView) =>
+    options.outdated ? vm.outdated.length > 0 : VERBS[verb].all.includes(vm.state);
   // A secret may have changed a moment ago, and the daemon may have started then.
-  const list = options.outdated ? client.wait('GET', '/v1/vms?compared=true') : client.call('GET', '/v1/vms');
-  const { vms } = (await list) as { vms: VmView[] };
-  return vms
-    .filter(vm =>
-      options.outdated ? vm.outdated.length > 0 : vm.state !== 'stopped' && vm.state !== 'failed',
-    )
-    .map(vm => vm.name);
+  const { vms } = options.outdated
+    ? ((await busy(
+        'comparing VMs with what they were made of',
+        client.wait('GET', '/v1/vms?compared=true'),
+      )) as VmList)
+    : await listVms(client);
+  return vms.filter(isMeant).map(vm => vm.name);
 }

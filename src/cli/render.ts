@@ -1,53 +1,118 @@
 // What people see: tables, and one VM in detail.
+import { styleText } from 'node:util';
 import type { CheckReport } from '../preflight/check-vm.js';
 import type { VmView } from '../vm/vm.js';
+import type { Look } from './context.js';
+import type { VmList } from './select-vms.js';
+import { describeAge, describeDelay } from './time-spans.js';
 
-export function renderTable(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)));
+type Colour = 'green' | 'yellow' | 'red';
+/** Text, or text in a colour where colours are wanted. */
+export type Cell = string | readonly [text: string, colour: Colour];
+
+/** Columns as wide as their widest cell. */
+export function renderTable(rows: readonly (readonly Cell[])[], colours = false): string {
+  const texts = rows.map(row => row.map(cell => (typeof cell === 'string' ? cell : cell[0])));
+  const widths: number[] = [];
+  for (const row of texts) {
+    for (const [column, text] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, text.length);
+  }
   return rows
-    .map(row =>
+    .map((row, index) =>
       row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .map((cell, column) => {
+          const text = texts[index]?.[column] ?? '';
+          const isLast = column === row.length - 1;
+          const shown = typeof cell === 'string' || !colours ? text : styleText(cell[1], text);
+          return isLast ? shown : shown + ' '.repeat((widths[column] ?? 0) - text.length);
+        })
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
 }
 
-export function renderList(vms: readonly VmView[]): string {
-  if (vms.length === 0) return 'No VMs are defined.';
-  return renderTable([
-    ['NAME', 'STATE', 'READY', 'SUPERVISOR', 'PID', 'CREDENTIALS', 'NOTE'],
-    ...vms.map(vm => [
-      vm.name,
-      vm.state,
-      vm.ready ? 'yes' : 'no',
-      vm.supervisor,
-      vm.pid === null ? '-' : String(vm.pid),
-      String(vm.credentials.length),
-      noteOf(vm),
-    ]),
-  ]);
+/** A table with a heading. */
+function renderHeaded(heading: readonly string[], rows: readonly (readonly Cell[])[], look: Look): string {
+  return renderTable(look.headers ? [heading, ...rows] : rows, look.colours);
 }
 
-function noteOf(vm: VmView): string {
-  if (vm.problem !== null) return vm.problem.code;
-  if (vm.outdated.length > 0) return 'outdated';
-  return vm.exposed ? 'exposed' : '';
+const STATE_COLOURS: Readonly<Partial<Record<string, Colour>>> = {
+  running: 'green',
+  failed: 'red',
+  invalid: 'red',
+  starting: 'yellow',
+  stopping: 'yellow',
+  paused: 'yellow',
+};
+
+export function paintState(state: string): Cell {
+  const colour = STATE_COLOURS[state];
+  return colour === undefined ? state : [state, colour];
 }
 
-export function renderVm(vm: VmView): string {
-  const rows: [string, string | null][] = [
+const HEADING = ['NAME', 'STATE', 'READY', 'SUPERVISOR', 'PID', 'CREDENTIALS', 'UPTIME', 'VMM', 'NOTE'];
+
+/** @param now for uptimes */
+export function renderList({ vms, problems }: VmList, look: Look, now = new Date()): string {
+  if (vms.length === 0 && problems.length === 0) return look.headers ? 'No VMs.' : '';
+  return renderHeaded(
+    HEADING,
+    [
+      ...vms.map((vm): Cell[] => [
+        vm.name,
+        paintState(vm.state),
+        vm.ready ? 'yes' : vm.state === 'running' ? ['no', 'yellow'] : 'no',
+        vm.supervisor,
+        vm.pid === null ? '-' : String(vm.pid),
+        String(vm.credentials.length),
+        vm.startedAt === null ? '-' : describeAge(now, vm.startedAt),
+        vmmOf(vm),
+        noteOf(vm, now),
+      ]),
+      ...problems.map(({ path }): Cell[] => [
+        nameOfFile(path),
+        paintState('invalid'),
+        ...HEADING.slice(3).map(() => '-'),
+        `${path}; vmsecretctl reload says why`,
+      ]),
+    ],
+    look,
+  );
+}
+
+const nameOfFile = (path: string) => path.slice(path.lastIndexOf('/') + 1).replace(/\.json$/, '');
+
+const vmmOf = ({ hypervisor, hypervisorVersion }: VmView) =>
+  hypervisorVersion === null ? hypervisor : `${hypervisor} ${hypervisorVersion}`;
+
+function noteOf(vm: VmView, now: Date): string {
+  const notes = [
+    ...(vm.problem === null ? [] : [vm.problem.code]),
+    ...(vm.nextAttemptAt === null ? [] : [`next attempt in ${describeDelay(now, vm.nextAttemptAt)}`]),
+    ...(vm.outdated.length > 0 ? ['outdated'] : []),
+    ...(vm.exposed ? ['exposed'] : []),
+  ];
+  return notes.join(', ') || '-';
+}
+
+export function renderVm(vm: VmView, { colours }: Pick<Look, 'colours'>, now = new Date()): string {
+  const state = paintState(vm.state);
+  const rows: [string, Cell | null][] = [
     ['name', vm.name],
-    ['state', vm.state + (vm.ready ? ', ready' : '')],
+    ['state', vm.ready ? [`${vm.state}, ready`, 'green'] : state],
     ['problem', vm.problem === null ? null : `${vm.problem.detail} (${vm.problem.code}, ${vm.problem.at})`],
+    [
+      'next attempt',
+      vm.nextAttemptAt === null ? null : `in ${describeDelay(now, vm.nextAttemptAt)}, ${vm.nextAttemptAt}`,
+    ],
     ['outdated', vm.outdated.length === 0 ? null : vm.outdated.join(', ')],
     ['exposed', vm.exposed ? 'secrets are on the command line, readable by every user' : null],
-    ['hypervisor', `${vm.hypervisor} ${vm.hypervisorVersion ?? ''}`.trimEnd()],
+    ['hypervisor', vmmOf(vm)],
     ['delivery', vm.delivery],
     ['supervisor', vm.unit ?? vm.supervisor],
     ['pid', vm.pid === null ? null : String(vm.pid)],
-    ['started', vm.startedAt],
+    ['started', vm.startedAt === null ? null : `${vm.startedAt}, ${describeAge(now, vm.startedAt)} ago`],
     ['guest says', vm.guestStatus],
     ['receipt', vm.receipt],
     ['restarts', String(vm.restarts)],
@@ -61,20 +126,24 @@ export function renderVm(vm: VmView): string {
   ];
   const facts = renderTable(
     rows.filter(([, value]) => value !== null).map(([key, value]) => [key, value ?? '']),
+    colours,
   );
   const credentials = vm.credentials.map(({ name, source, path, sizeBytes }) => [
     `  ${name}`,
     source,
-    path ?? '',
-    sizeBytes === null ? '' : `${sizeBytes} bytes`,
+    path ?? '-',
+    sizeBytes === null ? '-' : `${sizeBytes} bytes`,
   ]);
   return credentials.length === 0 ? facts : `${facts}\ncredentials\n${renderTable(credentials)}`;
 }
 
-export function renderChecks(report: CheckReport): string {
+export function renderChecks(report: CheckReport, { colours }: Pick<Look, 'colours'>): string {
   return renderTable(
-    report.checks.map(({ name, ok, detail }) =>
-      name === 'warning' ? [name, '', detail] : [ok ? 'ok' : 'FAILED', name, detail],
+    report.checks.map(({ name, ok, detail }): Cell[] =>
+      name === 'warning'
+        ? [['warning', 'yellow'], '', detail]
+        : [ok ? ['ok', 'green'] : ['FAILED', 'red'], name, detail],
     ),
+    colours,
   );
 }

@@ -1,4 +1,4 @@
-// list, show, check, command, convert: what is, and what would be.
+// show, check, command, convert: what is, and what would be.
 import type { Command } from 'commander';
 import { type Release, viewConversion } from '../hypervisor/conversion.js';
 import { stringifyExactly } from '../hypervisor/exact-json.js';
@@ -8,33 +8,42 @@ import { quoteCommand } from '../system/quote-command.js';
 import type { VmView } from '../vm/vm.js';
 import { EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
-import { renderChecks, renderList, renderVm } from './render.js';
+import { renderChecks, renderVm } from './render.js';
+import { listVms, requireChoice, resolveNames } from './select-vms.js';
 
 export function addShowCommands(program: Command): void {
   program
-    .command('list')
-    .description('list VMs')
-    .action(async (_options: unknown, command: Command) => {
-      const { client, print } = contextOf(command);
-      print((await client.call('GET', '/v1/vms')) as { vms: VmView[] }, ({ vms }) => renderList(vms));
-    });
-  program
     .command('show')
-    .argument('<name>')
-    .description('show a VM')
-    .action(async (name: string, _options: unknown, command: Command) => {
+    .aliases(['status', 'info', 'inspect'])
+    .argument('<names...>', 'names or patterns')
+    .description('show VMs in detail')
+    .action(async (words: string[], _options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      print((await client.call('GET', vmPath(name))) as VmView, renderVm);
+      const names = await resolveNames(client, words);
+      const vms = (await Promise.all(names.map(name => client.call('GET', vmPath(name))))) as VmView[];
+      await print(vms.length === 1 ? vms[0] : { vms }, (_answer, look) =>
+        vms.map(vm => renderVm(vm, look)).join('\n\n'),
+      );
     });
   program
     .command('check')
-    .argument('<name>')
+    .argument('[names...]', 'names or patterns')
+    .option('--all', 'every VM')
     .description('a start without the start: decrypts, and forgets')
-    .action(async (name: string, _options: unknown, command: Command) => {
-      const { client, print } = contextOf(command);
-      const report = (await client.wait('POST', vmPath(name, '/check'))) as CheckReport;
-      print(report, renderChecks);
-      if (!report.ok) process.exitCode = EXIT.failed;
+    .action(async (words: string[], { all }: { all?: boolean }, command: Command) => {
+      const { client, print, busy } = contextOf(command);
+      const names = requireChoice('check', words, all)
+        ? await resolveNames(client, words)
+        : (await listVms(client)).vms.map(({ name }) => name);
+      const asked = names.map(name => client.wait('POST', vmPath(name, '/check')));
+      const reports = (await busy(`checking ${names.join(', ')}`, Promise.all(asked))) as CheckReport[];
+      const named = reports.map((report, index) => ({ name: names[index] ?? '', ...report }));
+      await print(all || named.length > 1 ? { vms: named } : reports[0], (_answer, look) =>
+        named
+          .map(report => (named.length > 1 ? `${report.name}\n` : '') + renderChecks(report, look))
+          .join('\n\n'),
+      );
+      if (reports.some(({ ok }) => !ok)) process.exitCode = EXIT.failed;
     });
   program
     .command('command')
@@ -47,7 +56,7 @@ export function addShowCommands(program: Command): void {
         arguments: string[];
         vmConfig: object | null;
       };
-      print(answer, ({ command: words, arguments: own, vmConfig }) => {
+      await print(answer, ({ command: words, arguments: own, vmConfig }) => {
         const line = quoteCommand(words);
         // Of a definition with a VM config the line has no VM.
         const isApiOnly = vmConfig !== null && words.length === own.length + 1;

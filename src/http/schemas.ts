@@ -20,6 +20,20 @@ export const LifecycleQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const StopQuery = Type.Object(
+  {
+    ...LifecycleQuery.properties,
+    grace: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 86_400,
+        description: 'Seconds that the guest has to power off, in place of stopTimeoutSeconds',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
 export const FollowQuery = Type.Object(
   { follow: Type.Optional(Type.Boolean({ default: false })) },
   { additionalProperties: false },
@@ -59,6 +73,8 @@ export const VmSchema = Type.Object(
     pid: Nullable(Type.Integer()),
     startedAt: Nullable(Type.String()),
     restarts: Type.Integer(),
+    nextAttemptAt: Nullable(Type.String()),
+    stopStep: Nullable(AnyObject),
     lastExit: Nullable(AnyObject),
     problem: Nullable(AnyObject),
     origin: Type.String(),

@@ -19,6 +19,8 @@ export interface Launches {
 
 /** Each settles when it is done, or rejects with a VmsecretdError that says why not. */
 export interface Lifecycle extends Record<LifecycleVerb, () => Promise<void>> {
+  /** @param graceSeconds how long the guest has to power off, in place of stopTimeoutSeconds; counts for a stop underway, too */
+  stop(graceSeconds?: number): Promise<void>;
   /** A start that no operator waits for: where it fails it is tried again, as the restart policy says. Without one, as start. */
   startUnasked?(): Promise<void>;
   /** The launcher's side of a start; undefined where no unit supervises the VM. */

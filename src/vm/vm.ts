@@ -14,10 +14,12 @@ import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import { GuestReports } from '../reports/guest-reports.js';
 import { explainStorageError } from '../system/storage-error.js';
+import { parseTimeSpanMs } from '../system/time-span.js';
 import type { VmEvents } from './events.js';
 import type { VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import { isLive, nextState, type VmEvent, type VmState } from './state.js';
+import type { StopStep } from './stop-vm.js';
 import type { VmmExit } from './vmm-process.js';
 
 export interface Problem {
@@ -30,6 +32,13 @@ export interface LastExit {
   at: string;
   status: number | null;
   signal: string | null;
+}
+
+export interface StopProgress {
+  step: StopStep;
+  at: string;
+  /** How long the step gets; null for the last. */
+  timeoutSeconds: number | null;
 }
 
 export interface VmFacts {
@@ -58,6 +67,10 @@ export class Vm {
   restarts = 0;
   lastExit: LastExit | null = null;
   problem: Problem | null = null;
+  /** When it is started again by itself, RFC 3339; null where nothing of the kind is planned. */
+  nextAttemptAt: string | null = null;
+  /** How far a stop has come. */
+  stopStep: StopProgress | null = null;
   /** What the VMM said of the problem, for root alone. */
   vmmWords: string | undefined;
 
@@ -80,6 +93,7 @@ export class Vm {
     const from = this.state;
     this.state = to;
     if (!isLive(to)) this.#forgetGuest();
+    if (from !== to) this.nextAttemptAt = null;
     const problem = to === 'failed' ? { problem: this.problem } : {};
     if (from !== to) this.publish('state', { from, state: to, ...problem });
     return true;
@@ -160,7 +174,21 @@ export class Vm {
   noteRetry(delay: string): void {
     const note = `; systemd tries again in ${delay}`;
     if (this.problem === null || this.problem.detail.endsWith(note)) return;
+    this.planAttempt(parseTimeSpanMs(delay));
     this.problem = { ...this.problem, detail: `${this.problem.detail}${note}` };
+  }
+
+  /** @param delayMs until it is started again by itself; undefined where it is not, after all */
+  planAttempt(delayMs: number | undefined): void {
+    this.nextAttemptAt =
+      delayMs === undefined ? null : new Date(this.#now().getTime() + delayMs).toISOString();
+  }
+
+  /** A step of the stop ladder begins. @param timeoutMs how long it gets; undefined for the last */
+  stopReached(step: StopStep, timeoutMs?: number): void {
+    const timeoutSeconds = timeoutMs === undefined ? null : Math.ceil(timeoutMs / 1000);
+    this.stopStep = { step, at: this.#now().toISOString(), timeoutSeconds };
+    this.publish('stop-step', { step, timeoutSeconds });
   }
 
   /** The VMM is gone; what that means for the state is for its supervisor to say. */
@@ -168,6 +196,7 @@ export class Vm {
     this.running = undefined;
     this.#forgetGuest();
     this.startedAt = null;
+    this.stopStep = null;
     this.becomeOutdated([]);
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
@@ -215,6 +244,8 @@ export class Vm {
       pid: running?.vmm.pid ?? null,
       startedAt: this.startedAt,
       restarts: this.restarts,
+      nextAttemptAt: this.nextAttemptAt,
+      stopStep: this.stopStep,
       lastExit: this.lastExit,
       problem:
         problem !== null && isForRoot

@@ -19,7 +19,7 @@ export class WorkingLifecycle implements Lifecycle {
   start = (): Promise<void> => this.#work(() => this.#lifecycle.start());
   startUnasked = (): Promise<void> =>
     this.#work(() => this.#lifecycle.startUnasked?.() ?? this.#lifecycle.start());
-  stop = (): Promise<void> => this.#work(() => this.#lifecycle.stop());
+  stop = (graceSeconds?: number): Promise<void> => this.#work(() => this.#lifecycle.stop(graceSeconds));
   restart = (): Promise<void> => this.#work(() => this.#lifecycle.restart());
   reboot = (): Promise<void> => this.#work(() => this.#lifecycle.reboot());
   kill = (): Promise<void> => this.#work(() => this.#lifecycle.kill());

@@ -103,6 +103,7 @@ export class SecretRetry {
     if (waiting.isOver || waiting.timer !== undefined) return;
     if (sources.includes('null') || sources === last?.sources) return;
     const delayMs = Math.max(0, (last?.notBefore ?? 0) - performance.now());
+    vm.planAttempt(delayMs);
     waiting.timer = setTimeout(() => {
       this.#remember(vm, sources);
       this.#drop(waiting);

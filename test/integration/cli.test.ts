@@ -25,7 +25,7 @@ daemonTest('vmsecretctl defines, starts, lists, shows and stops a VM', options, 
   t.match(await daemon.ctl('define', 'web', file), { status: 0, stdout: /name +web\n/, stderr: '' });
   t.match(await daemon.ctl('start', 'web', 'other'), {
     status: 0,
-    stdout: /^NAME .*\nweb +running +yes +daemon +\d+ +1\nother +running/,
+    stdout: /^NAME .*\nweb +running +yes +daemon +\d+ +1 .* -\nother +running/,
   });
   const shown = await daemon.ctl('--json', 'show', 'web');
   t.equal(shown.status, 0);
@@ -120,21 +120,28 @@ daemonTest('vmsecretctl says with its exit status what went wrong', options, asy
   });
 });
 
-daemonTest('vmsecretctl colours nothing, whatever it prints to and is told', options, async (t, rig) => {
+daemonTest('vmsecretctl colours states on a terminal, unless NO_COLOR is set', options, async (t, rig) => {
   const { daemon } = rig;
   await defineVm(STAND_IN, rig, 'web');
+  await daemon.act('web', 'start');
   const print = (words: readonly string[], environment: Record<string, string>) =>
     spawnSync('sh', ['-c', words.join(' ')], {
       encoding: 'latin1',
       timeout: 30_000,
       env: { PATH: process.env.PATH, VMSECRETD_SOCKET: daemon.socket('admin'), ...environment },
     }).stdout;
-  for (const args of ['list', 'start --help', 'show wen', 'start web --wait none', 'strat']) {
+  for (const [args, isColoured] of [
+    ['list', true],
+    ['start web', true],
+    ['show wen', false],
+  ] as const) {
     const command = [process.execPath, CTL, args];
     const piped = print([...command, '2>&1'], { FORCE_COLOR: '1', COLORTERM: 'truecolor' });
     t.ok(piped.length > 0 && !piped.includes(ESCAPE), `${args}: nothing but text in a pipe`);
     if (NO_TERMINAL) continue;
     const onTerminal = ['script', '--quiet', '--command', `'${command.join(' ')}'`, '/dev/null'];
     t.notMatch(print(onTerminal, { NO_COLOR: '1', TERM: 'xterm' }), COLOUR, `${args}: NO_COLOR`);
+    t.notMatch(print(onTerminal, { TERM: 'dumb' }), COLOUR, `${args}: a terminal without colours`);
+    t.equal(COLOUR.test(print(onTerminal, { TERM: 'xterm' })), isColoured, `${args}: colours`);
   }
 });

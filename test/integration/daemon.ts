@@ -173,7 +173,8 @@ export class TestDaemon {
       });
     }
     const [status] = await once(child, 'close');
-    if (args[0] !== 'console') this.said.push(Buffer.from(output.stdout), Buffer.from(output.stderr));
+    if (args[0] !== 'console' && args[0] !== 'logs')
+      this.said.push(Buffer.from(output.stdout), Buffer.from(output.stderr));
     return { status, ...output };
   }
 

@@ -11,6 +11,7 @@ export const NO_TERMINAL = whyNotOnPath('script');
 export interface RunningCtlOptions {
   terminal: boolean;
   socket?: SocketName;
+  environment?: Readonly<Record<string, string>> | undefined;
 }
 
 export class RunningCtl {
@@ -22,14 +23,19 @@ export class RunningCtl {
 
   /** @param words its arguments, none of which needs quoting */
   constructor(daemon: TestDaemon, words: readonly string[], options: RunningCtlOptions) {
-    const { terminal, socket = 'admin' } = options;
+    const { terminal, socket = 'admin', environment } = options;
     const command = [...AS_USERS_DO, process.execPath, CTL, ...words];
     // script gives its child a terminal, and passes on what it prints, what is typed and its exit status.
     const [program = '', ...args] = terminal
       ? ['script', '--quiet', '--return', '--command', command.join(' '), '/dev/null']
       : command;
     this.#child = spawn(program, args, {
-      env: { PATH: process.env.PATH, SHELL: '/bin/sh', VMSECRETD_SOCKET: daemon.socket(socket) },
+      env: {
+        PATH: process.env.PATH,
+        SHELL: '/bin/sh',
+        VMSECRETD_SOCKET: daemon.socket(socket),
+        ...environment,
+      },
       timeout: TIMEOUT_MS,
     });
     this.#ended = once(this.#child, 'close').then(([status]) => status);

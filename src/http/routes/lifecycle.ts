@@ -6,7 +6,7 @@ import type { LifecycleVerb } from '../../vm/lifecycle.js';
 import type { Vm } from '../../vm/vm.js';
 import type { Vms } from '../../vm/vms.js';
 import { lastConsoleLines } from '../console-lines.js';
-import { LifecycleQuery, NameParams, VmSchema, type Wait } from '../schemas.js';
+import { LifecycleQuery, NameParams, StopQuery, VmSchema, type Wait } from '../schemas.js';
 import type { ConsoleTools } from './console.js';
 import type { NameRoute } from './name-route.js';
 
@@ -21,7 +21,7 @@ const SUMMARIES: Record<LifecycleVerb, string> = {
 };
 
 interface LifecycleRoute extends NameRoute {
-  Querystring: { wait?: Wait; timeout?: number };
+  Querystring: { wait?: Wait; timeout?: number; grace?: number };
 }
 
 export interface LifecycleTools extends ConsoleTools {
@@ -39,14 +39,14 @@ export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools):
         schema: {
           summary: SUMMARIES[verb],
           params: NameParams,
-          querystring: LifecycleQuery,
+          querystring: verb === 'stop' ? StopQuery : LifecycleQuery,
           response: { 200: VmSchema, 202: VmSchema },
         },
       },
       async (request, reply) => {
         const { vm, lifecycle } = vms.get(request.params.name);
-        const { wait, timeout } = request.query;
-        const done = lifecycle[verb]();
+        const { wait, timeout, grace } = request.query;
+        const done = verb === 'stop' ? lifecycle.stop(grace) : lifecycle[verb]();
         if (wait === 'none') {
           // The work goes on; what becomes of it shows in the VM and in the events.
           done.catch(error =>

@@ -36,6 +36,11 @@ export interface DaemonLifecycleTools extends StartChildTools {
   startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
 }
 
+interface StopRequest {
+  atOnce?: boolean;
+  graceSeconds?: number | undefined;
+}
+
 export class DaemonLifecycle implements Lifecycle {
   readonly launches = undefined;
   readonly #vm: Vm;
@@ -45,6 +50,8 @@ export class DaemonLifecycle implements Lifecycle {
   #lastInLine: { verb: LifecycleVerb; done: Promise<void> } | undefined;
   #startAbort: AbortController | undefined;
   #stopAbort: AbortController | undefined;
+  /** Of the stop underway, or the next one. */
+  #hurry = new AbortController();
   #ending: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -71,9 +78,13 @@ export class DaemonLifecycle implements Lifecycle {
     }
   }
 
-  stop(): Promise<void> {
+  async stop(graceSeconds?: number): Promise<void> {
     this.#startAbort?.abort(startInterrupted(this.#vm, 'stop'));
-    return this.#enqueue('stop', () => this.#stop());
+    const stopped = this.#enqueue('stop', () => this.#stop({ graceSeconds }));
+    if (graceSeconds === undefined) return stopped;
+    // For a stop that is underway already.
+    const timer = setTimeout(() => this.#hurry.abort(), graceSeconds * 1000);
+    return stopped.finally(() => clearTimeout(timer));
   }
 
   restart(): Promise<void> {
@@ -216,7 +227,7 @@ export class DaemonLifecycle implements Lifecycle {
     });
   }
 
-  async #stop({ atOnce = false } = {}): Promise<void> {
+  async #stop({ atOnce = false, graceSeconds }: StopRequest = {}): Promise<void> {
     const vm = this.#vm;
     await this.#ending;
     const { running } = vm;
@@ -234,12 +245,14 @@ export class DaemonLifecycle implements Lifecycle {
     try {
       await stopVm(running, {
         isPaused,
-        timeoutMs: vm.definition.stopTimeoutSeconds * 1000,
-        onStep: step => vm.publish('stop-step', { step }),
+        timeoutMs: (graceSeconds ?? vm.definition.stopTimeoutSeconds) * 1000,
+        onStep: (step, timeoutMs) => vm.stopReached(step, timeoutMs),
+        hurry: this.#hurry.signal,
         signal: abort.signal,
       });
     } finally {
       this.#stopAbort = undefined;
+      this.#hurry = new AbortController();
     }
     await this.#ending;
   }

@@ -34,6 +34,7 @@ export class Restarts {
   cancel(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#vm.planAttempt(undefined);
   }
 
   /** @param clean whether the guest powered off by itself */
@@ -66,6 +67,7 @@ export class Restarts {
 
   #startIn(delayMs: number): void {
     this.cancel();
+    this.#vm.planAttempt(delayMs);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#vm.restarts += 1;

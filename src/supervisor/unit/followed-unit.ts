@@ -226,7 +226,9 @@ export class FollowedUnit {
     const { vm } = this.#options;
     const phase = unitPhase(facts);
     if (phase === 'active' && vm.definition.ready === 'notify') vm.becomeReady();
-    if (phase === 'stopping') vm.transition('stop');
+    // Its ExecStop= presses the button.
+    if (phase === 'stopping' && vm.transition('stop'))
+      vm.stopReached('power-button', vm.definition.stopTimeoutSeconds * 1000);
     if (phase === 'failed' || phase === 'stopped') this.#endRun(facts);
   }
 

@@ -1,5 +1,6 @@
 // The lifecycle of a VM whose VMM is the main process of a systemd unit: systemd starts, stops and restarts it, and is
 // asked to.
+import { setTimeout as delay } from 'node:timers/promises';
 import { VmsecretdError } from '../../errors.js';
 import { requireStartable } from '../../preflight/check-vm.js';
 import { adoptVmm, findIsPaused } from '../../recovery/adoption.js';
@@ -17,6 +18,9 @@ import type { Vm } from '../../vm/vm.js';
 import type { VmmExit } from '../../vm/vmm-process.js';
 import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
 import { UnitLaunches, type UnitLaunchTools } from './unit-launches.js';
+
+/** At it the VMM shuts down in order. */
+const SIGTERM_TIMEOUT_MS = 5_000;
 
 export interface UnitLifecycleTools extends FollowedUnitTools, UnitLaunchTools {}
 
@@ -62,11 +66,13 @@ export class UnitLifecycle implements Lifecycle {
     await this.#untilLaunched(isWaitingToRestart(facts) ? 'restart' : 'start');
   }
 
-  async stop(): Promise<void> {
+  async stop(graceSeconds?: number): Promise<void> {
     this.#endChecks('stop');
     await this.#unit.show();
     this.launches.interrupt('stop');
-    await this.#systemctl.stop(this.#unit.name);
+    const stopped = new AbortController();
+    if (graceSeconds !== undefined) void this.#endVmm(graceSeconds * 1000, stopped.signal);
+    await this.#systemctl.stop(this.#unit.name).finally(() => stopped.abort());
     await this.#unit.refresh();
   }
 
@@ -74,6 +80,20 @@ export class UnitLifecycle implements Lifecycle {
     await this.#requireStartable();
     await this.#unit.show();
     await this.#untilLaunched('restart');
+  }
+
+  /** What is left of the stop ladder, of which systemd's ExecStop= waits for the first rung. @param signal the unit is down */
+  async #endVmm(delayMs: number, signal: AbortSignal): Promise<void> {
+    try {
+      await delay(delayMs, undefined, { signal });
+      this.#vm.stopReached('SIGTERM', SIGTERM_TIMEOUT_MS);
+      await this.#unit.kill('SIGTERM');
+      await delay(SIGTERM_TIMEOUT_MS, undefined, { signal });
+      this.#vm.stopReached('SIGKILL');
+      await this.#unit.kill('SIGKILL');
+    } catch {
+      // It was down before.
+    }
   }
 
   async kill(): Promise<void> {

@@ -1,0 +1,34 @@
+// version: of this program, and of the daemon that it asks.
+import type { Command } from 'commander';
+import { readVersion } from '../version.js';
+import { contextOf } from './context.js';
+import { renderTable } from './render.js';
+
+export function addVersionCommand(program: Command): void {
+  program
+    .command('version')
+    .description('versions of vmsecretctl and of the daemon')
+    .action(async (_options: unknown, command: Command) => {
+      const { client, print } = contextOf(command);
+      const versions = { client: readVersion() };
+      // Without a daemon the half of it, and why.
+      const daemon = await (client.call('GET', '/v1/version') as Promise<DaemonVersion>).catch(
+        async error => {
+          await print(versions, () => `vmsecretctl  ${versions.client}`);
+          throw error;
+        },
+      );
+      await print({ ...versions, daemon }, () =>
+        renderTable([
+          ['vmsecretctl', versions.client],
+          ['vmsecretd', daemon.version],
+          ['node of it', daemon.node],
+        ]),
+      );
+    });
+}
+
+interface DaemonVersion {
+  version: string;
+  node: string;
+}
