@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { defaultFolders } from '../default-folders.js';
 import { type Client, createClient } from './client.js';
 import { showBusy } from './progress.js';
+import { renderYaml } from './yaml.js';
 
 export const FORMATS = ['table', 'json', 'yaml'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -25,7 +26,7 @@ export interface Context {
     answer: Answer,
     render: (answer: Answer, look: Look) => string,
     names?: (answer: Answer) => readonly string[],
-  ): Promise<void>;
+  ): void;
   /** Shows on a terminal that the work goes on. @param what "checking web" */
   busy<Result>(what: string, work: Promise<Result>): Promise<Result>;
 }
@@ -67,12 +68,12 @@ export function contextOf(command: Command): Context {
     quiet,
     look,
     client: createClient(options.socket ?? process.env.VMSECRETD_SOCKET ?? defaultSocket()),
-    print: async (answer, render, names) => {
+    print: (answer, render, names) => {
       const text = quiet
         ? (names?.(answer) ?? []).join('\n')
         : format === 'table'
           ? render(answer, look)
-          : await serialize(answer, format);
+          : serialize(answer, format);
       if (text !== '') process.stdout.write(`${text}\n`);
     },
     busy: (what, work) => showBusy(what, work, process.stderr),
@@ -91,10 +92,8 @@ export function asksForProgram(words: readonly string[] = process.argv.slice(2))
 }
 
 /** @returns without a newline at its end */
-export async function serialize(answer: unknown, format: Exclude<Format, 'table'>): Promise<string> {
-  if (format === 'json') return JSON.stringify(answer, null, 2);
-  const { stringify } = await import('yaml');
-  return stringify(answer).trimEnd();
+export function serialize(answer: unknown, format: Exclude<Format, 'table'>): string {
+  return format === 'json' ? JSON.stringify(answer, null, 2) : renderYaml(answer);
 }
 
 /** The system daemon's, unless somebody who is not root has one of their own. */

@@ -20,7 +20,7 @@ export function addDefineCommands(program: Command): void {
       const answer = client.call('PUT', vmPath(name), await readDefinition(file)).catch(error => {
         throw nameFile(error, file);
       });
-      await print((await answer) as VmView, renderVm);
+      print((await answer) as VmView, renderVm);
     });
   program
     .command('delete')
@@ -34,7 +34,7 @@ export function addDefineCommands(program: Command): void {
         throw new CliError(`delete takes names and no patterns such as ${pattern}`, EXIT.usedWrongly);
       for (const name of new Set(names)) {
         await client.call('DELETE', vmPath(name));
-        await print({ deleted: name }, () => `${name} deleted`);
+        print({ deleted: name }, () => `${name} deleted`);
       }
     });
   program
@@ -47,7 +47,7 @@ export function addDefineCommands(program: Command): void {
         definitions: number;
         problems: { path: string; message: string }[];
       };
-      await print(answer, ({ definitions, problems }) =>
+      print(answer, ({ definitions, problems }) =>
         [
           `${definitions} definition${definitions === 1 ? '' : 's'}`,
           ...problems.map(problem => problem.message),

@@ -24,9 +24,7 @@ export function addDoctorCommand(program: Command): void {
       const { examine } = await import('./doctor/examine.js');
       const findings = await busy('looking at the setup', examine(client, elsewhere));
       const ok = findings.every(({ level }) => level !== 'wrong');
-      await print({ ok, findings }, (answer, { colours }) =>
-        renderTable(answer.findings.flatMap(rowsOf), colours),
-      );
+      print({ ok, findings }, (answer, { colours }) => renderTable(answer.findings.flatMap(rowsOf), colours));
       if (!ok) process.exitCode = EXIT.failed;
     });
 }

@@ -19,7 +19,7 @@ export function addEditCommands(program: Command): void {
     .description('print the definition')
     .action(async (name: string, _options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      await print(await client.call('GET', vmPath(name, '/definition')), definition =>
+      print(await client.call('GET', vmPath(name, '/definition')), definition =>
         JSON.stringify(definition, null, 2),
       );
     });
@@ -31,7 +31,7 @@ export function addEditCommands(program: Command): void {
       const { client, print } = contextOf(command);
       const edited = await editDefinition(name, client);
       if (edited === undefined) process.stderr.write(`${name} is not changed\n`);
-      else await print(edited, renderVm);
+      else print(edited, renderVm);
     });
 }
 

@@ -126,7 +126,7 @@ async function act(
     : Promise.allSettled(requests));
   const done = outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : []));
   if (done.length > 0 || outcomes.length === 0)
-    await print({ vms: done }, ({ vms }, look) =>
+    print({ vms: done }, ({ vms }, look) =>
       vms.length === 0 ? 'No VM to act on.' : renderList({ vms, problems: [] }, look),
     );
   const failures = outcomes.flatMap((outcome, index) =>

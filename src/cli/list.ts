@@ -36,7 +36,7 @@ export function addListCommand(program: Command): void {
       const context = contextOf(command);
       if (options.watch) return watchList(names, options, context);
       const list = await readList(names, options, context);
-      await printList(list, context);
+      printList(list, context);
       if (options.outdated && list.vms.length > 0) process.exitCode = EXIT.outdated;
     });
 }
@@ -70,8 +70,8 @@ async function readList(
   return { vms: vms.filter(isWanted), problems: withProblems ? problems : [] };
 }
 
-function printList(list: VmList, { print }: Context): Promise<void> {
-  return print(list, renderList, ({ vms }) => vms.map(({ name }) => name));
+function printList(list: VmList, { print }: Context): void {
+  print(list, renderList, ({ vms }) => vms.map(({ name }) => name));
 }
 
 /** How long a burst of changes is waited out. */
@@ -85,17 +85,17 @@ async function watchList(names: readonly string[], options: ListOptions, context
   const { client, format } = context;
   const isTerminal = process.stdout.isTTY && format === 'table';
   let list: VmList | undefined;
-  const show = async () => {
+  const show = () => {
     if (list === undefined) return;
     if (isTerminal) process.stdout.write(CLEAR);
     // A stream for programs is one document a line, or a document of YAML's.
     if (format === 'json') process.stdout.write(`${JSON.stringify(list)}\n`);
-    else if (format === 'yaml') process.stdout.write(`---\n${await serialize(list, 'yaml')}\n`);
-    else await printList(list, context);
+    else if (format === 'yaml') process.stdout.write(`---\n${serialize(list, 'yaml')}\n`);
+    else printList(list, context);
   };
   const refresh = async () => {
     list = await readList(names, options, context);
-    await show();
+    show();
   };
   // Before the first look: what changes after it is an event.
   const events = await client.stream('/v1/events');

@@ -21,7 +21,7 @@ export function addShowCommands(program: Command): void {
       const { client, print } = contextOf(command);
       const names = await resolveNames(client, words);
       const vms = (await Promise.all(names.map(name => client.call('GET', vmPath(name))))) as VmView[];
-      await print(vms.length === 1 ? vms[0] : { vms }, (_answer, look) =>
+      print(vms.length === 1 ? vms[0] : { vms }, (_answer, look) =>
         vms.map(vm => renderVm(vm, look)).join('\n\n'),
       );
     });
@@ -38,7 +38,7 @@ export function addShowCommands(program: Command): void {
       const asked = names.map(name => client.wait('POST', vmPath(name, '/check')));
       const reports = (await busy(`checking ${names.join(', ')}`, Promise.all(asked))) as CheckReport[];
       const named = reports.map((report, index) => ({ name: names[index] ?? '', ...report }));
-      await print(all || named.length > 1 ? { vms: named } : reports[0], (_answer, look) =>
+      print(all || named.length > 1 ? { vms: named } : reports[0], (_answer, look) =>
         named
           .map(report => (named.length > 1 ? `${report.name}\n` : '') + renderChecks(report, look))
           .join('\n\n'),
@@ -56,7 +56,7 @@ export function addShowCommands(program: Command): void {
         arguments: string[];
         vmConfig: object | null;
       };
-      await print(answer, ({ command: words, arguments: own, vmConfig }) => {
+      print(answer, ({ command: words, arguments: own, vmConfig }) => {
         const line = quoteCommand(words);
         // Of a definition with a VM config the line has no VM.
         const isApiOnly = vmConfig !== null && words.length === own.length + 1;

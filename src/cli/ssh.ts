@@ -37,7 +37,15 @@ export function addSshCommand(program: Command): void {
         );
       if (stdio) return connectVsock(socket);
       // ssh gives it to a shell, and replaces what follows a percent sign.
-      const proxy = [process.execPath, process.argv[1] ?? '', '--socket', client.socketPath, 'ssh', name, '--stdio']
+      const proxy = [
+        process.execPath,
+        process.argv[1] ?? '',
+        '--socket',
+        client.socketPath,
+        'ssh',
+        name,
+        '--stdio',
+      ]
         .map(quoteWord)
         .join(' ')
         .replaceAll('%', '%%');

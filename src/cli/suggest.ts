@@ -37,10 +37,13 @@ export function dropWideningSuggestion(message: string): string {
   return isRisky ? message.replace(suggestion, '') : message;
 }
 
-/** One letter too many, missing or wrong, or two in the wrong order, behind a first letter that is right. */
+/**
+ * One letter too many, missing or wrong, or two in the wrong order, behind a first letter that is right. Two letters are too few to
+ * tell: podman's `rmi` is no `rm`.
+ */
 function isTypo(word: string, name: string): boolean {
   const [first = ''] = /[^-]/.exec(name) ?? [];
-  if (word.indexOf(first) !== name.indexOf(first)) return false;
+  if (name.length < 3 || word.indexOf(first) !== name.indexOf(first)) return false;
   return leven(word, name) === 1 || isTransposed(word, name);
 }
 

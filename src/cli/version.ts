@@ -14,11 +14,11 @@ export function addVersionCommand(program: Command): void {
       // Without a daemon the half of it, and why.
       const daemon = await (client.call('GET', '/v1/version') as Promise<DaemonVersion>).catch(
         async error => {
-          await print(versions, () => `vmsecretctl  ${versions.client}`);
+          print(versions, () => `vmsecretctl  ${versions.client}`);
           throw error;
         },
       );
-      await print({ ...versions, daemon }, () =>
+      print({ ...versions, daemon }, () =>
         renderTable([
           ['vmsecretctl', versions.client],
           ['vmsecretd', daemon.version],

@@ -35,7 +35,7 @@ export function addWaitCommand(program: Command): void {
       const late = options.timeout === undefined ? undefined : AbortSignal.timeout(options.timeout * 1000);
       const waiting = Promise.all(names.map(name => waitFor(name, options, client, late)));
       const vms = await busy(`waiting for ${names.join(', ')} to be ${options.for}`, waiting);
-      await print({ vms }, ({ vms }, look) => renderList({ vms, problems: [] }, look));
+      print({ vms }, ({ vms }, look) => renderList({ vms, problems: [] }, look));
       if (options.for === 'stopped' && vms.some(({ state }) => state === 'failed'))
         process.exitCode = EXIT.failed;
     });

@@ -39,7 +39,7 @@ const HABITS: readonly Habit[] = [
   { typed: 'status web', prints: /^name +web\nstate +running, ready\n/ },
   { typed: 'info web', prints: /^name +web\n/ },
   { typed: 'inspect web --json', prints: /^\{\n {2}"name": "web",\n/ },
-  { typed: 'logs web', prints: new RegExp(`CANARY=[\s\S]*${END_OF_OEM_STRINGS}\r?\n$`) },
+  { typed: 'logs web', prints: new RegExp(`CANARY=.*\\s+${END_OF_OEM_STRINGS}\\s*$`) },
   { typed: 'logs -f --tail 1 web', prints: new RegExp(`${END_OF_OEM_STRINGS}`), onTerminal: {} },
   { typed: 'attach web', prints: /Ctrl-\] leaves/, onTerminal: { type: '\x1d' } },
   { typed: 'suspend web', prints: /\nweb +paused/, after: stateIs('web', 'paused') },

@@ -69,6 +69,7 @@ t.test('docs/http-api.md names every query parameter of openapi.json, with each 
     'compared',
     'directory',
     'follow',
+    'grace',
     'invocation',
     'timeout',
     'vm',
@@ -91,6 +92,7 @@ t.test(
       commands.find(candidate => candidate.name() === command)?.options.find(option => option.long === long);
     t.ok(find('console', '--no-follow'), 'follow');
     t.ok(find('start', '--timeout'), 'timeout');
+    t.ok(find('stop', '--grace'), 'grace');
     t.equal(commands.find(command => command.name() === 'events')?.registeredArguments.length, 1, 'vm');
     t.strictSame(find('start', '--wait')?.argChoices?.toSorted(), parameters.get('wait')?.toSorted());
   },

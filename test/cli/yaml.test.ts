@@ -1,0 +1,19 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { parse } from 'yaml';
+import { renderYaml } from '../../src/cli/yaml.js';
+
+t.test('YAML means what the JSON meant, in 1.1 and 1.2', async t => {
+  fc.assert(
+    fc.property(fc.jsonValue(), value => {
+      const json = JSON.stringify(value);
+      for (const version of ['1.1', '1.2'] as const)
+        t.equal(JSON.stringify(parse(renderYaml(JSON.parse(json)), { version })), json);
+    }),
+    { numRuns: 300 },
+  );
+  t.equal(
+    renderYaml({ vms: [{ name: 'web', pid: 1, ok: 'yes', of: [] }], none: {} }),
+    'vms:\n  - name: web\n    pid: 1\n    ok: "yes"\n    of: []\nnone: {}',
+  );
+});
