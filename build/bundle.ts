@@ -18,7 +18,6 @@ const UNUSED = [
   '@fastify/ajv-compiler',
   '@fastify/fast-json-stringify-compiler',
   'abstract-logging',
-  'light-my-request',
 ];
 
 export interface Bundles {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { type Bundles, bundle, PROGRAMS } from '../../build/bundle.js';
 import { renderLicenses } from '../../build/licenses.js';
@@ -70,12 +71,16 @@ t.test('they run with nothing beside them', async t => {
   ]);
   const daemon = spawnNode([program('daemon'), '--config', join(folder, 'config.json'), ...places], {
     cwd: folder,
+    // Its watchdog asks the daemon every tenth of a second.
+    env: { PATH: process.env.PATH, WATCHDOG_USEC: '200000' },
   });
   t.teardown(async () => {
     daemon.kill();
     await once(daemon, 'exit');
   });
-  for await (const line of createInterface(daemon.stdout)) if (JSON.parse(line).msg === 'listening') break;
+  const log: { msg: string; level: number }[] = [];
+  const lines = createInterface(daemon.stdout).on('line', line => log.push(JSON.parse(line)));
+  while (!log.some(({ msg }) => msg === 'listening')) await once(lines, 'line');
   const call = async (method: string, path: string, body?: unknown) =>
     callUnix({ socketPath: join(folder, 'admin.sock'), method, path, body, timeoutMs: TIMEOUT_MS });
   t.match(await call('GET', '/openapi.json'), { status: 200, json: { openapi: /^3\./ } });
@@ -103,4 +108,9 @@ t.test('they run with nothing beside them', async t => {
   list.stdout.on('data', data => output.push(data));
   const [status] = await once(list, 'close');
   t.match({ status, output: Buffer.concat(output).toString() }, { status: 0, output: /web/ });
+  await delay(500);
+  t.strictSame(
+    log.filter(({ level }) => level > 40),
+    [],
+  );
 });
