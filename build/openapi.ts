@@ -29,7 +29,7 @@ const ANSWERS: Readonly<Record<string, object>> = {
 
 /** Routes that ask a VMM or look for its program, and so may answer with 502 or 504. */
 const ASKS_VMM =
-  /^\/v1\/vms\/:name\/(start|stop|restart|reboot|kill|pause|resume|prepare|booted|check|command)$|^\/v1\/reload$/;
+  /^\/v1\/vms\/:name\/(start|stop|restart|reboot|kill|pause|resume|refresh|prepare|booted|check|command)$|^\/v1\/reload$/;
 
 const codesOf = (matches: (status: number) => boolean) =>
   Object.entries(ERROR_TABLE)

@@ -24,6 +24,7 @@ export const ERROR_TABLE = {
   vmm_missing: { status: 502, title: 'The hypervisor cannot be run' },
   vmm_refused: { status: 502, title: 'The hypervisor refused' },
   supervisor_failed: { status: 502, title: 'The supervisor failed' },
+  refresh_failed: { status: 502, title: 'The guest did not take the new secrets' },
   vmm_timeout: { status: 504, title: 'The hypervisor did not answer in time' },
   ready_timeout: { status: 504, title: 'The guest was not ready in time' },
   busy: { status: 503, title: 'The daemon has too much to do' },

@@ -108,8 +108,22 @@ export class Metrics {
     // Else the first failure would be no increase.
     for (const code of Object.keys(ERROR_TABLE))
       if (code.startsWith('secret_')) failures.inc({ code, during: 'start' }, 0);
+    const onDemand = new Counter({
+      name: 'vmsecretd_on_demand_total',
+      help: 'Credentials that guests asked for, by what became of it',
+      labelNames: ['outcome'],
+      registers,
+    });
+    const refreshes = new Counter({
+      name: 'vmsecretd_refreshes_total',
+      help: 'Refreshes of running guests, by their end',
+      labelNames: ['result'],
+      registers,
+    });
     const bootedAt = new Map<string, number>();
-    return events.subscribe(({ type, vm, from, state, problem }) => {
+    return events.subscribe(({ type, vm, from, state, problem, outcome }) => {
+      if (type === 'on-demand') onDemand.inc({ outcome: String(outcome) });
+      if (type === 'refreshed' || type === 'refresh_failed') refreshes.inc({ result: type });
       if (type === 'state') {
         bootedAt.delete(vm);
         if (state === 'starting') starts.inc();

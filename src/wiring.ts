@@ -34,9 +34,11 @@ import { boundLogs } from './system/log-bound.js';
 import { takeOwnFolder } from './system/own-folder.js';
 import { createSystemctl } from './system/systemctl.js';
 import { resolveUser } from './system/users.js';
+import { createCredentialServer } from './vm/credential-server.js';
 import { VmEvents } from './vm/events.js';
 import { keepGuestReports } from './vm/keep-guest-reports.js';
 import type { Lifecycle } from './vm/lifecycle.js';
+import { Refreshes } from './vm/refresh-guest.js';
 import type { StartTools } from './vm/start-vm.js';
 import { Vm } from './vm/vm.js';
 import { vmPaths } from './vm/vm-paths.js';
@@ -95,6 +97,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     logger,
     reload,
     defaultSupervisor: options.defaultSupervisor,
+    refresh: vm => parts.refreshes.refresh(vm),
   });
   await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
   const http = await wireHttp(options, parts, { reload, compareNow: () => changes.compareNow() });
@@ -117,6 +120,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       await lifecycles.close();
       deliverers.close();
       parts.checkers.close();
+      parts.servers.close();
       await unlockState();
     },
   };
@@ -136,6 +140,8 @@ async function wireVms(options: DaemonOptions) {
   const deliverers = new Deliverers(delivererOptions);
   // Many checks of large files take neither a deliverer nor its memory from starts.
   const checkers = new Deliverers({ ...delivererOptions, keepsSpare: false });
+  // Nor do guests that ask for one credential after the other.
+  const servers = new Deliverers({ ...delivererOptions, keepsSpare: false });
   const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now(), version });
   const starts = await wireStarts(options, { events, deliverers, metrics, findVm });
   const lifecycles = wireLifecycles(options, starts.toolsFor);
@@ -144,18 +150,21 @@ async function wireVms(options: DaemonOptions) {
     keptDirectory: join(folders.stateDirectory, 'vms'),
     defaultSupervisor: options.defaultSupervisor,
   });
+  const { identities, passphraseFiles } = starts;
+  const serveCredential = createCredentialServer({ deliverers: servers, identities, passphraseFiles });
+  const refreshes = new Refreshes({ deliverers, identities, passphraseFiles });
   const vms = new Vms({
     definitions,
     build: definition => {
       const paths = vmPaths(folders.runtimeDirectory, definition.name, definition.supervisor);
-      const vm = new Vm({ definition, paths, events, now: () => new Date(), logger });
+      const vm = new Vm({ definition, paths, events, now: () => new Date(), logger, serveCredential });
       return { vm, lifecycle: lifecycles.build(vm) };
     },
   });
   events.subscribe(({ type, ...details }) => logger.info(details, type));
   tellUnitJournals(events, name => vms.unitOf(name));
   keepGuestReports(events, findVm, logger);
-  return { vms, events, definitions, deliverers, checkers, metrics, lifecycles, starts };
+  return { vms, events, definitions, deliverers, checkers, servers, metrics, lifecycles, starts, refreshes };
 }
 
 interface StartParts {
@@ -241,6 +250,7 @@ async function wireHttp(
     paths: { ...folders, identities, passphraseFiles, programPath },
     roleOf: request => sockets.roleOf(request),
     checkVm: vm => checkLimit(() => checkVm(vm, { ...toolsFor(vm), deliverers: parts.checkers })),
+    refreshVm: vm => parts.refreshes.refresh(vm),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
     installedRelease: () => installedRelease(config.hypervisors ?? {}, programPath),
     readConsole: (vm, follow) => {

@@ -44,6 +44,10 @@ export const CLI_EXAMPLES: Examples = {
     ['vmsecretctl wait web', 'until it has stopped; status 1 where it failed'],
     ['vmsecretctl wait web db --for ready -t 60', 'whoever starts them'],
   ],
+  refresh: [
+    ['vmsecretctl refresh web', 'new secrets into its guest, without a restart of the VM'],
+    ['vmsecretctl refresh --outdated', 'after secrets were rotated'],
+  ],
   define: [['vmsecretctl define web ./web.json', 'as root; paths in it are absolute']],
   delete: [['vmsecretctl delete web', 'a stopped VM that came by define']],
   reload: [['vmsecretctl reload', 'after /etc/vmsecretd/vms was changed']],

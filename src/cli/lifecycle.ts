@@ -1,4 +1,4 @@
-// start, stop, restart, reboot, kill, pause, resume.
+// start, stop, restart, reboot, kill, pause, resume, refresh.
 import { type Command, Option } from 'commander';
 import type { LifecycleVerb } from '../vm/lifecycle.js';
 import type { VmState } from '../vm/state.js';
@@ -29,7 +29,9 @@ interface Verb {
 const DOWN: readonly VmState[] = ['stopped', 'failed'];
 const UP: readonly VmState[] = ['starting', 'running', 'paused', 'stopping'];
 
-const VERBS: Record<LifecycleVerb, Verb> = {
+type VerbName = LifecycleVerb | 'refresh';
+
+const VERBS: Record<VerbName, Verb> = {
   start: { description: 'start VMs with their secrets', all: DOWN, waitsFor: 'ready' },
   stop: {
     description: 'ask guests to power off, then make them',
@@ -56,10 +58,14 @@ const VERBS: Record<LifecycleVerb, Verb> = {
     all: ['paused'],
     waitsFor: 'ready',
   },
+  refresh: {
+    description: 'give running guests the secrets of now, and wait for their receipts',
+    all: ['running'],
+  },
 };
 
 export function addLifecycleCommands(program: Command): void {
-  for (const verb of Object.keys(VERBS) as LifecycleVerb[]) {
+  for (const verb of Object.keys(VERBS) as VerbName[]) {
     const { description, aliases = [], all } = VERBS[verb];
     const command = program
       .command(verb)
@@ -79,6 +85,7 @@ export function addLifecycleCommands(program: Command): void {
         parseSeconds('--grace', 0),
       );
     if (verb === 'restart') command.option('--outdated', 'every VM whose definition or secrets changed');
+    if (verb === 'refresh') command.option('--outdated', 'every VM whose secrets changed');
   }
 }
 
@@ -104,7 +111,7 @@ export function parseSeconds(option: string, least: number): (text: string) => n
 }
 
 async function act(
-  verb: LifecycleVerb,
+  verb: VerbName,
   names: readonly string[],
   options: LifecycleOptions,
   context: Context,
@@ -142,12 +149,14 @@ function withName(name: string, error: unknown): unknown {
 }
 
 async function chooseVms(
-  verb: LifecycleVerb,
+  verb: VerbName,
   options: LifecycleOptions,
   { client, busy }: Context,
 ): Promise<string[]> {
+  const isOutdated = ({ outdated }: VmView) =>
+    verb === 'refresh' ? outdated.some(reason => reason.startsWith('credential ')) : outdated.length > 0;
   const isMeant = (vm: VmView) =>
-    options.outdated ? vm.outdated.length > 0 : VERBS[verb].all.includes(vm.state);
+    options.outdated ? isOutdated(vm) : VERBS[verb].all.includes(vm.state);
   // A secret may have changed a moment ago, and the daemon may have started then.
   const { vms } = options.outdated
     ? ((await busy(

@@ -115,6 +115,7 @@ export function renderVm(vm: VmView, { colours }: Pick<Look, 'colours'>, now = n
     ['started', vm.startedAt === null ? null : `${vm.startedAt}, ${describeAge(now, vm.startedAt)} ago`],
     ['guest says', vm.guestStatus],
     ['receipt', vm.receipt],
+    ['refresh', renderRefresh(vm.refresh)],
     ['restarts', String(vm.restarts)],
     [
       'last exit',
@@ -135,6 +136,12 @@ export function renderVm(vm: VmView, { colours }: Pick<Look, 'colours'>, now = n
     sizeBytes === null ? '-' : `${sizeBytes} bytes`,
   ]);
   return credentials.length === 0 ? facts : `${facts}\ncredentials\n${renderTable(credentials)}`;
+}
+
+function renderRefresh(refresh: VmView['refresh']): string | null {
+  if (refresh === null) return null;
+  const { at, credentials, problem } = refresh;
+  return `${problem?.detail ?? (credentials.join(', ') || 'nothing was to be done')}, ${at}`;
 }
 
 export function renderChecks(report: CheckReport, { colours }: Pick<Look, 'colours'>): string {

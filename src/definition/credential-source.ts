@@ -4,11 +4,13 @@ import { suggestNearest } from '../nearest-name.js';
 import type { CredentialSource } from './schema.js';
 
 /** Each a key of a source, of which it has exactly one. */
-export type SourceKind = Exclude<keyof CredentialSource, 'trim'>;
+export type SourceKind = Exclude<keyof CredentialSource, 'trim' | 'onDemand'>;
 
 /** Whether the value is the path of a file. */
 const NAMES_FILE = { age: true, file: true, text: false } satisfies Record<SourceKind, boolean>;
 export const SOURCE_KINDS = Object.keys(NAMES_FILE) as SourceKind[];
+/** Keys of a source beside its kind. */
+const OPTIONS: readonly string[] = ['trim', 'onDemand'];
 const FILE_KINDS = SOURCE_KINDS.filter(kind => NAMES_FILE[kind]);
 
 /** More than one, or none, in a definition that was not checked yet. */
@@ -52,10 +54,10 @@ function findSourceProblem(source: unknown): string | undefined {
   if (typeof source !== 'object' || source === null || Array.isArray(source))
     return `${TAKES_ONE}, and is ${Array.isArray(source) ? 'a list' : source === null ? 'null' : `a ${typeof source}`}`;
   const unknown = Object.keys(source).find(
-    key => key !== 'trim' && !SOURCE_KINDS.includes(key as SourceKind),
+    key => !OPTIONS.includes(key) && !SOURCE_KINDS.includes(key as SourceKind),
   );
   if (unknown !== undefined) {
-    const suggestion = suggestNearest(unknown, [...SOURCE_KINDS, 'trim']);
+    const suggestion = suggestNearest(unknown, [...SOURCE_KINDS, ...OPTIONS]);
     return `has the unknown key ${JSON.stringify(unknown.slice(0, 60))}.${suggestion} It ${TAKES_ONE}`;
   }
   const kinds = kindsOf(source);

@@ -29,7 +29,7 @@ export interface Definition {
   readonly autostart: boolean;
   readonly restart: 'no' | 'on-failure' | 'always';
   readonly ready: 'boot' | 'notify' | 'receipt';
-  readonly onChange: 'report' | 'restart';
+  readonly onChange: 'report' | 'restart' | 'refresh';
   readonly startTimeoutSeconds: number;
   readonly stopTimeoutSeconds: number;
 }

@@ -2,6 +2,7 @@
 import { VmsecretdError } from '../errors.js';
 import { checkCredentialName } from './credential-name.js';
 import type { Definition } from './definition.js';
+import { bootCredentials } from './on-demand.js';
 
 /** Carries the nonce of a start, for the guest's receipt; see docs/receipt.md. */
 export const NONCE_CREDENTIAL = 'vmsecretd.nonce';
@@ -16,9 +17,9 @@ export function credentialNameOf(oemString: string): string | undefined {
   return CREDENTIAL_PATTERN.exec(oemString)?.[1];
 }
 
-/** Of all that a start delivers. */
+/** Of all that a start delivers in OEM strings. */
 export function credentialNames({ ready, credentials }: Pick<Definition, 'ready' | 'credentials'>): string[] {
-  const names = Object.keys(credentials);
+  const names = Object.keys(bootCredentials(credentials));
   return ready === 'receipt' ? [NONCE_CREDENTIAL, ...names] : names;
 }
 

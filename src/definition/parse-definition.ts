@@ -8,11 +8,13 @@ import {
   formatFieldProblems,
   TOLD_PROBLEMS,
 } from '../json-validator.js';
+import { checkCredentialName } from './credential-name.js';
 import { findSourceProblems, kindsOf, mapPath, pathOf } from './credential-source.js';
 import { findAbsolutePathProblem, findPathProblem } from './declared-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { HYPERVISORS } from './hypervisor-kinds.js';
-import { checkOemStrings, credentialNames } from './oem-strings.js';
+import { checkOemStrings, credentialNames, NONCE_CREDENTIAL } from './oem-strings.js';
+import { hasCredentialChannel } from './on-demand.js';
 import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
 import { findVmConfigProblems, withoutNulls } from './vm-config-problems.js';
@@ -66,6 +68,7 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
   try {
     const definition = buildDefinition(file, context);
     checkOemStrings(context.name, ownOemStrings(definition), credentialNames(definition));
+    for (const name of Object.keys(definition.credentials)) checkCredentialName(context.name, name);
     return definition;
   } catch (error) {
     throw nameVm(error, context.name, context.path);
@@ -120,6 +123,11 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
       'is missing: a VM needs command or vmConfig (only a unit’s launcher brings its own)',
     ],
     [
+      file.credentials?.[NONCE_CREDENTIAL] !== undefined && hasCredentialChannel(withDefaults(file)),
+      `credentials.${NONCE_CREDENTIAL}`,
+      'has the name of the nonce that proves what the guest received; rename it',
+    ],
+    [
       file.unit !== undefined && !UNIT_PATTERN.test(file.unit),
       'unit',
       'must be the name of a service, such as microvm@web.service',
@@ -148,6 +156,10 @@ function findPathProblems(file: DefinitionFile, { directory }: DefinitionContext
 function ownOemStrings({ vmConfig, oemStrings }: Definition): string[] {
   const platform = vmConfig?.platform as { oem_strings?: string[] } | undefined;
   return [...(platform?.oem_strings ?? []), ...oemStrings];
+}
+
+function withDefaults({ ready = 'boot', onChange = 'report', credentials = {} }: DefinitionFile) {
+  return { ready, onChange, credentials };
 }
 
 function buildDefinition(file: DefinitionFile, context: DefinitionContext): Definition {

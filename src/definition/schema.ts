@@ -27,6 +27,12 @@ export const CredentialSchema = Type.Object(
         description: '`newline` takes exactly one trailing line ending off',
       }),
     ),
+    onDemand: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Not in SMBIOS: the guest asks for it when a unit needs it, up to 1 MiB',
+      }),
+    ),
   },
   { additionalProperties: false, description: 'Where a credential’s value comes from' },
 );
@@ -114,7 +120,7 @@ export const DefinitionSchema = Type.Object(
       }),
     ),
     onChange: Type.Optional(
-      Type.Union([Type.Literal('report'), Type.Literal('restart')], {
+      Type.Union([Type.Literal('report'), Type.Literal('restart'), Type.Literal('refresh')], {
         default: 'report',
         description: 'What to do when the definition or a secret changes while the VM runs',
       }),

@@ -1,12 +1,14 @@
 // The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
 import pLimit from 'p-limit';
 import { buildCredentialString } from '../credentials/oem-string.js';
 import { computeReceiptDigest } from '../credentials/receipt-digest.js';
 import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { checkOemStrings, NONCE_CREDENTIAL } from '../definition/oem-strings.js';
+import { bootCredentials } from '../definition/on-demand.js';
 import { VmsecretdError } from '../errors.js';
 import { packOemStrings, readVmState, WARM_UP } from '../hypervisor/in-deliverer.js';
 import type { EncodedCredential, Packed } from '../hypervisor/packed.js';
@@ -27,7 +29,9 @@ import type {
   Preparation,
   PreparationResult,
   PreparedCredential,
+  Serving,
 } from './protocol.js';
+import { serveCredential } from './serve-credential.js';
 import { digestCiphertext, digestSources, digestValue } from './source-digest.js';
 
 /** File reads and plugin runs at once; a definition may have 255 credentials. */
@@ -48,7 +52,10 @@ interface Prepared {
 
 const preparedStarts = new Map<number, Prepared>();
 
-async function answer(request: DelivererRequest): Promise<DelivererResult> {
+/** What the guests of refreshes are given, a nonce among them; all of it from one moment. */
+const refreshes = new Map<number, ReadonlyMap<string, SecretValue>>();
+
+async function answer(request: DelivererRequest, socket: Socket | undefined): Promise<DelivererResult> {
   if (request.verb === 'begin') {
     digestKey = loadDigestKey(request.digestKeyPath);
     digestKey.catch(() => {});
@@ -57,6 +64,17 @@ async function answer(request: DelivererRequest): Promise<DelivererResult> {
   if (request.verb === 'digest') return { digests: await digestSources(request.sources, digestKey) };
   if (request.verb === 'state') return { state: await readVmState(request.api) };
   if (request.verb === 'check') return check(request.preparation);
+  if (request.verb === 'open') {
+    const { opened, result } = await openForRefresh(request.preparation);
+    refreshes.set(request.id, opened);
+    return result;
+  }
+  if (request.verb === 'serve') {
+    const { head, timeoutMs } = request.serving;
+    if (socket === undefined) throw new VmsecretdError('internal', 'there is no connection to serve');
+    const open = (name: string) => openServed(request.serving, name);
+    return serveCredential({ socket, head: Buffer.from(head, 'latin1'), timeoutMs, open });
+  }
   if (request.verb === 'prepare') {
     const { prepared, result } = await prepare(request.preparation);
     preparedStarts.set(request.id, prepared);
@@ -66,6 +84,8 @@ async function answer(request: DelivererRequest): Promise<DelivererResult> {
   if (request.verb === 'forget') {
     if (prepared !== undefined) wipe(prepared);
     preparedStarts.delete(request.id);
+    for (const value of refreshes.get(request.id)?.values() ?? []) value.wipe();
+    refreshes.delete(request.id);
     return null;
   }
   if (prepared === undefined) throw new VmsecretdError('internal', 'nothing was prepared for this delivery');
@@ -113,6 +133,44 @@ async function prepare(preparation: Preparation): Promise<PreparedWithResult> {
   }
 }
 
+/** All or nothing, as for a start. Each has a digest that the guest's receipt must have. */
+async function openForRefresh(preparation: Preparation) {
+  const { values, problems, notes, digests } = await openSources(preparation);
+  if (problems.length > 0) {
+    for (const [, value] of values) value.wipe();
+    throw problems[0];
+  }
+  const nonce = randomBytes(NONCE_BYTES);
+  const credentials = values.map(([name, value]) => ({
+    ...describeCredential(preparation, name, value, { nonce: undefined, digests }),
+    receiptDigest: value.open(bytes => computeReceiptDigest(nonce, bytes)),
+  }));
+  const opened = new Map([...values, [NONCE_CREDENTIAL, new SecretValue(nonce)] as const]);
+  return { opened, result: { credentials, notes } };
+}
+
+/** @returns undefined for what this guest may not ask for; the caller wipes it */
+async function openServed(
+  { vm, credentials, identities, passphraseFiles, refresh }: Serving,
+  name: string,
+): Promise<SecretValue | undefined> {
+  if (refresh !== undefined) {
+    const value = refreshes.get(refresh)?.get(name);
+    return value?.open(bytes => new SecretValue(Buffer.from(bytes)));
+  }
+  const source = Object.hasOwn(credentials, name) ? credentials[name] : undefined;
+  if (source === undefined) return undefined;
+  const { values, problems } = await openSources({
+    vm,
+    credentials: { [name]: source },
+    identities,
+    passphraseFiles,
+    wantsReceipt: false,
+  });
+  if (problems.length > 0) throw problems[0];
+  return values[0]?.[1];
+}
+
 /** Everything that is wrong is told; whether the credentials fit together is known only where all of them open. */
 async function check(preparation: Preparation): Promise<CheckResult> {
   const opened = await openSources(preparation);
@@ -141,8 +199,10 @@ function encode(preparation: Preparation, { values, notes, digests }: Opened): P
       encoded.push({ name: NONCE_CREDENTIAL, oemString: buildCredentialString(NONCE_CREDENTIAL, value) });
     }
     for (const [name, value] of values) {
-      encoded.push({ name, oemString: buildCredentialString(name, value) });
-      credentials.push(describeCredential(preparation, name, value, { nonce, digests }));
+      const isOnDemand = preparation.credentials[name]?.onDemand === true;
+      if (!isOnDemand) encoded.push({ name, oemString: buildCredentialString(name, value) });
+      const boot = { nonce: isOnDemand ? undefined : nonce, digests };
+      credentials.push(describeCredential(preparation, name, value, boot));
     }
     const prepared: Prepared = { vm, encoded, packed: undefined };
     if (packaging !== undefined) pack(prepared, packaging);
@@ -165,7 +225,7 @@ interface Opened {
 /** The caller wipes the values. */
 async function openSources(preparation: Preparation): Promise<Opened> {
   const { vm, credentials } = preparation;
-  const names = Object.keys(credentials);
+  const names = Object.keys(bootCredentials(credentials));
   checkOemStrings(
     vm,
     preparation.packaging?.staticOemStrings ?? [],
@@ -237,6 +297,7 @@ function describeCredential(
     source: kindOf(source),
     ...(path === undefined ? {} : { path }),
     sizeBytes: value.sizeBytes,
+    ...(source.onDemand === true ? { onDemand: true as const } : {}),
     ...digests.get(name),
     ...(nonce === undefined
       ? {}
@@ -273,8 +334,8 @@ async function warmUpDelivery(): Promise<void> {
   }
 }
 
-process.on('message', (request: DelivererRequest) => {
-  void answer(request)
+process.on('message', (request: DelivererRequest, socket: Socket | undefined) => {
+  void answer(request, socket)
     .then((result): DelivererAnswer => ({ id: request.id, ok: true, result }))
     .catch((error): DelivererAnswer => ({ id: request.id, ok: false, ...describeFailure(error) }))
     .then(message => process.send?.(message));

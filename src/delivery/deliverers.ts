@@ -4,6 +4,7 @@
 // - At most one deliverer takes new work; one more, warm and never used, is the spare.
 // - A deliverer that was used is killed as soon as no start waits for it, and its memory goes with it.
 // - This process never gets a value: protocol.ts has no message that could carry one.
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { VmsecretdError } from '../errors.js';
@@ -19,6 +20,8 @@ import type {
   Packaging,
   Preparation,
   PreparationResult,
+  ServeResult,
+  Serving,
 } from './protocol.js';
 
 const DELIVERER_PROGRAM = fileURLToPath(new URL('./run-deliverer.js', import.meta.url));
@@ -28,6 +31,13 @@ const MAXIMUM_STARTS_PER_DELIVERER = 64;
 
 /** A warm-up takes some 170 ms of a CPU, and its fork stops this process: the guest that just started boots first. */
 const WARM_UP_DELAY_MS = 50;
+
+/** Values of one moment, for a guest that is told to ask for them. */
+export interface OpenedRefresh extends PreparationResult {
+  /** As Deliverers.serve, with these values. */
+  serve(socket: Socket, serving: Serving, signal: AbortSignal): Promise<ServeResult>;
+  end(): void;
+}
 
 /** Credentials of one start that are ready to be handed over. */
 export interface Delivery extends PreparationResult {
@@ -87,6 +97,51 @@ export class Deliverers {
     } catch (error) {
       end();
       throw error;
+    }
+  }
+
+  /** As prepare, for a guest that runs already. */
+  async open(preparation: Preparation, signal: AbortSignal): Promise<OpenedRefresh> {
+    const deliverer = this.#borrow();
+    const claim = deliverer.claim();
+    const end = () => {
+      claim.release();
+      this.#giveBack(deliverer);
+    };
+    try {
+      const result = await claim.request({ verb: 'open', preparation }, signal);
+      if (result === null || !('notes' in result)) throw delivererGone();
+      return {
+        ...result,
+        serve: (socket, serving, serveSignal) =>
+          this.#serve(deliverer, socket, { ...serving, refresh: claim.id }, serveSignal),
+        end,
+      };
+    } catch (error) {
+      end();
+      throw error;
+    }
+  }
+
+  /** Hands a guest's connection over, which is closed here. Settles when it is answered, or cannot be. */
+  serve(socket: Socket, serving: Serving, signal: AbortSignal): Promise<ServeResult> {
+    return this.#serve(this.#borrow(), socket, serving, signal);
+  }
+
+  async #serve(
+    deliverer: DelivererProcess,
+    socket: Socket,
+    serving: Serving,
+    signal: AbortSignal,
+  ): Promise<ServeResult> {
+    const claim = deliverer.claim();
+    try {
+      const result = await claim.request({ verb: 'serve', serving }, signal, socket);
+      if (result === null || !('outcome' in result)) throw delivererGone();
+      return result;
+    } finally {
+      claim.release();
+      this.#giveBack(deliverer);
     }
   }
 
@@ -158,14 +213,17 @@ export class Deliverers {
 }
 
 type Question =
-  | { verb: 'prepare' | 'check'; preparation: Preparation }
+  | { verb: 'prepare' | 'check' | 'open'; preparation: Preparation }
+  | { verb: 'serve'; serving: Serving }
   | { verb: 'pack'; packaging: Packaging }
   | { verb: 'deliver'; destination: Destination }
   | { verb: 'state'; api: VmmApi }
   | { verb: 'digest'; sources: NamedSource[] };
 
 interface Claim {
-  request(question: Question, signal: AbortSignal): Promise<DelivererResult>;
+  readonly id: number;
+  /** @param socket goes along, and is closed here */
+  request(question: Question, signal: AbortSignal, socket?: Socket): Promise<DelivererResult>;
   release(): void;
 }
 
@@ -200,7 +258,8 @@ class DelivererProcess {
     this.claims += 1;
     let released = false;
     return {
-      request: (request, signal) => this.#request({ ...request, id }, signal),
+      id,
+      request: (request, signal, socket) => this.#request({ ...request, id }, signal, socket),
       release: () => {
         if (released) return;
         released = true;
@@ -215,7 +274,7 @@ class DelivererProcess {
     this.#child.kill('SIGKILL');
   }
 
-  #request(request: DelivererRequest, signal: AbortSignal): Promise<DelivererResult> {
+  #request(request: DelivererRequest, signal: AbortSignal, socket?: Socket): Promise<DelivererResult> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       if (this.#gone) return reject(delivererGone());
@@ -239,13 +298,13 @@ class DelivererProcess {
           reject(error);
         },
       });
-      this.#send(request);
+      this.#send(request, socket);
     });
   }
 
-  #send(request: DelivererRequest): void {
+  #send(request: DelivererRequest, socket?: Socket): void {
     // A child that is gone answers through #end().
-    this.#child.send(request, () => {});
+    this.#child.send(request, socket, () => {});
   }
 
   #receive(message: DelivererAnswer | DelivererReady): void {

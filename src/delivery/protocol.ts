@@ -4,6 +4,7 @@ import type { CredentialSource } from '../definition/definition.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
 import type { Destination, Packing, VmmApi } from '../hypervisor/hypervisor.js';
 import type { NamedSource } from '../secrets/source.js';
+import type { RefusalCode } from './credential-request.js';
 
 /** Everything needed to read, decrypt, check and encode the credentials of one VM. */
 export interface Preparation {
@@ -15,6 +16,27 @@ export interface Preparation {
   packaging?: Packaging;
   /** Whether the guest is to acknowledge its credentials: a nonce goes first among them. */
   wantsReceipt: boolean;
+}
+
+/** One request of a guest for a credential, on a connection that is sent along. */
+export interface Serving extends Pick<Preparation, 'vm' | 'credentials' | 'identities' | 'passphraseFiles'> {
+  /** What was read of the connection already, as latin1. */
+  head: string;
+  timeoutMs: number;
+  /** Of the refresh whose values are given; absent: each is opened as it is now. */
+  refresh?: number;
+}
+
+export interface ServeResult {
+  /** `cut`: the guest did not read all of it. */
+  outcome: 'delivered' | 'cut' | RefusalCode;
+  /** As the guest says. */
+  unit: string | null;
+  /** Of a credential of this VM. */
+  name: string | null;
+  sizeBytes: number | null;
+  /** Why it is unavailable. */
+  failure?: Failure;
 }
 
 /** What the OEM strings become part of. */
@@ -31,6 +53,8 @@ export interface PreparedCredential {
   /** Absent for a text. */
   path?: string;
   sizeBytes: number;
+  /** Not delivered at boot; absent where it was. */
+  onDemand?: true;
   /** Of a plain file: HMAC-SHA-256 of the value, hex, with a key that only deliverers have. */
   digest?: string;
   /** What the guest's receipt must have for it; only where one is wanted. */
@@ -70,6 +94,9 @@ export type DelivererRequest =
   | { id: number; verb: 'check'; preparation: Preparation }
   | { id: number; verb: 'pack'; packaging: Packaging }
   | { id: number; verb: 'deliver'; destination: Destination }
+  | { id: number; verb: 'open'; preparation: Preparation }
+  /** With the guest's connection. */
+  | { id: number; verb: 'serve'; serving: Serving }
   | { id: number; verb: 'forget' }
   | { id: number; verb: 'state'; api: VmmApi }
   | { id: number; verb: 'digest'; sources: NamedSource[] };
@@ -79,7 +106,13 @@ export interface StateResult {
   state: string;
 }
 
-export type DelivererResult = PreparationResult | CheckResult | DigestResult | StateResult | null;
+export type DelivererResult =
+  | PreparationResult
+  | CheckResult
+  | DigestResult
+  | StateResult
+  | ServeResult
+  | null;
 
 export type DelivererAnswer =
   | { id: number; ok: true; result: DelivererResult }

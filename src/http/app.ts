@@ -22,7 +22,7 @@ import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
 import { addDefinitionRoutes, type DefinitionTools } from './routes/definitions.js';
 import { addEventRoutes } from './routes/events.js';
 import { addLaunchRoutes } from './routes/launches.js';
-import { addLifecycleRoutes } from './routes/lifecycle.js';
+import { addLifecycleRoutes, type LifecycleTools } from './routes/lifecycle.js';
 import { addMetricsRoute, type MetricsRouteTools } from './routes/metrics.js';
 import { addServiceRoutes, type ServiceTools } from './routes/service.js';
 import { NoQuery } from './schemas.js';
@@ -42,6 +42,7 @@ export interface AppTools
   extends DefinitionTools,
     CommandTools,
     ConsoleTools,
+    LifecycleTools,
     MetricsRouteTools,
     ServiceTools {
   events: VmEvents;

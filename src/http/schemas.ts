@@ -70,6 +70,7 @@ export const VmSchema = Type.Object(
     hypervisorVersion: Nullable(Type.String()),
     delivery: Type.String(),
     receipt: Nullable(Type.String()),
+    refresh: Nullable(AnyObject),
     pid: Nullable(Type.Integer()),
     startedAt: Nullable(Type.String()),
     restarts: Type.Integer(),

@@ -14,9 +14,11 @@ export interface VmPaths {
   apiSocket: string;
   consoleSocket: string;
   consoleLog: string;
-  /** QEMU's ends of the guest's virtio-serial ports; of a unit, the socket that the guest's receipt is to reach. */
+  /** QEMU's ends of the guest's virtio-serial ports; of a unit, the sockets that the guest is to reach. */
   notifyPort: string;
   reportPort: string;
+  credentialsPort: string;
+  refreshPort: string;
   /** The command line that a unit's launcher was given. */
   launcherCommand: string;
   /** Made by the launcher once the guest has the network devices that it holds open. */
@@ -87,10 +89,12 @@ export interface ChannelPlan {
   path: string;
 }
 
-/** The ways on which the guest may report; see docs/receipt.md. */
+/** The ways on which the guest may report (docs/receipt.md), ask for a credential, and is told of new ones (docs/on-demand.md). */
 export interface GuestChannelPlans {
   notify?: ChannelPlan;
   receipt?: ChannelPlan;
+  credentials?: ChannelPlan;
+  refresh?: ChannelPlan;
 }
 
 /** How the daemon gets at a serial console; undefined where the command line sends it elsewhere. */

@@ -36,7 +36,8 @@ export async function adoptVmm(
   const control = await hypervisor.connect(vm, record.apiSocket, deadline).catch(error => {
     throw deadline.aborted ? answersNothing(vm, vmm.pid) : error;
   });
-  const { apiSocket, console, channels, credentials, claims, definitionDigest, workingDirectory } = record;
+  const { apiSocket, console, channels, credentials, refreshed, claims, definitionDigest, workingDirectory } =
+    record;
   return {
     apiSocket,
     console: console ?? undefined,
@@ -45,6 +46,7 @@ export async function adoptVmm(
     vmm,
     control,
     credentials,
+    refreshed,
     claims,
     definitionDigest,
     workingDirectory,

@@ -7,15 +7,19 @@ import type { ChannelPlan } from '../hypervisor/hypervisor.js';
 import { connectDirectly } from '../system/connect-directly.js';
 import type { UserIds } from '../system/users.js';
 
-export interface GuestChannelOptions {
-  limitBytes: number;
-  /** Whether what has come so far is a whole message; the connection is closed then. */
-  isComplete(bytes: Buffer): boolean;
-  onMessage(bytes: Buffer): void;
+/** Who may connect to a socket of ours. */
+export interface SocketAccess {
   /** Mode of a socket that the VMM connects to. */
   mode: number;
   /** Who the VMM runs as, where that is somebody else. */
   owner?: UserIds | undefined;
+}
+
+export interface GuestChannelOptions extends SocketAccess {
+  limitBytes: number;
+  /** Whether what has come so far is a whole message; the connection is closed then. */
+  isComplete(bytes: Buffer): boolean;
+  onMessage(bytes: Buffer): void;
   /** How long a guest that connected may say nothing. */
   silenceMs?: number;
 }
@@ -39,8 +43,6 @@ export async function openGuestChannel(
 }
 
 async function listen(path: string, options: GuestChannelOptions): Promise<GuestChannel> {
-  // Only the socket of an earlier start is removed; the folder is ours, or the path is the operator's choice.
-  await rm(path, { force: true });
   const connections = new Set<Socket>();
   const server = createServer(socket => {
     connections.add(socket);
@@ -48,15 +50,25 @@ async function listen(path: string, options: GuestChannelOptions): Promise<Guest
     readOne(socket, options);
   });
   server.maxConnections = MAXIMUM_CONNECTIONS;
-  await listenWithMode(server, path, options.mode);
-  // Not chown: the folder may be the VMM's user's, who could have put a link there meanwhile.
-  if (options.owner !== undefined) await lchown(path, options.owner.uid, options.owner.gid);
+  await listenAsOwner(server, path, options);
   return {
     close: async () => {
       for (const socket of connections) socket.destroy();
       await new Promise(resolve => server.close(resolve));
     },
   };
+}
+
+export async function listenAsOwner(
+  server: Server,
+  path: string,
+  { mode, owner }: SocketAccess,
+): Promise<void> {
+  // Only the socket of an earlier start is removed; the folder is ours, or the path is the operator's choice.
+  await rm(path, { force: true });
+  await listenWithMode(server, path, mode);
+  // Not chown: the folder may be the VMM's user's, who could have put a link there meanwhile.
+  if (owner !== undefined) await lchown(path, owner.uid, owner.gid);
 }
 
 /** The socket has its mode from the first moment on; Node binds a UNIX socket before listen() returns. */

@@ -1,4 +1,5 @@
 // The complete command line and VM config of a start, for people: secrets shown as <NAME: size>.
+import { bootCredentials } from '../definition/on-demand.js';
 import { VmsecretdError } from '../errors.js';
 import type { CommandView } from '../hypervisor/hypervisor.js';
 import { planVm, type StartTools } from '../vm/start-vm.js';
@@ -19,7 +20,7 @@ export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandVie
     }));
   const sizes = new Map(running?.credentials.map(({ name, sizeBytes }) => [name, `${sizeBytes} bytes`]));
   return plan.view(
-    Object.keys(definition.credentials).map(
+    Object.keys(bootCredentials(definition.credentials)).map(
       name =>
         `io.systemd.credential.binary:${name}=<${name}: ${sizes.get(name) ?? 'size known once started'}>`,
     ),

@@ -26,11 +26,26 @@ export function describeEvent(event: VmEventRecord): string {
       return `outdated: ${(event.outdated as string[] | undefined)?.join(', ') || 'no more'}`;
     case 'definition':
       return `definition ${event.change}`;
+    case 'on-demand':
+      return describeOnDemand(event);
+    case 'guest-part':
+      return 'has a guest part that takes new secrets';
+    case 'refreshed':
+      return `refreshed: ${(event.credentials as string[]).join(', ')}`;
+    case 'refresh_failed':
+      return `refresh failed: ${(event.problem as { detail: string }).detail}`;
     case 'ready':
       return 'is ready';
     case 'reset':
       return 'is reset: what its guest reported before counts no more';
   }
+}
+
+function describeOnDemand({ outcome, credential, unit, sizeBytes, problem }: VmEventRecord): string {
+  const who = unit === null ? '' : ` to ${unit}`;
+  if (outcome === 'delivered') return `gave credential ${credential} on demand${who} (${sizeBytes} bytes)`;
+  const why = problem === undefined ? '' : `: ${(problem as { detail: string }).detail}`;
+  return `did not give credential ${credential ?? 'of an unknown name'} on demand${who}: ${outcome}${why}`;
 }
 
 function describeCredentials(credentials: readonly ToldCredential[]): string {

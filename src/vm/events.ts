@@ -10,6 +10,10 @@ export type VmEventType =
   | 'exit'
   | 'outdated'
   | 'definition'
+  | 'on-demand'
+  | 'guest-part'
+  | 'refreshed'
+  | 'refresh_failed'
   | 'stop-step';
 
 export interface VmEventRecord {

@@ -75,7 +75,7 @@ async function keepRunning(vm: Vm, running: RunningVm): Promise<void> {
   if (vm.running === running) await keepRecord(vm, running, 'running');
 }
 
-export function stateConflict(vm: Vm, verb: LifecycleVerb, what: string): VmsecretdError {
+export function stateConflict(vm: Vm, verb: LifecycleVerb | 'refresh', what: string): VmsecretdError {
   return new VmsecretdError('state_conflict', `VM ${vm.name} is ${vm.state}, so it cannot ${verb}: ${what}`, {
     details: { vm: vm.name, state: vm.state },
   });

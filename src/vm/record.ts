@@ -24,6 +24,8 @@ interface RecordedVm {
   receipt: string | null;
   /** With their digests: what an adopted VM is compared with. */
   credentials: readonly PreparedCredential[];
+  /** As in RunningVm; absent in records of daemons before. */
+  refreshed?: RunningVm['refreshed'];
   /** What it has of the host, so that no other VM takes it. */
   claims: readonly HostClaim[];
   definitionDigest: string;
@@ -55,6 +57,7 @@ export async function keepRecord(
     channels,
     vmm,
     credentials,
+    refreshed,
     claims,
     definitionDigest,
     workingDirectory,
@@ -74,6 +77,7 @@ export async function keepRecord(
     ready,
     receipt,
     credentials,
+    refreshed,
     claims,
     definitionDigest,
     workingDirectory,

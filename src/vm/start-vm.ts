@@ -50,6 +50,8 @@ export interface PreparedVm {
 
 /** A VM whose guest runs. */
 export interface RunningVm extends PreparedVm {
+  /** Undefined where the guest has what it was given at boot: else that, and the run of its kernel that got the new ones. */
+  refreshed?: { atBoot: readonly PreparedCredential[]; guestBoot: string | null } | undefined;
   apiSocket: string;
   console: ConsolePlan | undefined;
   channels: GuestChannelPlans;

@@ -4,6 +4,7 @@ import type { VmPaths } from '../hypervisor/hypervisor.js';
 
 export function vmPaths(runtimeDirectory: string, name: string, supervisor: SupervisorKind): VmPaths {
   const directory = join(runtimeDirectory, 'vms', name);
+  const channels = supervisor === 'unit' ? join(runtimeDirectory, 'reports', name) : directory;
   const logs = join(runtimeDirectory, 'logs');
   return {
     directory,
@@ -12,10 +13,9 @@ export function vmPaths(runtimeDirectory: string, name: string, supervisor: Supe
     consoleSocket: join(directory, 'console.sock'),
     consoleLog: join(logs, `${name}.console.log`),
     notifyPort: join(directory, 'notify.sock'),
-    reportPort: join(
-      supervisor === 'unit' ? join(runtimeDirectory, 'reports', name) : directory,
-      'report.sock',
-    ),
+    reportPort: join(channels, 'report.sock'),
+    credentialsPort: join(channels, 'credentials.sock'),
+    refreshPort: join(channels, 'refresh.sock'),
     launcherCommand: join(directory, 'command'),
     netsAdded: join(directory, 'nets-added'),
     vmmLog: join(logs, `${name}.vmm.log`),

@@ -5,9 +5,11 @@
 // - `running` is set exactly while a VMM with a booted guest belongs to this VM.
 // - What a guest reported counts for that guest alone: each start and each reset begins without it, each end forgets it.
 
+import type { Socket } from 'node:net';
 import { Console } from '../console/console.js';
 import { kindOf, pathOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
+import type { OpenedRefresh } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import { addWords, type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
@@ -47,6 +49,16 @@ export interface VmFacts {
   events: VmEvents;
   now: () => Date;
   logger: Pick<Logger, 'error' | 'warn'>;
+  /** Without it no guest gets anything on demand. */
+  serveCredential?: ServeCredential;
+}
+
+/** What became of the last refresh. */
+export interface RefreshOutcome {
+  at: string;
+  /** What the guest has proved to have; none where it did not. */
+  credentials: readonly string[];
+  problem: Omit<Problem, 'at'> | null;
 }
 
 export class Vm {
@@ -56,6 +68,7 @@ export class Vm {
   readonly #events: VmEvents;
   readonly #now: () => Date;
   readonly #logger: Pick<Logger, 'error' | 'warn'>;
+  readonly #serve: ServeCredential | undefined;
   definition: Definition;
   state: VmState = 'stopped';
   running: RunningVm | undefined;
@@ -63,6 +76,11 @@ export class Vm {
   guestStatus: string | null = null;
   outdated: string[] = [];
   receipt: string | null = null;
+  refresh: RefreshOutcome | null = null;
+  /** Of the run of the guest's kernel, by the guest part. */
+  guestBoot: string | null = null;
+  /** The values of a refresh that is underway: the guest gets no others meanwhile. */
+  refreshing: Pick<OpenedRefresh, 'serve'> | undefined;
   startedAt: string | null = null;
   restarts = 0;
   lastExit: LastExit | null = null;
@@ -74,12 +92,13 @@ export class Vm {
   /** What the VMM said of the problem, for root alone. */
   vmmWords: string | undefined;
 
-  constructor({ definition, paths, events, now, logger }: VmFacts) {
+  constructor({ definition, paths, events, now, logger, serveCredential }: VmFacts) {
     this.definition = definition;
     this.paths = paths;
     this.#events = events;
     this.#now = now;
     this.#logger = logger;
+    this.#serve = serveCredential;
   }
 
   get name(): string {
@@ -132,9 +151,10 @@ export class Vm {
     if (ready || this.definition.ready === 'boot') this.becomeReady();
   }
 
-  /** A guest that is reset has its credentials still. */
+  /** A guest that is reset has the credentials of its boot still. */
   guestStartsAnew(): void {
     this.#forgetGuest();
+    this.#forgetRefresh();
     this.reports.startAnew();
     this.receipt = this.running === undefined ? null : receiptBefore(this.running);
     this.publish('reset');
@@ -148,6 +168,47 @@ export class Vm {
     this.receipt = receipt;
     this.publish('receipt', { receipt });
     if (problems.length === 0 && this.definition.ready === 'receipt') this.becomeReady();
+  }
+
+  async serveCredential(
+    socket: Socket,
+    head: Buffer,
+    delivered: readonly PreparedCredential[],
+  ): Promise<void> {
+    await this.#serve?.(this, socket, head, delivered);
+  }
+
+  /** Its guest part is there; after a reset of the guest what it was given since the boot is gone. */
+  guestCame(boot: string): void {
+    if (this.guestBoot === boot) return;
+    if (this.running?.refreshed?.guestBoot !== boot) this.#forgetRefresh();
+    this.guestBoot = boot;
+    this.publish('guest-part');
+  }
+
+  /** @param credentials all that its guest has now @param changed what it got just now */
+  refreshed(
+    running: RunningVm,
+    credentials: readonly PreparedCredential[],
+    changed: readonly PreparedCredential[],
+  ): void {
+    if (changed.length > 0) {
+      const atBoot = running.refreshed?.atBoot ?? running.credentials;
+      running.refreshed = { atBoot, guestBoot: this.guestBoot };
+      running.credentials = credentials;
+      this.reports.expect(credentials);
+    }
+    const names = changed.map(({ name }) => name);
+    this.refresh = { at: this.#now().toISOString(), credentials: names, problem: null };
+    const reasons = new Set(names.map(name => `credential ${name}`));
+    this.becomeOutdated(this.outdated.filter(reason => !reasons.has(reason)));
+    this.publish('refreshed', { credentials: names });
+  }
+
+  refreshFailed(error: unknown): void {
+    const { at, ...problem } = this.describeProblem(error);
+    this.refresh = { at, credentials: [], problem };
+    this.publish('refresh_failed', { problem });
   }
 
   /** @param reasons what changed since its VM config was created; none when it is up to date (again) */
@@ -195,11 +256,22 @@ export class Vm {
   vmmGone({ status, signal }: Pick<VmmExit, 'status' | 'signal'>): void {
     this.running = undefined;
     this.#forgetGuest();
+    this.refresh = null;
+    this.guestBoot = null;
     this.startedAt = null;
     this.stopStep = null;
     this.becomeOutdated([]);
     this.lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
+  }
+
+  /** What counts is what SMBIOS has. */
+  #forgetRefresh(): void {
+    this.guestBoot = null;
+    if (this.running?.refreshed === undefined) return;
+    this.running.credentials = this.running.refreshed.atBoot;
+    this.running.refreshed = undefined;
+    this.refresh = null;
   }
 
   #forgetGuest(): void {
@@ -241,6 +313,7 @@ export class Vm {
       hypervisorVersion: running?.control.version ?? null,
       delivery: definition.delivery,
       receipt: this.receipt,
+      refresh: this.refresh,
       pid: running?.vmm.pid ?? null,
       startedAt: this.startedAt,
       restarts: this.restarts,

@@ -4,7 +4,7 @@
 // - Watchers are there for VMs with a VMM only, and no file is read but after a change or when a VMM appears.
 // - One round at a time asks for digests, for all VMs that were touched meanwhile: a swap of all secrets is one round.
 // - A source that cannot be read now leaves the last verdict: in the middle of a swap nothing is known.
-// - The same state of things restarts a VM once, so that what a restart does not mend does not restart it for ever.
+// - The same state of things restarts or refreshes a VM once, so that what that does not correct does not repeat it for ever.
 import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kindOf, pathOf } from '../definition/credential-source.js';
@@ -13,7 +13,7 @@ import { digestDefinition } from '../definition/definition-digest.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import type { NamedSource } from '../secrets/source.js';
 import type { PathWatch, WatchedPath } from '../system/path-watch.js';
-import type { VmEvents } from '../vm/events.js';
+import type { VmEvents, VmEventType } from '../vm/events.js';
 import type { RunningVm } from '../vm/start-vm.js';
 import type { Vm } from '../vm/vm.js';
 
@@ -29,6 +29,8 @@ export interface OutdatedTools {
   reload(): Promise<void>;
   /** For `onChange: "restart"`; tells by itself what goes wrong. */
   restart(vm: Vm): Promise<void>;
+  /** For `onChange: "refresh"`; tells by itself what goes wrong. */
+  refresh(vm: Vm): Promise<void>;
   onProblem(error: unknown): void;
 }
 
@@ -48,6 +50,9 @@ interface Followed {
   isGone: boolean;
 }
 
+/** What may change a verdict: a guest that was reset has lost what it was given since its boot. */
+const TRACKED: readonly VmEventType[] = ['state', 'exit', 'definition', 'reset', 'guest-part', 'refreshed'];
+
 /** After a round that failed: the deliverer may have been ended. */
 const RETRY_MS = 1_000;
 
@@ -55,7 +60,7 @@ export class OutdatedWatch {
   readonly #tools: OutdatedTools;
   readonly #followed = new Map<string, Followed>();
   readonly #unsubscribe: () => void;
-  readonly #restartedFor = new Map<string, string>();
+  readonly #actedFor = new Map<string, string>();
   #touched = new Set<Followed>();
   #round: Promise<void> | undefined;
   #reload: Promise<void> | undefined;
@@ -65,7 +70,7 @@ export class OutdatedWatch {
   constructor(tools: OutdatedTools) {
     this.#tools = tools;
     this.#unsubscribe = tools.events.subscribe(({ type, vm }) => {
-      if (type === 'state' || type === 'exit' || type === 'definition') this.#track(vm);
+      if (TRACKED.includes(type)) this.#track(vm);
     });
   }
 
@@ -182,7 +187,7 @@ export class OutdatedWatch {
       });
       vm.becomeOutdated(reasons);
       const state = JSON.stringify([reasons, digestDefinition(vm.definition), [...digests], links.current]);
-      if (reasons.length > 0) this.#restart(vm, state);
+      if (reasons.length > 0) this.#act(vm, reasons, state);
     }
   }
 
@@ -192,11 +197,16 @@ export class OutdatedWatch {
     return new Map(sources.map((source, index) => [source, digests[index] ?? null]));
   }
 
-  #restart(vm: Vm, state: string): void {
-    if (vm.definition.onChange !== 'restart' || vm.state !== 'running') return;
-    if (this.#restartedFor.get(vm.name) === state) return;
-    this.#restartedFor.set(vm.name, state);
-    void this.#tools.restart(vm);
+  /** @param reasons why it is outdated */
+  #act(vm: Vm, reasons: readonly string[], state: string): void {
+    const { onChange } = vm.definition;
+    if (onChange === 'report' || vm.state !== 'running') return;
+    // A refresh brings no other definition; a guest that comes anew is asked anew.
+    if (onChange === 'refresh' && !reasons.some(reason => reason.startsWith('credential '))) return;
+    const acted = onChange === 'refresh' ? `${state} ${vm.guestBoot}` : state;
+    if (this.#actedFor.get(vm.name) === acted) return;
+    this.#actedFor.set(vm.name, acted);
+    void this.#tools[onChange](vm);
   }
 
   /** Many VMs have their definitions in one folder: while one reload runs, all others are one more. */

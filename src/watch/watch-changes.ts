@@ -7,6 +7,7 @@ import type { Logger } from '../log.js';
 import type { NamedSource } from '../secrets/source.js';
 import { PathWatch } from '../system/path-watch.js';
 import type { VmEvents } from '../vm/events.js';
+import type { Vm } from '../vm/vm.js';
 import type { Vms } from '../vm/vms.js';
 import { OutdatedWatch } from './outdated.js';
 import { SecretRetry } from './secret-retry.js';
@@ -18,6 +19,8 @@ export interface ChangeTools {
   logger: Logger;
   reload(): Promise<void>;
   defaultSupervisor: SupervisorKind;
+  /** As Refreshes.refresh. */
+  refresh(vm: Vm): Promise<void>;
 }
 
 /** How long digests of all sources may take. */
@@ -64,6 +67,8 @@ export function watchChanges(tools: ChangeTools): ChangeWatch {
         logger.warn({ vm: vm.name, problem: vm.describeProblem(error) }, 'onChange: restart failed');
       }
     },
+    // What becomes of it shows in the VM.
+    refresh: vm => tools.refresh(vm).catch(() => {}),
   });
   const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.startUnasked() });
   return {

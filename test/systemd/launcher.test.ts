@@ -149,7 +149,13 @@ test('becomes nothing when nothing was prepared', async t => {
 
 test('a command line goes to the daemon by a file, and the options of the process to the VMM', async t => {
   const { launch, leave, vmFolder, cwd, apiSocket } = setUpLauncher(t);
-  leave('arg --seccomp', 'target /a', 'link /of/the/definition', 'receipt /run/reports/report.sock');
+  leave(
+    'arg --seccomp',
+    'target /a',
+    'link /of/the/definition',
+    'channel 8889 /run/reports/report.sock',
+    'channel 8890 /run/reports/credentials.sock',
+  );
   const command = [
     ...[
       'cloud-hypervisor',
@@ -175,6 +181,7 @@ test('a command line goes to the daemon by a file, and the options of the proces
   t.equal(statSync(join(vmFolder, 'command')).mode & 0o777, 0o600);
   t.equal(readlinkSync(join(cwd, 'demo.sock')), apiSocket);
   t.equal(readlinkSync(join(cwd, 'notify.vsock_8889')), '/run/reports/report.sock');
+  t.equal(readlinkSync(join(cwd, 'notify.vsock_8890')), '/run/reports/credentials.sock');
 
   leave();
   t.equal((await launch(['demo'])).exitCode, 0);

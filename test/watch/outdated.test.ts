@@ -48,7 +48,7 @@ async function runVm(t: Test, json: Record<string, unknown> = {}, tools: Partial
   const vm = makeVm(folder, define(), events);
   const shown = new Changes<unknown>();
   events.subscribe(event => event.type === 'outdated' && shown.push(event.outdated));
-  const calls = new Changes<'restart' | 'reload'>();
+  const calls = new Changes<'restart' | 'refresh' | 'reload'>();
   const pathWatch = new PathWatch({ onProblem: folder => t.fail(`cannot watch ${folder}`) });
   const watch = new OutdatedWatch({
     events,
@@ -58,6 +58,7 @@ async function runVm(t: Test, json: Record<string, unknown> = {}, tools: Partial
     isStale: async () => existsSync(at('my-app.json')),
     reload: async () => calls.push('reload'),
     restart: async () => calls.push('restart'),
+    refresh: async () => calls.push('refresh'),
     onProblem: error => t.fail(String(error)),
     ...tools,
   });

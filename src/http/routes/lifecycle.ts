@@ -1,4 +1,4 @@
-// start, stop, restart, reboot, kill, pause, resume: each answers with the VM as it is when `wait` is met.
+// start, stop, restart, reboot, kill, pause, resume, refresh: each answers with the VM as it is when `wait` is met.
 import type { FastifyInstance } from 'fastify';
 import { type ErrorCode, VmsecretdError } from '../../errors.js';
 import type { VmEvents } from '../../vm/events.js';
@@ -10,7 +10,9 @@ import { LifecycleQuery, NameParams, StopQuery, VmSchema, type Wait } from '../s
 import type { ConsoleTools } from './console.js';
 import type { NameRoute } from './name-route.js';
 
-const SUMMARIES: Record<LifecycleVerb, string> = {
+type Verb = LifecycleVerb | 'refresh';
+
+const SUMMARIES: Record<Verb, string> = {
   start: 'Start a VM with its secrets',
   stop: 'Ask the guest to power off, then make it',
   restart: 'Stop, then start with the secrets of now',
@@ -18,6 +20,7 @@ const SUMMARIES: Record<LifecycleVerb, string> = {
   kill: 'End the VMM at once',
   pause: 'Halt the virtual CPUs',
   resume: 'Let the virtual CPUs go on',
+  refresh: 'Give the running guest the secrets of now, and wait for its receipt',
 };
 
 interface LifecycleRoute extends NameRoute {
@@ -27,11 +30,13 @@ interface LifecycleRoute extends NameRoute {
 export interface LifecycleTools extends ConsoleTools {
   vms: Vms;
   events: VmEvents;
+  /** As Refreshes.refresh. */
+  refreshVm(vm: Vm): Promise<void>;
 }
 
 export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools): void {
   const { vms, events } = tools;
-  for (const verb of Object.keys(SUMMARIES) as LifecycleVerb[]) {
+  for (const verb of Object.keys(SUMMARIES) as Verb[]) {
     app.post<LifecycleRoute>(
       `/v1/vms/:name/${verb}`,
       {
@@ -46,7 +51,12 @@ export function addLifecycleRoutes(app: FastifyInstance, tools: LifecycleTools):
       async (request, reply) => {
         const { vm, lifecycle } = vms.get(request.params.name);
         const { wait, timeout, grace } = request.query;
-        const done = verb === 'stop' ? lifecycle.stop(grace) : lifecycle[verb]();
+        const done =
+          verb === 'refresh'
+            ? tools.refreshVm(vm)
+            : verb === 'stop'
+              ? lifecycle.stop(grace)
+              : lifecycle[verb]();
         if (wait === 'none') {
           // The work goes on; what becomes of it shows in the VM and in the events.
           done.catch(error =>

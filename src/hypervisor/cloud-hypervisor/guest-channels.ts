@@ -2,36 +2,62 @@
 import { resolve } from 'node:path';
 import type { Definition } from '../../definition/definition.js';
 import { credentialNameOf } from '../../definition/oem-strings.js';
+import { hasCredentialChannel } from '../../definition/on-demand.js';
 import { VmsecretdError } from '../../errors.js';
 import type { GuestChannelPlans, PlanContext } from '../hypervisor.js';
 import type { VmConfig } from './vm-config.js';
 
-/** vsock ports, as microvm.nix and docs/receipt.md have them. */
+/** vsock ports, as microvm.nix has this one, and docs/receipt.md and docs/on-demand.md the others. */
 const NOTIFY_PORT = 8888;
-export const RECEIPT_PORT = 8889;
+/** By channel. */
+export const GUEST_PORTS = { receipt: 8889, credentials: 8890, refresh: 8891 } as const;
 const NOTIFY_CREDENTIAL = 'vmm.notify_socket';
 
 /** Under a unit the notify socket is the unit's own: microvm.nix feeds systemd from it. */
 export function planGuestChannels(
-  { name: vm, ready, credentials }: Definition,
+  definition: Definition,
   { vsock }: VmConfig,
   strings: readonly string[],
   { ownsConsole, paths, workingDirectory }: PlanContext,
 ): GuestChannelPlans {
-  const wanted = ready === 'receipt' || (ready === 'notify' && ownsConsole);
-  if (!wanted) return {};
-  if (vsock === undefined) {
-    throw new VmsecretdError(
-      'command_invalid',
-      `VM ${vm}: ready "${ready}" needs a channel from the guest: add --vsock cid=3,socket=vsock.sock to the command line`,
-      { details: { vm, flag: '--vsock' } },
-    );
+  const { name: vm, ready, credentials } = definition;
+  const asksOnDemand = hasCredentialChannel(definition);
+  if (ready === 'boot' || (ready === 'notify' && !ownsConsole)) {
+    if (!asksOnDemand) return {};
   }
+  if (vsock === undefined) throw noVsock(definition);
   const pathOf = (port: number) => vsockPortPath(vsock.socket, port, workingDirectory);
-  if (ready === 'notify')
-    return { notify: { kind: 'vsock', path: pathOf(notifyPort(vm, strings, credentials)) } };
-  // A unit's own folders are not the daemon's to write to: its launcher leaves a link there.
-  return { receipt: { kind: 'vsock', path: ownsConsole ? pathOf(RECEIPT_PORT) : paths.reportPort } };
+  const channel = (port: number, path: string) => ({
+    kind: 'vsock' as const,
+    // A unit's own folders are not the daemon's to write to: its launcher leaves a link there.
+    path: ownsConsole ? pathOf(port) : path,
+  });
+  return {
+    ...(ready === 'notify' && ownsConsole
+      ? { notify: { kind: 'vsock', path: pathOf(notifyPort(vm, strings, credentials)) } }
+      : {}),
+    ...(ready === 'receipt' ? { receipt: channel(GUEST_PORTS.receipt, paths.reportPort) } : {}),
+    ...(asksOnDemand
+      ? {
+          credentials: channel(GUEST_PORTS.credentials, paths.credentialsPort),
+          refresh: channel(GUEST_PORTS.refresh, paths.refreshPort),
+        }
+      : {}),
+  };
+}
+
+function noVsock({ name: vm, ready, onChange }: Definition): VmsecretdError {
+  const what =
+    ready !== 'boot'
+      ? `ready "${ready}"`
+      : onChange === 'refresh'
+        ? 'onChange "refresh"'
+        : 'a credential with "onDemand"';
+  return new VmsecretdError(
+    'command_invalid',
+    `VM ${vm}: ${what} needs a channel from the guest: add --vsock cid=3,socket=vsock.sock to the command line`,
+    { details: { vm, flag: '--vsock' } },
+  );
 }
 
 /** Where the VMM connects to when the guest connects to a port of its host. */

@@ -15,7 +15,7 @@ import type {
 import { becomeCommandFrom } from '../whole-command.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
-import { notifyStrings, planGuestChannels, RECEIPT_PORT, vsockPortPath } from './guest-channels.js';
+import { GUEST_PORTS, notifyStrings, planGuestChannels, vsockPortPath } from './guest-channels.js';
 import { vmConfigNeeds } from './host-needs.js';
 import { requireImageTypes } from './image-types.js';
 import { type ProgramOptions, programArguments } from './program-options.js';
@@ -133,16 +133,17 @@ function withApiSocket(
 function planLinks(
   { program: { apiSocket }, vmConfig: { vsock } }: ConvertedCommand,
   { paths, ownsConsole, workingDirectory }: PlanContext,
-  { receipt }: GuestChannelPlans,
+  channels: GuestChannelPlans,
 ): VmPlan['links'] {
   if (ownsConsole) return [];
   const api =
     apiSocket === undefined ? [] : [{ path: resolve(workingDirectory, apiSocket), target: paths.apiSocket }];
-  const report =
-    receipt === undefined || vsock === undefined
-      ? []
-      : [{ path: vsockPortPath(vsock.socket, RECEIPT_PORT, workingDirectory), target: receipt.path }];
-  return [...api, ...report].filter(({ path, target }) => path !== target);
+  const guest = (['receipt', 'credentials', 'refresh'] as const).flatMap(channel => {
+    const plan = channels[channel];
+    if (plan === undefined || vsock === undefined) return [];
+    return [{ path: vsockPortPath(vsock.socket, GUEST_PORTS[channel], workingDirectory), target: plan.path }];
+  });
+  return [...api, ...guest].filter(({ path, target }) => path !== target);
 }
 
 function convertDefinition(definition: Definition, context: PlanContext, release: Release): ConvertedCommand {

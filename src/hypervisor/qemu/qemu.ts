@@ -1,6 +1,7 @@
 // QEMU as a Hypervisor, for hosts without KVM, for demos and tests: credentials through FIFOs, control by QMP.
 import type { Definition } from '../../definition/definition.js';
-import { checkOemStrings } from '../../definition/oem-strings.js';
+import { checkOemStrings, credentialNames } from '../../definition/oem-strings.js';
+import { hasCredentialChannel } from '../../definition/on-demand.js';
 import { VmsecretdError } from '../../errors.js';
 import { fifoPaths } from '../fifos.js';
 import type {
@@ -47,10 +48,10 @@ async function planVm(
     });
   }
   const strings = [...staticOemStrings(command), ...definition.oemStrings];
-  const credentials = Object.keys(definition.credentials);
+  const credentials = credentialNames(definition);
   checkOemStrings(vm, strings, credentials);
   const channels = channelsOf(definition, paths);
-  const fifos = fifoPaths(paths.directory, credentials.length + (channels.receipt === undefined ? 0 : 1));
+  const fifos = fifoPaths(paths.directory, credentials.length);
   const leading = command[0]?.startsWith('-') === false ? command[0] : undefined;
   const program = await locate(definition.program ?? leading);
   const argv = qemuArguments(command, {
@@ -82,16 +83,31 @@ async function planVm(
 }
 
 /** QEMU's own vsock needs a kernel module of the host; a virtio-serial port works everywhere. */
-function channelsOf({ ready }: Definition, paths: PlanContext['paths']): GuestChannelPlans {
-  if (ready === 'notify') return { notify: { kind: 'port', path: paths.notifyPort } };
-  return ready === 'receipt' ? { receipt: { kind: 'port', path: paths.reportPort } } : {};
+function channelsOf(definition: Definition, paths: PlanContext['paths']): GuestChannelPlans {
+  const { ready } = definition;
+  const port = (path: string) => ({ kind: 'port' as const, path });
+  return {
+    ...(ready === 'notify' ? { notify: port(paths.notifyPort) } : {}),
+    ...(ready === 'receipt' ? { receipt: port(paths.reportPort) } : {}),
+    ...(hasCredentialChannel(definition)
+      ? { credentials: port(paths.credentialsPort), refresh: port(paths.refreshPort) }
+      : {}),
+  };
 }
 
-function portsOf({ notify, receipt }: GuestChannelPlans): { name: string; socketPath: string }[] {
-  return [
-    ...(notify === undefined ? [] : [{ name: 'org.vmsecretd.notify', socketPath: notify.path }]),
-    ...(receipt === undefined ? [] : [{ name: 'org.vmsecretd.report', socketPath: receipt.path }]),
-  ];
+/** By the names that the guest parts look for. */
+const PORT_NAMES: Record<keyof GuestChannelPlans, string> = {
+  notify: 'org.vmsecretd.notify',
+  receipt: 'org.vmsecretd.report',
+  credentials: 'org.vmsecretd.credentials',
+  refresh: 'org.vmsecretd.refresh',
+};
+
+function portsOf(channels: GuestChannelPlans): { name: string; socketPath: string }[] {
+  return (Object.keys(PORT_NAMES) as (keyof GuestChannelPlans)[]).flatMap(channel => {
+    const plan = channels[channel];
+    return plan === undefined ? [] : [{ name: PORT_NAMES[channel], socketPath: plan.path }];
+  });
 }
 
 async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: BringUp): Promise<VmmControl> {

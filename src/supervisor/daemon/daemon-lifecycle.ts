@@ -139,7 +139,7 @@ export class DaemonLifecycle implements Lifecycle {
       const running = await adoptVmm(vm.name, record, hypervisor, vmm);
       const isPaused = await findIsPaused(vm.name, record, hypervisor);
       await vm.console.connect(running.console, { isRunning: true });
-      await vm.reports.open(running.channels, running.credentials);
+      await vm.reports.reopen(running, await this.#tools.resolveOwner());
       vm.adopted(running, { ...record, isPaused });
       this.#watch(running);
     });

@@ -12,24 +12,18 @@ export interface LaunchFile {
   program: string;
   /** Undefined where the launcher brings the command line. */
   plan: VmPlan | undefined;
-  /** Where the guest's receipt is to arrive; undefined where none is wanted. */
-  receiptSocket: string | undefined;
+  /** Where a vsock port of the host is to lead. */
+  channels: readonly { port: number; socket: string }[];
 }
 
 /**
  * `invocation ID`; `exec PROGRAM`; an `arg` line for each argument; a `target` and a `link` line for each link to leave; `free` for each socket on
- * which the VMM is to listen: one that a killed VMM left is removed; `receipt SOCKET` where a
- * launcher that brings a command line has to find the guest's channel in it; `stop-timeout`, the seconds that --stop waits for the
+ * which the VMM is to listen: one that a killed VMM left is removed; `channel PORT SOCKET` where a
+ * launcher that brings a command line has to find the guest's vsock in it; `stop-timeout`, the seconds that --stop waits for the
  * guest; `end`.
  * @throws VmsecretdError command_invalid: an argument has a line break
  */
-export function writeLaunchFile({
-  invocationId,
-  definition,
-  program,
-  plan,
-  receiptSocket,
-}: LaunchFile): string {
+export function writeLaunchFile({ invocationId, definition, program, plan, channels }: LaunchFile): string {
   const lines: [key: string, value: string][] = [
     ['invocation', invocationId],
     ['exec', program],
@@ -39,7 +33,7 @@ export function writeLaunchFile({
       ['link', path],
     ]),
     ...(plan?.needs.claims ?? []).filter(isListened).map(({ value }): [string, string] => ['free', value]),
-    ...(receiptSocket === undefined ? [] : [['receipt', receiptSocket] as [string, string]]),
+    ...channels.map(({ port, socket }): [string, string] => ['channel', `${port} ${socket}`]),
     ['stop-timeout', String(definition.stopTimeoutSeconds)],
     ...(plan === undefined ? [['needs-command', ''] as [string, string]] : []),
   ];

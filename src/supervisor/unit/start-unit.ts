@@ -2,11 +2,13 @@
 // boots the VM on the socket that systemd made.
 //
 // INVARIANT: no secret leaves the deliverer before the VMM answers on that socket, which only the unit's processes have.
-import { chmod, mkdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Definition } from '../../definition/definition.js';
 import { digestDefinition } from '../../definition/definition-digest.js';
+import { hasCredentialChannel } from '../../definition/on-demand.js';
 import type { Delivery } from '../../delivery/deliverers.js';
+import { GUEST_PORTS } from '../../hypervisor/cloud-hypervisor/guest-channels.js';
 import type { HostClaim } from '../../hypervisor/host-needs.js';
 import type { VmPlan } from '../../hypervisor/hypervisor.js';
 import type { LaunchRequest } from '../../vm/lifecycle.js';
@@ -95,7 +97,10 @@ async function open(context: Context): Promise<Opened> {
         definition,
         program: plan?.program ?? (await tools.hypervisor.locate(definition.program)),
         plan,
-        receiptSocket: definition.ready === 'receipt' ? vm.paths.reportPort : undefined,
+        channels: Object.entries(GUEST_PORTS).flatMap(([channel, port]) => {
+          const socket = channelsOf(context, opened)[channel as keyof typeof GUEST_PORTS];
+          return socket === undefined ? [] : [{ port, socket: socket.path }];
+        }),
       }),
     );
     timer.end('spawn');
@@ -177,22 +182,26 @@ async function claim(
   return tools.claimHost(plan, { uid, networkNamespace, workingDirectory });
 }
 
-/** The folder above lets only the group of VMMs in; the VMM passes through this one. */
+/** The launcher's step of root's gives the folder to the unit's user, whose VMM alone passes through it. */
 async function openReports(context: Context, opened: Opened): Promise<void> {
   const { vm } = context;
   const channels = channelsOf(context, opened);
-  if (channels.receipt !== undefined) {
-    const folder = dirname(channels.receipt.path);
-    await mkdir(folder, { recursive: true });
-    await chmod(folder, 0o755);
-  }
+  if (Object.keys(channels).length > 0)
+    await mkdir(dirname(vm.paths.reportPort), { recursive: true, mode: 0o700 });
   await vm.reports.open(channels, opened.delivery.credentials);
 }
 
-/** Where the receipt arrives does not depend on the command line. */
+/** Where the guest's channels end does not depend on the command line. */
 function channelsOf({ vm, definition }: Context, { plan }: Opened): VmPlan['channels'] {
   if (plan !== undefined) return plan.channels;
-  return definition.ready === 'receipt' ? { receipt: { kind: 'vsock', path: vm.paths.reportPort } } : {};
+  const { reportPort, credentialsPort, refreshPort } = vm.paths;
+  const vsock = (path: string) => ({ kind: 'vsock' as const, path });
+  return {
+    ...(definition.ready === 'receipt' ? { receipt: vsock(reportPort) } : {}),
+    ...(hasCredentialChannel(definition)
+      ? { credentials: vsock(credentialsPort), refresh: vsock(refreshPort) }
+      : {}),
+  };
 }
 
 function prepared(context: Context, opened: Opened): Omit<RunningVm, 'plan' | 'control'> {

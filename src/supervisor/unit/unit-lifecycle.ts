@@ -154,7 +154,7 @@ export class UnitLifecycle implements Lifecycle {
     const { vmm } = this.#unit.adoptRun(record.invocationId);
     const running = await adoptVmm(vm.name, record, hypervisor, vmm);
     const isPaused = await findIsPaused(vm.name, record, hypervisor);
-    await vm.reports.open(running.channels, running.credentials);
+    await vm.reports.reopen(running);
     vm.adopted(running, { ...record, isPaused });
     // systemd may have begun to stop it meanwhile.
     await this.#unit.refresh();

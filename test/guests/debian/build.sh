@@ -1,6 +1,6 @@
 #!/bin/bash
-# build.sh [SUITE]: makes a Debian guest (kernel, initramfs of a pruned root filesystem, a cpio with kubectl) from Debian's
-# packages alone, keeps it in a cache outside the project, and prints its folder. Needs root, debootstrap, cpio and zstd; about a minute.
+# build.sh [SUITE]: makes a Debian guest (kernel, initramfs of a pruned root filesystem, a cpio with kubectl, one with perl) from
+# Debian's packages alone, keeps it in a cache outside the project, and prints its folder. Needs root, debootstrap, cpio and zstd; about a minute.
 set -euo pipefail
 
 suite=${1:-bookworm}
@@ -15,7 +15,7 @@ fail() {
 # The packages with the cloud kernel, its modules and kubectl: one each in Debian 12, more behind meta packages later.
 needed_packages() {
   chroot "$1" apt-cache depends --recurse --no-recommends --no-suggests linux-image-cloud-amd64 kubernetes-client |
-    grep -x 'linux-\(image\|binary\|modules\)-[0-9].*-cloud-amd64\|kubernetes-client\|kubectl' | sort -u
+    grep -x 'linux-\(image\|binary\|modules\|base\)-[0-9].*-cloud-amd64\|kubernetes-client\|kubectl' | sort -u
 }
 
 # Debian's mirror as this machine's apt has it; empty: debootstrap's own.
@@ -80,14 +80,20 @@ trap 'rm -rf "$work"' EXIT
 } >"$cache/build-$suite.log" 2>&1 || fail "see $cache/build-$suite.log"
 for package in "$work"/root/tmp/*.deb; do dpkg-deb -x "$package" "$work/packages"; done
 [ ! -d "$work/packages/lib" ] || cp -r "$work/packages/lib" "$work/packages/usr/"
+mkdir "$work/perl"
+# Debian's guests have perl: it is essential.
+(cd "$work/root" && cp --parents -r -t "$work/perl" usr/bin/perl usr/lib/x86_64-linux-gnu/perl-base)
 prune "$work/root"
 configure "$work/root"
 copy_modules "$work/packages" "$work/root"
 
 mkdir "$work/image" "$work/kubectl" "$work/kubectl/usr" "$work/kubectl/usr/bin"
-cp "$work"/packages/boot/vmlinuz-* "$work/image/vmlinuz"
+# Among its modules since Debian 14.
+find "$work"/packages/boot "$work"/packages/usr/lib/modules -name 'vmlinuz*' -exec cp {} "$work/image/vmlinuz" \; 2>/dev/null || true
+[ -s "$work/image/vmlinuz" ] || fail "no kernel in the packages of $suite"
 cp "$work/packages/usr/bin/kubectl" "$work/kubectl/usr/bin/"
 pack "$work/root" "$work/image/root.cpio.zst"
 pack "$work/kubectl" "$work/image/kubectl.cpio.zst"
+pack "$work/perl" "$work/image/perl.cpio.zst"
 mv "$work/image" "$image"
 echo "$image"

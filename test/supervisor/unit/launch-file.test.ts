@@ -7,9 +7,9 @@ import { defineVm } from '../../vm/vm-for-test.js';
 
 const definition = defineVm('demo', { stopTimeoutSeconds: 7 });
 
-function write(more: Partial<VmPlan> | undefined, receiptSocket?: string): string {
+function write(more: Partial<VmPlan> | undefined, channels: { port: number; socket: string }[] = []): string {
   const plan = more === undefined ? undefined : { ...planOf('demo'), ...more };
-  return writeLaunchFile({ invocationId: 'abc', definition, program: '/bin/vmm', plan, receiptSocket });
+  return writeLaunchFile({ invocationId: 'abc', definition, program: '/bin/vmm', plan, channels });
 }
 
 const claim = (kind: HostClaim['kind'], value: string): HostClaim => ({ kind, value, shared: false });
@@ -40,11 +40,11 @@ t.test('has each argument, link and socket of the plan on a line of its own', as
 });
 
 t.test(
-  'asks for a command line where the definition has none, and says where the receipt is to come',
+  'asks for a command line where the definition has none, and says where the guest’s channels end',
   async t => {
     t.equal(
-      write(undefined, '/run/report.sock'),
-      'invocation abc\nexec /bin/vmm\nreceipt /run/report.sock\nstop-timeout 7\nneeds-command \nend\n',
+      write(undefined, [{ port: 8889, socket: '/run/report.sock' }]),
+      'invocation abc\nexec /bin/vmm\nchannel 8889 /run/report.sock\nstop-timeout 7\nneeds-command \nend\n',
     );
   },
 );

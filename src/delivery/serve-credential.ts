@@ -1,0 +1,99 @@
+// Answers one request of a guest on a connection that the daemon handed over. Runs in the deliverer.
+import type { Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import { VmsecretdError } from '../errors.js';
+import type { SecretValue } from '../secrets/secret-value.js';
+import { answerLines, type CredentialRequest, parseRequest, refusalLine } from './credential-request.js';
+import type { ServeResult } from './protocol.js';
+
+export interface ServeOptions {
+  socket: Socket;
+  /** What was read of the connection already. */
+  head: Buffer;
+  /** For all of it: a guest that is paused, or reads slowly, holds a value no longer. */
+  timeoutMs: number;
+  /** @returns undefined for a name that this guest may not ask for; the value is wiped once it is sent @throws VmsecretdError */
+  open(name: string): Promise<SecretValue | undefined>;
+}
+
+const LIMIT_BYTES = 1_024;
+/** Of a guest whose request is none. */
+const NO_ID = '-';
+
+export async function serveCredential({ socket, head, timeoutMs, open }: ServeOptions): Promise<ServeResult> {
+  socket.on('error', () => {});
+  const late = setTimeout(() => socket.destroy(), timeoutMs);
+  try {
+    const request = await readRequest(socket, head);
+    if (request === undefined) {
+      await send(socket, [refusalLine(NO_ID, 'invalid')]);
+      return { outcome: 'invalid', unit: null, name: null, sizeBytes: null };
+    }
+    return await answer(socket, request, open);
+  } finally {
+    clearTimeout(late);
+    socket.destroy();
+  }
+}
+
+async function answer(
+  socket: Socket,
+  { id, unit, name }: CredentialRequest,
+  open: ServeOptions['open'],
+): Promise<ServeResult> {
+  const asked = { unit: unit ?? null, name, sizeBytes: null };
+  let value: SecretValue | undefined;
+  try {
+    value = await open(name);
+  } catch (error) {
+    if (!(error instanceof VmsecretdError)) throw error;
+    await send(socket, [refusalLine(id, 'unavailable')]);
+    const { code, message, details } = error;
+    return { outcome: 'unavailable', ...asked, failure: { code, message, details } };
+  }
+  if (value === undefined) {
+    await send(socket, [refusalLine(id, 'unknown')]);
+    // Whatever stands in place of a name is the guest's own text, for no log.
+    return { outcome: 'unknown', ...asked, name: null };
+  }
+  const { sizeBytes } = value;
+  // The lines are made as the guest reads them, so until then the value has to be there.
+  const isSent = await value.open(bytes => send(socket, answerLines(id, bytes)));
+  value.wipe();
+  return { outcome: isSent ? 'delivered' : 'cut', ...asked, sizeBytes };
+}
+
+/** @returns whether all of it was taken */
+async function send(socket: Socket, lines: Iterable<string>): Promise<boolean> {
+  try {
+    await pipeline(lines, socket);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @returns undefined where the first line is no request, or none came */
+async function readRequest(socket: Socket, head: Buffer): Promise<CredentialRequest | undefined> {
+  let bytes = head;
+  const line = () => {
+    const end = bytes.indexOf('\n');
+    return end < 0 ? undefined : bytes.subarray(0, end).toString('latin1');
+  };
+  while (line() === '') bytes = bytes.subarray(1);
+  if (line() === undefined) {
+    bytes = await new Promise<Buffer>(resolve => {
+      const done = () => {
+        socket.pause().off('data', look).off('end', done).off('close', done);
+        resolve(bytes);
+      };
+      const look = (chunk: Buffer) => {
+        bytes = Buffer.concat([bytes, chunk]);
+        while (line() === '') bytes = bytes.subarray(1);
+        if (line() !== undefined || bytes.length > LIMIT_BYTES) done();
+      };
+      socket.on('data', look).on('end', done).on('close', done);
+    });
+  }
+  return parseRequest(line() ?? '');
+}

@@ -1,0 +1,64 @@
+// Answers what a guest asks for on its credentials channel: a deliverer does, with the values of its VM alone.
+import type { Socket } from 'node:net';
+import type { Definition } from '../definition/definition.js';
+import type { Deliverers } from '../delivery/deliverers.js';
+import type { PreparedCredential, ServeResult } from '../delivery/protocol.js';
+import type { Vm } from './vm.js';
+
+export interface CredentialServerTools {
+  deliverers: Pick<Deliverers, 'serve'>;
+  /** Where the definition has none. */
+  identities: readonly string[];
+  passphraseFiles: readonly string[];
+}
+
+/** For a request and its answer: a guest that is paused holds a value no longer. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** Opening a source has deadlines of its own; a deliverer that answers nothing is given up. */
+const DELIVERER_TIMEOUT_MS = 2 * ANSWER_TIMEOUT_MS;
+
+export type ServeCredential = (
+  vm: Vm,
+  socket: Socket,
+  head: Buffer,
+  delivered: readonly PreparedCredential[],
+) => Promise<void>;
+
+export function createCredentialServer(tools: CredentialServerTools): ServeCredential {
+  return async (vm, socket, head, delivered) => {
+    const { definition } = vm;
+    const serving = {
+      vm: vm.name,
+      credentials: askable(definition.credentials, delivered),
+      identities: [...(definition.identities ?? tools.identities)],
+      passphraseFiles: [...tools.passphraseFiles],
+      head: head.toString('latin1'),
+      timeoutMs: ANSWER_TIMEOUT_MS,
+    };
+    const deadline = new AbortController();
+    const late = () => deadline.abort(new Error('the deliverer did not answer'));
+    const timer = setTimeout(late, DELIVERER_TIMEOUT_MS);
+    try {
+      const server = vm.refreshing ?? tools.deliverers;
+      publish(vm, await server.serve(socket, serving, deadline.signal));
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+}
+
+/** What its guest was given at boot, and what it is to ask for. */
+function askable(
+  credentials: Definition['credentials'],
+  delivered: readonly PreparedCredential[],
+): Definition['credentials'] {
+  const names = new Set(delivered.map(({ name }) => name));
+  return Object.fromEntries(
+    Object.entries(credentials).filter(([name, { onDemand }]) => onDemand === true || names.has(name)),
+  );
+}
+
+function publish(vm: Vm, { outcome, unit, name, sizeBytes, failure }: ServeResult): void {
+  const problem = failure === undefined ? {} : { problem: { code: failure.code, detail: failure.message } };
+  vm.publish('on-demand', { outcome, credential: name, unit, sizeBytes, ...problem });
+}
