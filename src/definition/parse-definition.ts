@@ -123,7 +123,9 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
       'is missing: a VM needs command or vmConfig (only a unit’s launcher brings its own)',
     ],
     [
-      file.credentials?.[NONCE_CREDENTIAL] !== undefined && hasCredentialChannel(withDefaults(file)),
+      file.ready !== 'receipt' &&
+        file.credentials?.[NONCE_CREDENTIAL] !== undefined &&
+        hasCredentialChannel(withDefaults(file)),
       `credentials.${NONCE_CREDENTIAL}`,
       'has the name of the nonce that proves what the guest received; rename it',
     ],

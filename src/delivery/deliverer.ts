@@ -154,11 +154,12 @@ async function openServed(
   { vm, credentials, identities, passphraseFiles, refresh }: Serving,
   name: string,
 ): Promise<SecretValue | undefined> {
+  const source = Object.hasOwn(credentials, name) ? credentials[name] : undefined;
   if (refresh !== undefined) {
-    const value = refreshes.get(refresh)?.get(name);
+    const value =
+      source === undefined && name !== NONCE_CREDENTIAL ? undefined : refreshes.get(refresh)?.get(name);
     return value?.open(bytes => new SecretValue(Buffer.from(bytes)));
   }
-  const source = Object.hasOwn(credentials, name) ? credentials[name] : undefined;
   if (source === undefined) return undefined;
   const { values, problems } = await openSources({
     vm,

@@ -97,6 +97,9 @@ export interface GuestChannelPlans {
   refresh?: ChannelPlan;
 }
 
+/** vsock ports of the host, as docs/receipt.md and docs/on-demand.md have them. */
+export const GUEST_PORTS = { receipt: 8889, credentials: 8890, refresh: 8891 } as const;
+
 /** How the daemon gets at a serial console; undefined where the command line sends it elsewhere. */
 export type ConsolePlan =
   /** `keepsOutput`: what its client has no room for the VMM keeps for the next. Absent in records of daemons before: true. */

@@ -1,9 +1,8 @@
 // Answers what a guest asks for on its credentials channel: a deliverer does, with the values of its VM alone.
-import type { Socket } from 'node:net';
 import type { Definition } from '../definition/definition.js';
 import type { Deliverers } from '../delivery/deliverers.js';
 import type { PreparedCredential, ServeResult } from '../delivery/protocol.js';
-import type { Vm } from './vm.js';
+import type { ServeCredential, Vm } from './vm.js';
 
 export interface CredentialServerTools {
   deliverers: Pick<Deliverers, 'serve'>;
@@ -16,13 +15,6 @@ export interface CredentialServerTools {
 const ANSWER_TIMEOUT_MS = 30_000;
 /** Opening a source has deadlines of its own; a deliverer that answers nothing is given up. */
 const DELIVERER_TIMEOUT_MS = 2 * ANSWER_TIMEOUT_MS;
-
-export type ServeCredential = (
-  vm: Vm,
-  socket: Socket,
-  head: Buffer,
-  delivered: readonly PreparedCredential[],
-) => Promise<void>;
 
 export function createCredentialServer(tools: CredentialServerTools): ServeCredential {
   return async (vm, socket, head, delivered) => {

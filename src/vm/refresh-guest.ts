@@ -29,21 +29,34 @@ const GUEST_LOOK_MS = 100;
 export class Refreshes {
   readonly #tools: RefreshTools;
   readonly #underway = new Map<Vm, Promise<void>>();
+  readonly #next = new Map<Vm, Promise<void>>();
 
   constructor(tools: RefreshTools) {
     this.#tools = tools;
   }
 
   /**
-   * Settles once the guest has acknowledged the secrets of now; one that is asked for meanwhile joins.
+   * Settles once the guest has acknowledged the secrets of now. What is asked for while a refresh is underway is one more after it:
+   * that one may have opened what was changed since.
    * @throws VmsecretdError why it did not: state_conflict, refresh_failed, and what a start throws of a secret
    */
   refresh(vm: Vm): Promise<void> {
     const underway = this.#underway.get(vm);
-    if (underway !== undefined) return underway;
-    const refresh = this.#refresh(vm).finally(() => this.#underway.delete(vm));
-    this.#underway.set(vm, refresh);
-    return refresh;
+    if (underway === undefined) {
+      const refresh = this.#refresh(vm).finally(() => this.#underway.delete(vm));
+      this.#underway.set(vm, refresh);
+      return refresh;
+    }
+    const next =
+      this.#next.get(vm) ??
+      underway
+        .catch(() => {})
+        .then(() => {
+          this.#next.delete(vm);
+          return this.refresh(vm);
+        });
+    this.#next.set(vm, next);
+    return next;
   }
 
   async #refresh(vm: Vm): Promise<void> {

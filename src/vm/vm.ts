@@ -53,6 +53,14 @@ export interface VmFacts {
   serveCredential?: ServeCredential;
 }
 
+/** As CredentialChannelOptions.serve. @param delivered what the guest got at boot */
+export type ServeCredential = (
+  vm: Vm,
+  socket: Socket,
+  head: Buffer,
+  delivered: readonly PreparedCredential[],
+) => Promise<void>;
+
 /** What became of the last refresh. */
 export interface RefreshOutcome {
   at: string;

@@ -4,13 +4,11 @@ import type { Definition } from '../../definition/definition.js';
 import { credentialNameOf } from '../../definition/oem-strings.js';
 import { hasCredentialChannel } from '../../definition/on-demand.js';
 import { VmsecretdError } from '../../errors.js';
-import type { GuestChannelPlans, PlanContext } from '../hypervisor.js';
+import { GUEST_PORTS, type GuestChannelPlans, type PlanContext } from '../hypervisor.js';
 import type { VmConfig } from './vm-config.js';
 
-/** vsock ports, as microvm.nix has this one, and docs/receipt.md and docs/on-demand.md the others. */
+/** The vsock port that microvm.nix has for it. */
 const NOTIFY_PORT = 8888;
-/** By channel. */
-export const GUEST_PORTS = { receipt: 8889, credentials: 8890, refresh: 8891 } as const;
 const NOTIFY_CREDENTIAL = 'vmm.notify_socket';
 
 /** Under a unit the notify socket is the unit's own: microvm.nix feeds systemd from it. */

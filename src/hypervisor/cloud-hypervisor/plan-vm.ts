@@ -4,18 +4,19 @@ import type { Definition } from '../../definition/definition.js';
 import { checkOemStrings, credentialNames } from '../../definition/oem-strings.js';
 import { VmsecretdError } from '../../errors.js';
 import { fifoPath } from '../fifos.js';
-import type {
-  CommandView,
-  ConsolePlan,
-  GuestChannelPlans,
-  Packing,
-  PlanContext,
-  VmPlan,
+import {
+  type CommandView,
+  type ConsolePlan,
+  GUEST_PORTS,
+  type GuestChannelPlans,
+  type Packing,
+  type PlanContext,
+  type VmPlan,
 } from '../hypervisor.js';
 import { becomeCommandFrom } from '../whole-command.js';
 import { writeVmConfig } from './create-body.js';
 import { type ConvertedCommand, convertCommand } from './from-command.js';
-import { GUEST_PORTS, notifyStrings, planGuestChannels, vsockPortPath } from './guest-channels.js';
+import { notifyStrings, planGuestChannels, vsockPortPath } from './guest-channels.js';
 import { vmConfigNeeds } from './host-needs.js';
 import { requireImageTypes } from './image-types.js';
 import { type ProgramOptions, programArguments } from './program-options.js';

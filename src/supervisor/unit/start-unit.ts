@@ -8,9 +8,8 @@ import type { Definition } from '../../definition/definition.js';
 import { digestDefinition } from '../../definition/definition-digest.js';
 import { hasCredentialChannel } from '../../definition/on-demand.js';
 import type { Delivery } from '../../delivery/deliverers.js';
-import { GUEST_PORTS } from '../../hypervisor/cloud-hypervisor/guest-channels.js';
 import type { HostClaim } from '../../hypervisor/host-needs.js';
-import type { VmPlan } from '../../hypervisor/hypervisor.js';
+import { GUEST_PORTS, type VmPlan } from '../../hypervisor/hypervisor.js';
 import type { LaunchRequest } from '../../vm/lifecycle.js';
 import { keepRecord } from '../../vm/record.js';
 import {
