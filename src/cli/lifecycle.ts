@@ -155,8 +155,7 @@ async function chooseVms(
 ): Promise<string[]> {
   const isOutdated = ({ outdated }: VmView) =>
     verb === 'refresh' ? outdated.some(reason => reason.startsWith('credential ')) : outdated.length > 0;
-  const isMeant = (vm: VmView) =>
-    options.outdated ? isOutdated(vm) : VERBS[verb].all.includes(vm.state);
+  const isMeant = (vm: VmView) => (options.outdated ? isOutdated(vm) : VERBS[verb].all.includes(vm.state));
   // A secret may have changed a moment ago, and the daemon may have started then.
   const { vms } = options.outdated
     ? ((await busy(

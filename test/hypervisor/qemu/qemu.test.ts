@@ -148,7 +148,15 @@ test('plans a port for what the guest reports, and a FIFO for the nonce of its r
   const receipt = await planWith('receipt');
   t.strictSame(
     [receipt.fifos.length, receipt.channels],
-    [2, { receipt: { kind: 'port', path: '/run/vms/web/report.sock' } }],
+    [
+      2,
+      {
+        receipt: { kind: 'port', path: '/run/vms/web/report.sock' },
+        credentials: { kind: 'port', path: '/run/vms/web/credentials.sock' },
+        refresh: { kind: 'port', path: '/run/vms/web/refresh.sock' },
+      },
+    ],
   );
-  t.match(receipt.arguments.join(' '), /virtserialport,\S*name=org\.vmsecretd\.report/);
+  for (const port of ['report', 'credentials', 'refresh'])
+    t.match(receipt.arguments.join(' '), new RegExp(`virtserialport,\\S*name=org\\.vmsecretd\\.${port}`));
 });
