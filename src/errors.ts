@@ -54,7 +54,7 @@ export class VmsecretdError extends Error {
     this.#words = options.words || undefined;
   }
 
-  /** What a VMM said, which may be a secret that it was given: for root alone, and for no log. */
+  /** What a VMM or a program said, which may be a secret that it was given: for root alone, and for no log. */
   get words(): string | undefined {
     return this.#words;
   }

@@ -249,7 +249,8 @@ async function wireHttp(
     version,
     paths: { ...folders, identities, passphraseFiles, programPath },
     roleOf: request => sockets.roleOf(request),
-    checkVm: vm => checkLimit(() => checkVm(vm, { ...toolsFor(vm), deliverers: parts.checkers })),
+    checkVm: (vm, isForRoot) =>
+      checkLimit(() => checkVm(vm, { ...toolsFor(vm), deliverers: parts.checkers }, isForRoot)),
     refreshVm: vm => parts.refreshes.refresh(vm),
     showCommand: vm => showCommand(vm, toolsFor(vm)),
     installedRelease: () => installedRelease(config.hypervisors ?? {}, programPath),

@@ -1,20 +1,16 @@
-// What there is to know of a credential's source: its kind, and the file that it names, if any.
+// What there is to know of a credential's source without reading it: its kind, where it comes from, what it watches.
 import type { FieldProblem } from '../json-validator.js';
 import { suggestNearest } from '../nearest-name.js';
-import type { CredentialSource } from './schema.js';
+import type { PathChange } from './sources/source-kind.js';
+import { SOURCE_KINDS, SOURCES, type SourceKeys, type SourceKind } from './sources/sources.js';
 
-/** Each a key of a source, of which it has exactly one. */
-export type SourceKind = Exclude<keyof CredentialSource, 'trim' | 'onDemand'>;
+export type { SourceKind };
 
-/** Whether the value is the path of a file. */
-const NAMES_FILE = { age: true, file: true, text: false } satisfies Record<SourceKind, boolean>;
-export const SOURCE_KINDS = Object.keys(NAMES_FILE) as SourceKind[];
-/** Keys of a source beside its kind. */
-const OPTIONS: readonly string[] = ['trim', 'onDemand'];
-const FILE_KINDS = SOURCE_KINDS.filter(kind => NAMES_FILE[kind]);
+/** Exactly one kind's keys, and what goes with any of them. */
+export type CredentialSource = SourceKeys & { trim?: 'none' | 'newline'; onDemand?: boolean };
 
 /** More than one, or none, in a definition that was not checked yet. */
-export function kindsOf(source: CredentialSource): SourceKind[] {
+function kindsOf(source: CredentialSource): SourceKind[] {
   return SOURCE_KINDS.filter(kind => source[kind] !== undefined);
 }
 
@@ -25,17 +21,34 @@ export function kindOf(source: CredentialSource): SourceKind {
   return kind;
 }
 
-export function pathOf(source: CredentialSource): string | undefined {
-  return FILE_KINDS.map(kind => source[kind]).find(path => path !== undefined);
+/** Where the value comes from, on one line; undefined for a text. */
+export function describeSource(source: CredentialSource): string | undefined {
+  return SOURCES[kindOf(source)].describe(source);
 }
 
-/** The source with its path made another. */
-export function mapPath(source: CredentialSource, change: (path: string) => string): CredentialSource {
-  const changed = FILE_KINDS.flatMap(kind => {
-    const path = source[kind];
-    return path === undefined ? [] : [[kind, change(path)]];
+/** What tells that the value may have changed; empty for a source that is never compared. */
+export function watchedPaths(source: CredentialSource): readonly string[] {
+  return SOURCES[kindOf(source)].watched(source);
+}
+
+/** The file whose content is read, for a kind that reads one. */
+export function fileOf(source: CredentialSource): string | undefined {
+  return SOURCES[kindOf(source)].isFile ? pathsOf(source)[0]?.path : undefined;
+}
+
+/** The source with its paths made others. */
+export function mapPaths(source: CredentialSource, change: PathChange): CredentialSource {
+  return { ...source, ...SOURCES[kindOf(source)].mapPaths(source, change) };
+}
+
+/** Each path of the source, with its key. */
+export function pathsOf(source: CredentialSource): { key: string; path: string }[] {
+  const paths: { key: string; path: string }[] = [];
+  mapPaths(source, (path, key) => {
+    paths.push({ key, path });
+    return path;
   });
-  return { ...source, ...Object.fromEntries(changed) };
+  return paths;
 }
 
 /** Of sources that are none, in words of their own: what a schema says of them helps nobody. */
@@ -48,19 +61,33 @@ export function findSourceProblems(json: unknown): FieldProblem[] {
   });
 }
 
-const TAKES_ONE = `must have exactly one of ${SOURCE_KINDS.join(', ')}, such as {"file": "/run/secrets/NAME"}`;
+const TAKES_ONE = `must have exactly one of ${SOURCE_KINDS.join(', ')}, such as ${JSON.stringify(SOURCES.file.example)}`;
+const KEYS: ReadonlyMap<string, SourceKind | undefined> = new Map([
+  ['trim', undefined],
+  ['onDemand', undefined],
+  ...SOURCE_KINDS.flatMap(kind => Object.keys(SOURCES[kind].keys).map(key => [key, kind] as const)),
+]);
 
 function findSourceProblem(source: unknown): string | undefined {
   if (typeof source !== 'object' || source === null || Array.isArray(source))
     return `${TAKES_ONE}, and is ${Array.isArray(source) ? 'a list' : source === null ? 'null' : `a ${typeof source}`}`;
-  const unknown = Object.keys(source).find(
-    key => !OPTIONS.includes(key) && !SOURCE_KINDS.includes(key as SourceKind),
-  );
+  const keys = Object.keys(source);
+  const unknown = keys.find(key => !KEYS.has(key));
   if (unknown !== undefined) {
-    const suggestion = suggestNearest(unknown, [...SOURCE_KINDS, ...OPTIONS]);
+    const suggestion = suggestNearest(unknown, [...KEYS.keys()]);
     return `has the unknown key ${JSON.stringify(unknown.slice(0, 60))}.${suggestion} It ${TAKES_ONE}`;
   }
   const kinds = kindsOf(source);
-  if (kinds.length === 1) return undefined;
-  return `${TAKES_ONE}, not ${kinds.length === 0 ? 'none' : kinds.join(' and ')}`;
+  const [kind] = kinds;
+  if (kind === undefined || kinds.length > 1)
+    return `${TAKES_ONE}, not ${kinds.length === 0 ? 'none' : kinds.join(' and ')}`;
+  const stray = keys.find(key => (KEYS.get(key) ?? kind) !== kind);
+  return stray === undefined
+    ? undefined
+    : `has "${stray}", which goes with "${KEYS.get(stray)}", not with "${kind}"`;
+}
+
+/** Of a source whose keys are each valid. */
+export function findSourceContradiction(source: CredentialSource): string | undefined {
+  return SOURCES[kindOf(source)].findProblem?.(source);
 }

@@ -1,5 +1,5 @@
+import type { CredentialSource } from './credential-source.js';
 import type { DeliveryKind, HypervisorKind } from './hypervisor-kinds.js';
-import type { CredentialSource } from './schema.js';
 
 export type { CredentialSource, DeliveryKind, HypervisorKind };
 export type SupervisorKind = 'daemon' | 'unit';

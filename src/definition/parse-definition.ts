@@ -9,7 +9,7 @@ import {
   TOLD_PROBLEMS,
 } from '../json-validator.js';
 import { checkCredentialName } from './credential-name.js';
-import { findSourceProblems, kindsOf, mapPath, pathOf } from './credential-source.js';
+import { findSourceContradiction, findSourceProblems, mapPaths, pathsOf } from './credential-source.js';
 import { findAbsolutePathProblem, findPathProblem } from './declared-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
 import { HYPERVISORS } from './hypervisor-kinds.js';
@@ -58,6 +58,10 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
     declared.vmConfig === undefined ? declared : { ...declared, vmConfig: withoutNulls(declared.vmConfig) };
   const unmet = [
     ...findContradictions(file),
+    ...Object.entries(file.credentials ?? {}).flatMap(([name, source]) => {
+      const message = findSourceContradiction(source);
+      return message === undefined ? [] : [{ field: `credentials.${name}`, message }];
+    }),
     ...findVmConfigProblems(file.vmConfig ?? {}).map(({ field, message }) => ({
       field: `vmConfig.${field}`,
       message,
@@ -144,10 +148,9 @@ function findPathProblems(file: DefinitionFile, { directory }: DefinitionContext
     ['workingDirectory', file.workingDirectory],
     ['program', file.program],
     ...(file.identities ?? []).map((path, index): [string, string] => [`identities.${index}`, path]),
-    ...Object.entries(file.credentials ?? {}).map(([name, source]): [string, string | undefined] => [
-      `credentials.${name}.${kindsOf(source)[0]}`,
-      pathOf(source),
-    ]),
+    ...Object.entries(file.credentials ?? {}).flatMap(([name, source]) =>
+      pathsOf(source).map(({ key, path }): [string, string] => [`credentials.${name}.${key}`, path]),
+    ),
   ];
   return paths.flatMap(([field, path]) => {
     const message = path === undefined ? undefined : find(path);
@@ -181,7 +184,7 @@ function buildDefinition(file: DefinitionFile, context: DefinitionContext): Defi
     workingDirectory: file.workingDirectory === undefined ? undefined : absolute(file.workingDirectory),
     oemStrings: file.oemStrings ?? [],
     credentials: Object.fromEntries(
-      Object.entries(file.credentials ?? {}).map(([name, source]) => [name, mapPath(source, absolute)]),
+      Object.entries(file.credentials ?? {}).map(([name, source]) => [name, mapPaths(source, absolute)]),
     ),
     hypervisor,
     program: file.program === undefined ? undefined : absolute(file.program),

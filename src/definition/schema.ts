@@ -1,6 +1,8 @@
 // The shape of a definition file. docs/definitions.md is generated from the descriptions here.
 import { type Static, Type } from 'typebox';
+import type { CredentialSource } from './credential-source.js';
 import { DELIVERY_KINDS, HYPERVISOR_KINDS } from './hypervisor-kinds.js';
+import { SOURCE_KINDS, SOURCES } from './sources/sources.js';
 
 export const VM_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
 
@@ -9,33 +11,25 @@ const Seconds = (description: string, fallback: number) =>
 
 const CommandLine = Type.Union([Type.Array(Type.String()), Type.String()]);
 
-/** Exactly one of `age`, `file` and `text`; parse-definition.ts checks that, since a schema's words for it help nobody. */
-export const CredentialSchema = Type.Object(
-  {
-    age: Type.Optional(Type.String({ minLength: 1, description: 'Path of an age file, armored or binary' })),
-    file: Type.Optional(
-      Type.String({ minLength: 1, description: 'Path of a plain file, such as /run/secrets/…' }),
-    ),
-    text: Type.Optional(
-      Type.String({
-        description: 'The value itself, for values that are no secrets: shown and stored as it is',
-      }),
-    ),
-    trim: Type.Optional(
-      Type.Union([Type.Literal('none'), Type.Literal('newline')], {
-        default: 'none',
-        description: '`newline` takes exactly one trailing line ending off',
-      }),
-    ),
-    onDemand: Type.Optional(
-      Type.Boolean({
-        default: false,
-        description: 'Not in SMBIOS: the guest asks for it when a unit needs it, up to 1 MiB',
-      }),
-    ),
+/** Exactly one kind's keys; credential-source.ts checks that, since a schema's words for it help nobody. */
+export const CredentialSchema = Type.Unsafe<CredentialSource>({
+  type: 'object',
+  properties: {
+    ...Object.assign({}, ...SOURCE_KINDS.map(kind => SOURCES[kind].keys)),
+    trim: {
+      ...Type.Union([Type.Literal('none'), Type.Literal('newline')]),
+      default: 'none',
+      description: '`newline` takes exactly one trailing line ending off',
+    },
+    onDemand: {
+      type: 'boolean',
+      default: false,
+      description: 'Not in SMBIOS: the guest asks for it when a unit needs it, up to 1 MiB',
+    },
   },
-  { additionalProperties: false, description: 'Where a credential’s value comes from' },
-);
+  additionalProperties: false,
+  description: 'Where a credential’s value comes from',
+});
 
 export const DefinitionSchema = Type.Object(
   {
@@ -132,4 +126,3 @@ export const DefinitionSchema = Type.Object(
 );
 
 export type DefinitionFile = Static<typeof DefinitionSchema>;
-export type CredentialSource = Static<typeof CredentialSchema>;

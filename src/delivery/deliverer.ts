@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import pLimit from 'p-limit';
 import { buildCredentialString } from '../credentials/oem-string.js';
 import { computeReceiptDigest } from '../credentials/receipt-digest.js';
-import { kindOf, pathOf } from '../definition/credential-source.js';
+import { fileOf, kindOf, watchedPaths } from '../definition/credential-source.js';
 import type { CredentialSource } from '../definition/definition.js';
 import { checkOemStrings, NONCE_CREDENTIAL } from '../definition/oem-strings.js';
 import { bootCredentials } from '../definition/on-demand.js';
@@ -15,7 +15,7 @@ import type { EncodedCredential, Packed } from '../hypervisor/packed.js';
 import { identifyEncryptedFile } from '../secrets/foreign-file.js';
 import { type Identities, loadIdentities } from '../secrets/identities.js';
 import { SecretValue } from '../secrets/secret-value.js';
-import { openSource } from '../secrets/source.js';
+import { SourceSession } from '../secrets/source.js';
 import { warmUpDecryption } from '../secrets/warm-up.js';
 import { closePlace, findTogether } from '../system/find-together.js';
 import { loadDigestKey } from './digest-key.js';
@@ -32,7 +32,7 @@ import type {
   Serving,
 } from './protocol.js';
 import { serveCredential } from './serve-credential.js';
-import { digestCiphertext, digestSources, digestValue } from './source-digest.js';
+import { digestLoaded, digestSources, type SourceDigest } from './source-digest.js';
 
 /** File reads and plugin runs at once; a definition may have 255 credentials. */
 const CONCURRENT_SOURCES = 16;
@@ -220,7 +220,7 @@ interface Opened {
   problems: unknown[];
   notes: readonly string[];
   /** What tells that a source changed, by credential. */
-  digests: ReadonlyMap<string, Pick<PreparedCredential, 'digest' | 'ciphertextDigest'>>;
+  digests: ReadonlyMap<string, SourceDigest>;
 }
 
 /** The caller wipes the values. */
@@ -248,24 +248,26 @@ async function openSources(preparation: Preparation): Promise<Opened> {
 }
 
 async function readSources(
-  { vm, credentials }: Preparation,
+  { vm, unit, credentials }: Preparation,
   identities: Identities,
 ): Promise<Omit<Opened, 'notes'>> {
-  const digests = new Map<string, Pick<PreparedCredential, 'digest' | 'ciphertextDigest'>>();
+  const digests = new Map<string, SourceDigest>();
   const limit = pLimit(CONCURRENT_SOURCES);
   const sources = Object.entries(credentials);
-  const places = await findTogether(sources.flatMap(([, source]) => pathOf(source) ?? []));
+  const places = await findTogether(sources.flatMap(([, source]) => fileOf(source) ?? []));
+  const session = new SourceSession({ identities, places, unit: unit ?? `${vm}.service` });
   const read = async (credential: string, source: CredentialSource): Promise<[string, SecretValue]> => {
-    const value = await openSource({ vm, credential, source }, identities, {
-      place: places.get(pathOf(source) ?? ''),
-      onCiphertext: file => digests.set(credential, { ciphertextDigest: digestCiphertext(file) }),
+    const named = { vm, credential, source };
+    const value = await session.open(named, async loaded => {
+      if (watchedPaths(source).length > 0)
+        digests.set(credential, await digestLoaded(named, loaded, digestKey));
     });
-    if (source.file !== undefined) digests.set(credential, { digest: digestValue(value, await digestKey) });
     return [credential, value];
   };
   const outcomes = await Promise.allSettled(
     sources.map(([credential, source]) => limit(() => read(credential, source))),
   );
+  await session.end();
   for (const place of places.values()) closePlace(place);
   return {
     values: outcomes.flatMap(outcome => (outcome.status === 'fulfilled' ? [outcome.value] : [])),
@@ -292,7 +294,7 @@ function describeCredential(
   { nonce, digests }: { nonce: Buffer | undefined; digests: Opened['digests'] },
 ): PreparedCredential {
   const source = preparation.credentials[name] ?? {};
-  const path = pathOf(source);
+  const path = fileOf(source);
   return {
     name,
     source: kindOf(source),

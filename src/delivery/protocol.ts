@@ -9,6 +9,8 @@ import type { RefusalCode } from './credential-request.js';
 /** Everything needed to read, decrypt, check and encode the credentials of one VM. */
 export interface Preparation {
   vm: string;
+  /** What a service behind a socket knows the VM by; NAME.service unless given. */
+  unit?: string;
   credentials: Record<string, CredentialSource>;
   identities: string[];
   passphraseFiles: string[];
@@ -50,16 +52,16 @@ export interface Packaging {
 export interface PreparedCredential {
   name: string;
   source: SourceKind;
-  /** Absent for a text. */
+  /** Of the file that it was read from; absent for a source that names none. */
   path?: string;
   sizeBytes: number;
   /** Not delivered at boot; absent where it was. */
   onDemand?: true;
-  /** Of a plain file: HMAC-SHA-256 of the value, hex, with a key that only deliverers have. */
+  /** Of what is not encrypted: HMAC-SHA-256 of the value, hex, with a key that only deliverers have. */
   digest?: string;
   /** What the guest's receipt must have for it; only where one is wanted. */
   receiptDigest?: string;
-  /** SHA-256 of the age file that was opened, hex; absent for other sources. */
+  /** SHA-256 of the ciphertext that was opened, hex: of an age file, or of one value of a sops file. */
   ciphertextDigest?: string;
 }
 
@@ -78,7 +80,7 @@ export interface Failure {
   code: ErrorCode;
   message: string;
   details: ErrorDetails;
-  /** What a VMM said; see VmsecretdError.words. */
+  /** What a VMM or a program said; see VmsecretdError.words. */
   words?: string | undefined;
 }
 

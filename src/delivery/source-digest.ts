@@ -1,42 +1,54 @@
-// What tells a changed source without telling its value: SHA-256 of an age file's ciphertext, and for a plain file an
+// What tells a changed source without telling its value: SHA-256 of the ciphertext, and for a source that is not encrypted an
 // HMAC, since a plain hash of a short secret can be guessed. Runs in the deliverer, which alone has the key.
 import { createHash, createHmac } from 'node:crypto';
 import pLimit from 'p-limit';
 import { VmsecretdError } from '../errors.js';
-import { SecretValue } from '../secrets/secret-value.js';
-import { type NamedSource, readStored } from '../secrets/source.js';
+import { type NamedSource, SourceSession } from '../secrets/source.js';
+import type { Loaded } from '../secrets/sources/reader.js';
 import { trimEnding } from '../secrets/trim.js';
+import type { PreparedCredential } from './protocol.js';
 
 /** Reads at once; a round may ask for the sources of every VM. */
 const CONCURRENT_READS = 16;
 
-export function digestCiphertext(file: Buffer): string {
-  return createHash('sha256').update(file).digest('hex');
+export type SourceDigest = Pick<PreparedCredential, 'digest' | 'ciphertextDigest'>;
+
+export async function digestLoaded(
+  { source: { trim = 'none' } }: NamedSource,
+  { stored, isCiphertext }: Loaded,
+  digestKey: Promise<Buffer>,
+): Promise<SourceDigest> {
+  if (isCiphertext) return { ciphertextDigest: createHash('sha256').update(stored).digest('hex') };
+  const hmac = createHmac('sha256', await digestKey).update(trimEnding(stored, trim));
+  return { digest: hmac.digest('hex') };
 }
 
-export function digestValue(value: SecretValue, digestKey: Buffer): string {
-  return value.open(bytes => createHmac('sha256', digestKey).update(bytes).digest('hex'));
-}
-
-/** An age file's is of its ciphertext, a plain file's of its value. @returns null for one that cannot be read now */
-export function digestSources(
+/** Nothing is decrypted. @returns null for a source that cannot be read now */
+export async function digestSources(
   sources: readonly NamedSource[],
   digestKey: Promise<Buffer>,
 ): Promise<(string | null)[]> {
   const limit = pLimit(CONCURRENT_READS);
-  return Promise.all(sources.map(source => limit(() => digestSource(source, digestKey))));
+  const session = new SourceSession();
+  try {
+    return await Promise.all(sources.map(source => limit(() => digestSource(source, session, digestKey))));
+  } finally {
+    await session.end();
+  }
 }
 
-async function digestSource(named: NamedSource, digestKey: Promise<Buffer>): Promise<string | null> {
-  const { age, trim = 'none' } = named.source;
+async function digestSource(
+  named: NamedSource,
+  session: SourceSession,
+  digestKey: Promise<Buffer>,
+): Promise<string | null> {
   try {
-    const stored = await readStored(named);
-    if (age !== undefined) return digestCiphertext(stored);
-    const value = new SecretValue(trimEnding(stored, trim));
+    const loaded = await session.load(named);
     try {
-      return digestValue(value, await digestKey);
+      const { ciphertextDigest, digest } = await digestLoaded(named, loaded, digestKey);
+      return ciphertextDigest ?? digest ?? null;
     } finally {
-      value.wipe();
+      loaded.stored.fill(0);
     }
   } catch (error) {
     if (error instanceof VmsecretdError) return null;

@@ -202,7 +202,7 @@ function sendProblem(
 ): void {
   const problem = { ...buildProblem(error, request.isRoot), ...(status === undefined ? {} : { status }) };
   reply.code(problem.status);
-  // The launcher is a shell script: it prints what it gets.
-  if (request.headers.accept === 'text/plain') reply.type('text/plain').send(problem.detail);
+  // The launcher is a shell script: it prints what it gets into its unit's journal, which others than root read.
+  if (request.headers.accept === 'text/plain') reply.type('text/plain').send(error.message);
   else reply.type(PROBLEM_TYPE).send(problem);
 }

@@ -1,10 +1,12 @@
 // A start without the start: everything that can be known before a VMM runs, told item by item.
 import { warnOfFirstPage } from '../credentials/limits.js';
 import { credentialStringSize } from '../credentials/oem-string.js';
+import { describeSource } from '../definition/credential-source.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { CheckResult } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
+import { printable } from '../system/printable.js';
 import { planVm, preparationOf, type StartTools, withinStartTimeout } from '../vm/start-vm.js';
 import { EXPOSED, type Vm } from '../vm/vm.js';
 
@@ -28,9 +30,11 @@ export interface CheckReport {
 /** In place of what a unit's launcher brings, without which its secrets can be checked; with a channel, which `ready` may ask for. */
 const LAUNCHERS_COMMAND = ['--kernel', '/dev/null', '--vsock', 'cid=3,socket=vsock.sock'];
 
-export async function checkVm(vm: Vm, tools: StartTools): Promise<CheckReport> {
+/** @param isForRoot whether it may have what a program wrote to standard error */
+export async function checkVm(vm: Vm, tools: StartTools, isForRoot: boolean): Promise<CheckReport> {
   const checks: Check[] = [];
-  const note = ({ name, ok, code, detail }: Found) => checks.push({ name, ok, code, detail });
+  const note = ({ name, ok, code, detail, error }: Found) =>
+    checks.push({ name, ok, code, detail: (isForRoot ? error?.messageForRoot : undefined) ?? detail });
   await examine(vm, tools, note, new AbortController().signal);
   return { ok: checks.every(check => check.ok), checks };
 }
@@ -83,9 +87,12 @@ async function examine(
       tools.deliverers.check(preparationOf(tools, definition, plan), both),
     );
     for (const problem of report.problems)
-      noteFailure(new VmsecretdError(problem.code, problem.message, { details: problem.details }));
-    for (const { name, source, path, sizeBytes } of report.credentials)
-      noteGood(`credential ${name}`, `${source} ${path ?? ''} (${sizeBytes} bytes)`);
+      noteFailure(new VmsecretdError(problem.code, problem.message, problem));
+    for (const { name, source, sizeBytes } of report.credentials) {
+      const declared = definition.credentials[name];
+      const from = declared === undefined ? undefined : describeSource(declared);
+      noteGood(`credential ${name}`, `${source} ${printable(from ?? '')} (${sizeBytes} bytes)`);
+    }
     if (plan !== undefined) for (const detail of warningsOf(plan, report)) noteGood('warning', detail);
   } catch (error) {
     signal.throwIfAborted();

@@ -56,13 +56,13 @@ const KINDS: readonly Kind[] = [
   {
     is: content => content.includes('ENC[AES256_GCM,'),
     what: 'it is a sops file',
-    advice: `decrypt it with sops -d ${REENCRYPT}, or name the file that sops-nix makes of it below /run/secrets`,
+    advice: 'name it as "sops", and say which value: {"sops": "FILE", "key": "NAME"}',
     isEncrypted: true,
   },
   {
     is: isSystemdCredential,
     what: 'it is a credential of systemd-creds',
-    advice: `decrypt it with systemd-creds decrypt ${REENCRYPT}`,
+    advice: 'name it as "systemdCredential"',
     isEncrypted: true,
   },
   {
@@ -126,13 +126,18 @@ export function isReadable(content: Buffer): boolean {
   return isUtf8(content) && !/[\0-\x08\x0e-\x1f\x7f]/.test(content.toString('latin1'));
 }
 
+const isAge = matches(/^(?:age-encryption\.org\/v|\s*-----BEGIN AGE ENCRYPTED FILE)/);
 const AGE_FILE: ForeignFile = { what: 'it is an age file', advice: 'name it as "age"' };
 
 /** For a file that ought to be plain: a guest that was given it as it is would get ciphertext. */
 export function identifyEncryptedFile(content: Buffer): ForeignFile | undefined {
   const other = KINDS.find(kind => kind.isEncrypted && kind.is(content));
-  const isAge = /^(?:age-encryption\.org\/v|\s*-----BEGIN AGE ENCRYPTED FILE)/.test(headOf(content));
-  return other ?? (isAge ? AGE_FILE : undefined);
+  return other ?? (isAge(content) ? AGE_FILE : undefined);
+}
+
+/** For a file that ought to be of a kind of its own, such as a sops file: an age file is foreign there. */
+export function identifyFile(content: Buffer): ForeignFile | undefined {
+  return identifyForeignFile(content) ?? (isAge(content) ? AGE_FILE : undefined);
 }
 
 /** For a file that ought to be text, ASCII or UTF-8. */
@@ -152,7 +157,7 @@ function isUtf16(content: Buffer): boolean {
 const CREDENTIAL_SIZES = Buffer.from('20000000010000000c00000010000000', 'hex');
 const CREDENTIAL_ID_BYTES = 16;
 
-function isSystemdCredential(content: Buffer): boolean {
+export function isSystemdCredential(content: Buffer): boolean {
   const text = headOf(content).slice(0, 128);
   const decoded = /^[A-Za-z0-9+/=\s]+$/.test(text) ? Buffer.from(text, 'base64') : content;
   const sizes = decoded.subarray(CREDENTIAL_ID_BYTES, CREDENTIAL_ID_BYTES + CREDENTIAL_SIZES.length);

@@ -136,6 +136,7 @@ export function preparationOf(
 ): Preparation {
   return {
     vm: definition.name,
+    unit: definition.unit,
     credentials: definition.credentials,
     identities: [...(definition.identities ?? tools.identities)],
     passphraseFiles: [...tools.passphraseFiles],

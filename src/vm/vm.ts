@@ -7,7 +7,7 @@
 
 import type { Socket } from 'node:net';
 import { Console } from '../console/console.js';
-import { kindOf, pathOf } from '../definition/credential-source.js';
+import { describeSource, fileOf, kindOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import type { OpenedRefresh } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
@@ -336,7 +336,8 @@ export class Vm {
       credentials: Object.entries(definition.credentials).map(([name, source]) => ({
         name,
         source: kindOf(source),
-        path: pathOf(source) ?? null,
+        path: fileOf(source) ?? null,
+        from: describeSource(source) ?? null,
         sizeBytes: sizes.get(name) ?? null,
       })),
     };

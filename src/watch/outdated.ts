@@ -7,7 +7,7 @@
 // - The same state of things restarts or refreshes a VM once, so that what that does not correct does not repeat it for ever.
 import { readlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { kindOf, pathOf } from '../definition/credential-source.js';
+import { fileOf, kindOf, watchedPaths } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
@@ -128,8 +128,8 @@ export class OutdatedWatch {
     const { directory } = followed;
     const links: WatchedPath[] =
       directory === undefined ? [] : ['current', 'booted'].map(name => ({ link: join(directory, name) }));
-    const sources = running.credentials.flatMap(({ path }) => (path === undefined ? [] : [path]));
-    await this.#watch(followed, [...sources, ...links], () => this.#touch(followed));
+    const paths = comparableSources(vm.definition, running).flatMap(({ source }) => watchedPaths(source));
+    await this.#watch(followed, [...paths, ...links], () => this.#touch(followed));
     if (vm.definition.origin === 'file') {
       await this.#watch(followed, [vm.definition.path], () => this.#reloadDefinitions());
       if (await this.#tools.isStale(vm.definition)) this.#reloadDefinitions();
@@ -254,8 +254,8 @@ export function findReasons({ definition, running, digests, links, before }: Com
 function comparableSources(definition: Definition, running: RunningVm): NamedSource[] {
   return running.credentials.flatMap(({ name, source: kind, path }) => {
     const source = definition.credentials[name];
-    if (source === undefined || path === undefined) return [];
-    if (kindOf(source) !== kind || pathOf(source) !== path) return [];
+    if (source === undefined || watchedPaths(source).length === 0) return [];
+    if (kindOf(source) !== kind || fileOf(source) !== path) return [];
     return [{ vm: definition.name, credential: name, source }];
   });
 }

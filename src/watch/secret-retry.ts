@@ -2,7 +2,7 @@
 // restart policy permitting. (A unit's restarts are systemd's own.)
 //
 // INVARIANT: no storm. The same content of the sources is tried once, and tries are further apart each time.
-import { pathOf } from '../definition/credential-source.js';
+import { watchedPaths } from '../definition/credential-source.js';
 import type { ErrorCode } from '../errors.js';
 import type { NamedSource } from '../secrets/source.js';
 import type { PathWatch } from '../system/path-watch.js';
@@ -83,7 +83,8 @@ export class SecretRetry {
   async #wait(vm: Vm): Promise<void> {
     const waiting: Waiting = { vm, unwatch: undefined, timer: undefined, isOver: false };
     this.#waiting.set(vm.name, waiting);
-    const paths = sourcesOf(vm).flatMap(({ source }) => pathOf(source) ?? []);
+    const paths = sourcesOf(vm).flatMap(({ source }) => watchedPaths(source));
+    if (paths.length === 0) return;
     const look = () => {
       this.#look(waiting).catch(error => this.#tools.onProblem(error));
     };
@@ -128,10 +129,9 @@ function waitsForSecrets({ state, problem, definition }: Vm): boolean {
   return definition.supervisor === 'daemon' && definition.restart !== 'no';
 }
 
+/** Those of which a change is noticed. */
 function sourcesOf({ definition }: Vm): NamedSource[] {
-  return Object.entries(definition.credentials).map(([credential, source]) => ({
-    vm: definition.name,
-    credential,
-    source,
-  }));
+  return Object.entries(definition.credentials)
+    .filter(([, source]) => watchedPaths(source).length > 0)
+    .map(([credential, source]) => ({ vm: definition.name, credential, source }));
 }

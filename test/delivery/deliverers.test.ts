@@ -51,7 +51,7 @@ t.test('warns of a "file" that looks encrypted, and of no other', async t => {
   const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(20_000));
   delivery.end();
   t.strictSame(delivery.notes, [
-    `credential A: ${at('sops.yaml')} is delivered as it is, and looks encrypted: it is a sops file; decrypt it with sops -d and encrypt the value with age, or name the file that sops-nix makes of it below /run/secrets`,
+    `credential A: ${at('sops.yaml')} is delivered as it is, and looks encrypted: it is a sops file; name it as "sops", and say which value: {"sops": "FILE", "key": "NAME"}`,
     `credential C: ${at('armored')} is delivered as it is, and looks encrypted: it is an age file; name it as "age"`,
   ]);
 });

@@ -73,23 +73,23 @@ const cases: Record<string, Case> = {
   'sops, YAML': {
     content: () => 'API_KEY: ENC[AES256_GCM,data:p673w==,iv:YY=,tag:UQ=,type:str]\nsops:\n    kms: []\n',
     what: /sops file/,
-    advice: /Decrypt it with sops -d/,
+    advice: /Name it as "sops", and say which value: \{"sops": "FILE", "key": "NAME"\}/,
   },
   'sops, JSON': {
     content: () => '{\n\t"data": "ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]",\n\t"sops": {"age": []}\n}',
     what: /sops file/,
-    advice: /sops -d/,
+    advice: /Name it as "sops"/,
   },
   'sops, dotenv': {
     content: () => 'A=ENC[AES256_GCM,data:a,iv:b,tag:c,type:str]\nsops_version=3.9.0\n',
     what: /sops file/,
-    advice: /sops -d/,
+    advice: /Name it as "sops"/,
   },
   'systemd-creds': {
     whyNot: whyNotOnPath('systemd-creds'),
     content: () => run('systemd-creds', ['encrypt', '--with-key=tpm2-absent', '--name=x', '-', '-']),
     what: /systemd-creds/,
-    advice: /systemd-creds decrypt/,
+    advice: /Name it as "systemdCredential"/,
   },
   'systemd-creds, decoded': {
     whyNot: whyNotOnPath('systemd-creds'),
@@ -99,7 +99,7 @@ const cases: Record<string, Case> = {
         'base64',
       ),
     what: /systemd-creds/,
-    advice: /systemd-creds decrypt/,
+    advice: /Name it as "systemdCredential"/,
   },
   'a pointer of git-lfs': {
     content: () => 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n',

@@ -12,7 +12,7 @@ import type { NameRoute } from './name-route.js';
 
 export interface CommandTools {
   vms: Vms;
-  checkVm(vm: Vm): Promise<CheckReport>;
+  checkVm(vm: Vm, isForRoot: boolean): Promise<CheckReport>;
   showCommand(vm: Vm): Promise<CommandView>;
   /** Of the cloud-hypervisor that VMs run on. */
   installedRelease(): Promise<Release>;
@@ -41,7 +41,7 @@ export function addCommandRoutes(app: FastifyInstance, tools: CommandTools): voi
   app.post<NameRoute>(
     '/v1/vms/:name/check',
     { config: { crowd: 'check' }, schema: { summary: 'A start without the start', params: NameParams } },
-    async request => checkVm(vms.get(request.params.name).vm),
+    async request => checkVm(vms.get(request.params.name).vm, request.isRoot),
   );
 
   app.post<ConvertRoute>(
