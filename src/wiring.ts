@@ -98,6 +98,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     reload,
     defaultSupervisor: options.defaultSupervisor,
     refresh: vm => parts.refreshes.refresh(vm),
+    definitionsDirectory: folders.definitionsDirectory,
   });
   await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
   const http = await wireHttp(options, parts, { reload, compareNow: () => changes.compareNow() });

@@ -55,7 +55,9 @@ const HEADING = ['NAME', 'STATE', 'READY', 'SUPERVISOR', 'PID', 'CREDENTIALS', '
 
 /** @param now for uptimes */
 export function renderList({ vms, problems }: VmList, look: Look, now = new Date()): string {
-  if (vms.length === 0 && problems.length === 0) return look.headers ? 'No VMs.' : '';
+  const names = new Set(vms.map(({ name }) => name));
+  const invalid = problems.filter(({ path }) => !names.has(nameOfFile(path)));
+  if (vms.length === 0 && invalid.length === 0) return look.headers ? 'No VMs.' : '';
   return renderHeaded(
     HEADING,
     [
@@ -68,9 +70,9 @@ export function renderList({ vms, problems }: VmList, look: Look, now = new Date
         String(vm.credentials.length),
         vm.startedAt === null ? '-' : describeAge(now, vm.startedAt),
         vmmOf(vm),
-        noteOf(vm, now),
+        noteOf(vm, problems, now),
       ]),
-      ...problems.map(({ path }): Cell[] => [
+      ...invalid.map(({ path }): Cell[] => [
         nameOfFile(path),
         paintState('invalid'),
         ...HEADING.slice(3).map(() => '-'),
@@ -86,8 +88,11 @@ const nameOfFile = (path: string) => path.slice(path.lastIndexOf('/') + 1).repla
 const vmmOf = ({ hypervisor, hypervisorVersion }: VmView) =>
   hypervisorVersion === null ? hypervisor : `${hypervisor} ${hypervisorVersion}`;
 
-function noteOf(vm: VmView, now: Date): string {
+function noteOf(vm: VmView, problems: VmList['problems'], now: Date): string {
   const notes = [
+    ...(problems.some(({ path }) => nameOfFile(path) === vm.name)
+      ? ['definition: vmsecretctl reload says more']
+      : []),
     ...(vm.problem === null ? [] : [vm.problem.code]),
     ...(vm.nextAttemptAt === null ? [] : [`next attempt in ${describeDelay(now, vm.nextAttemptAt)}`]),
     ...(vm.outdated.length > 0 ? ['outdated'] : []),

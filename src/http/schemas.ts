@@ -84,8 +84,6 @@ export const VmSchema = Type.Object(
   { title: 'VM' },
 );
 
-export const VmListSchema = Type.Object({ vms: Type.Array(VmSchema) });
-
 export const ConvertBody = Type.Object(
   {
     command: Type.Union([Type.Array(Type.String()), Type.String()]),
@@ -107,10 +105,11 @@ export const PrepareQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export const ReloadSchema = Type.Object({
-  definitions: Type.Integer(),
-  problems: Type.Array(Type.Object({ path: Type.String(), message: Type.String() })),
-});
+const DefinitionProblems = Type.Array(Type.Object({ path: Type.String(), message: Type.String() }));
+
+export const VmListSchema = Type.Object({ vms: Type.Array(VmSchema), problems: DefinitionProblems });
+
+export const ReloadSchema = Type.Object({ definitions: Type.Integer(), problems: DefinitionProblems });
 
 /** RFC 9457, with a stable code; further keys are facts. */
 export const ProblemSchema = Type.Object(

@@ -10,8 +10,8 @@ import { basename, dirname, isAbsolute, join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
 import { PatientLooks } from './patient-looks.js';
 
-/** A path to be followed through every link, or a link of which only its own target counts. */
-export type WatchedPath = string | { link: string };
+/** A path to be followed through every link, a link of which only its own target counts, or a folder of which each entry does. */
+export type WatchedPath = string | { link: string } | { folder: string };
 
 export interface PathWatchOptions {
   /** A folder that cannot be watched: changes in it go unnoticed. */
@@ -42,6 +42,8 @@ const MAXIMUM_FOLDERS = 4_096;
 /** As the kernel follows (path_resolution(7)). */
 const MAXIMUM_LINKS = 40;
 const DEBOUNCE_MS = 100;
+/** No entry has such a name: it is longer than any file system takes. */
+const EVERY_ENTRY = '*'.repeat(256);
 
 export class PathWatch {
   readonly #options: PathWatchOptions;
@@ -95,7 +97,9 @@ export class PathWatch {
       for (const path of subscription.paths) {
         if (subscription.closed) return;
         if (typeof path === 'string') await this.#follow(path, true, subscription, found);
-        else await this.#follow(path.link, false, subscription, found);
+        else if ('link' in path) await this.#follow(path.link, false, subscription, found);
+        // What is in a folder that is not there yet comes behind it.
+        else await this.#follow(join(path.folder, EVERY_ENTRY), true, subscription, found);
       }
       const before = subscription.entries;
       subscription.entries = found;
@@ -185,7 +189,8 @@ export class PathWatch {
     const isItself = name === null || name === basename(path);
     if (isItself) folder.identity = '';
     for (const subscription of folder.subscriptions) {
-      if (isItself || subscription.entries.get(path)?.has(name)) this.#changed(subscription);
+      const entries = subscription.entries.get(path);
+      if (isItself || entries?.has(name) || entries?.has(EVERY_ENTRY)) this.#changed(subscription);
     }
   }
 

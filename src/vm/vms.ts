@@ -21,6 +21,8 @@ export interface VmsTools {
 }
 
 export class Vms {
+  /** What is there at first is no news. */
+  #isLoaded = false;
   readonly #tools: VmsTools;
   readonly #byName = new Map<string, ManagedVm>();
   /** One change of the definitions after the other: what a reload has read may be old by the time it is taken over. */
@@ -140,7 +142,11 @@ export class Vms {
     for (const definition of this.#tools.definitions.list()) {
       const { name } = definition;
       const existing = this.#byName.get(name)?.vm;
-      if (existing === undefined) this.#byName.set(name, this.#build(definition));
+      if (existing === undefined) {
+        const added = this.#build(definition);
+        this.#byName.set(name, added);
+        if (this.#isLoaded) added.vm.publish('definition', { change: 'added' });
+      }
       this.#followSupervisor(name);
       const { vm } = this.#byName.get(name) ?? {};
       if (vm === undefined || vm !== existing) continue;
@@ -150,6 +156,7 @@ export class Vms {
       vm.publish('definition', { change: 'changed' });
     }
     this.prune();
+    this.#isLoaded = true;
   }
 
   /** Another supervisor takes over once the VM is down; until then it stays with the one that runs it. */

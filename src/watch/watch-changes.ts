@@ -21,10 +21,14 @@ export interface ChangeTools {
   defaultSupervisor: SupervisorKind;
   /** As Refreshes.refresh. */
   refresh(vm: Vm): Promise<void>;
+  definitionsDirectory: string;
 }
 
 /** How long digests of all sources may take. */
 const DIGEST_TIMEOUT_MS = 60_000;
+
+/** How long the folder of definitions is quiet before it is read. */
+const SETTLE_MS = 500;
 
 export interface ChangeWatch {
   /** Settles once the VMs that run now were compared with what they were made of. */
@@ -70,12 +74,22 @@ export function watchChanges(tools: ChangeTools): ChangeWatch {
     // What becomes of it shows in the VM.
     refresh: vm => tools.refresh(vm).catch(() => {}),
   });
+  let settling: NodeJS.Timeout | undefined;
+  const readFolder = () => {
+    clearTimeout(settling);
+    // A file that is copied in comes in pieces.
+    settling = setTimeout(() => {
+      reload().catch(shared.onProblem);
+    }, SETTLE_MS);
+  };
+  pathWatch.watch([{ folder: tools.definitionsDirectory }], readFolder).catch(shared.onProblem);
   const retry = new SecretRetry({ ...shared, start: async vm => vms.get(vm.name).lifecycle.startUnasked() });
   return {
     compareNow: () => outdated.compareNow(),
     close: () => {
       outdated.close();
       retry.close();
+      clearTimeout(settling);
       pathWatch.close();
     },
   };

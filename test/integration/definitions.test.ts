@@ -233,3 +233,36 @@ daemonTest(
     });
   },
 );
+
+daemonTest('notices files that come, change and go in the definitions folder', options, async (t, rig) => {
+  const { daemon } = rig;
+  const definition = { supervisor: 'daemon', command: ['--kernel', '/k'] };
+  const write = (name: string, text: string) => writeFileSync(join(daemon.definitions, name), text);
+  const namesAre = (names: readonly string[]) =>
+    daemon.until(`the VMs are ${names}`, async () => {
+      const { vms } = (await daemon.call('GET', '/v1/vms')).json as { vms: { name: string }[] };
+      return vms.map(({ name }) => name).join() === names.join();
+    });
+  write('web.json', JSON.stringify(definition));
+  await namesAre(['web']);
+  t.ok(
+    daemon.events.some(({ type, vm, change }) => type === 'definition' && vm === 'web' && change === 'added'),
+  );
+  write('web.json', JSON.stringify({ ...definition, restart: 'always' }));
+  await daemon.until('the change is an event', () =>
+    daemon.events.some(({ type, change }) => type === 'definition' && change === 'changed'),
+  );
+  write('db.json', '{"comand": []}');
+  const problems = await daemon.until('the invalid file is reported', async () => {
+    const { problems } = (await daemon.call('GET', '/v1/vms')).json as { problems: unknown[] };
+    return problems.length > 0 ? problems : undefined;
+  });
+  t.match(problems, [{ path: join(daemon.definitions, 'db.json'), message: /comand/ }]);
+  t.match(await daemon.ctl('list'), {
+    status: 0,
+    stdout: /\nweb +stopped .*\ndb +invalid +- .*\/db\.json; vmsecretctl reload says why\n$/,
+  });
+  t.match(await daemon.ctl('list', '--state', 'invalid'), { stdout: /^NAME.*\ndb +invalid.*\n$/ });
+  rmSync(join(daemon.definitions, 'web.json'));
+  await namesAre([]);
+});

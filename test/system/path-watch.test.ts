@@ -138,3 +138,16 @@ t.test('says nothing of other files beside', async t => {
   await changes.until('the other', seen => seen.includes('other'));
   t.notOk(changes.seen.includes('mine'));
 });
+
+t.test('tells of every entry of a folder, of one that comes later too', async t => {
+  const { at, follow, told } = watchIn(t);
+  await follow({ folder: at('vms') });
+  mkdirSync(at('vms'));
+  await told('the folder is made');
+  writeFileSync(at('vms', 'web.json'), '{}');
+  await told('a file comes');
+  writeFileSync(at('vms', 'web.json'), '{ }');
+  await told('it changes');
+  rmSync(at('vms', 'web.json'));
+  await told('it goes');
+});

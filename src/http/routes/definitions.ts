@@ -26,7 +26,8 @@ export function addDefinitionRoutes(app: FastifyInstance, tools: DefinitionTools
     async request => {
       if (request.query.compared === true)
         await Promise.race([tools.compareNow(), delay(COMPARISON_TIMEOUT_MS, undefined, { ref: false })]);
-      return { vms: vms.list().map(vm => vm.view(request.isRoot)) };
+      const views = vms.list().map(vm => vm.view(request.isRoot));
+      return { vms: views, problems: [...definitions.problems] };
     },
   );
 
