@@ -14,11 +14,7 @@ const REQUIRE = `import { createRequire } from 'node:module';
 const require = createRequire(import.meta.url);`;
 
 /** What a package loads for what is not done here. */
-const UNUSED = [
-  '@fastify/ajv-compiler',
-  '@fastify/fast-json-stringify-compiler',
-  'abstract-logging',
-];
+const UNUSED = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'abstract-logging'];
 
 export interface Bundles {
   /** Folders of the packages that are in a bundle, as in node_modules/fastify. */
