@@ -10,8 +10,9 @@ esac
 here=${0%/*}
 root=${1:-}
 install -d "$root/usr/lib/vmsecretd-guest" "$root/usr/lib/systemd/system"
-for program in import place receipt ready send kubernetes-secret; do
+for program in import key place receipt ready send kubernetes-secret connect credential refresh; do
   install -m 0755 "$here/vmsecretd-$program" "$root/usr/lib/vmsecretd-guest/"
 done
-install -m 0644 "$here"/*.service "$root/usr/lib/systemd/system/"
-systemctl ${root:+--root="$root"} enable vmsecretd-import vmsecretd-place vmsecretd-receipt vmsecretd-ready
+install -m 0644 "$here"/*.service "$here"/*.socket "$root/usr/lib/systemd/system/"
+systemctl ${root:+--root="$root"} enable vmsecretd-import vmsecretd-key vmsecretd-place vmsecretd-receipt vmsecretd-ready \
+  vmsecretd-refresh vmsecretd-credentials.socket

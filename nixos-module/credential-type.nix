@@ -33,6 +33,9 @@ types.coercedTo (types.either types.path types.str) (vmsecretd.toCredential "NAM
         "none"
         "newline"
       ]) { description = "`newline` removes exactly one line ending from the end."; };
+      onDemand = unset types.bool {
+        description = "Not in SMBIOS: the guest asks for it when a unit needs it, up to 1 MiB.";
+      };
     };
   }
 )

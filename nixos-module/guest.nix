@@ -1,4 +1,4 @@
-# For the guest: puts credentials at paths and into Kubernetes Secrets, with the portable programs and units of guest/.
+# For the guest: credentials at paths, in Kubernetes Secrets, on demand, and new ones while it runs, with the portable programs and units of guest/.
 {
   config,
   lib,
@@ -12,8 +12,8 @@ let
 
   # The programs and units of guest/, with store paths.
   parts = pkgs.runCommand "vmsecretd-guest" { } ''
-    install -D -m 0755 -t $out/lib/vmsecretd-guest ${../guest}/vmsecretd-{place,receipt,send,kubernetes-secret}
-    install -D -m 0644 -t $out/lib/systemd/system ${../guest}/vmsecretd-{place,receipt,kubernetes-secret@}.service
+    install -D -m 0755 -t $out/lib/vmsecretd-guest ${../guest}/vmsecretd-{key,place,receipt,send,connect,credential,refresh,kubernetes-secret}
+    install -D -m 0644 -t $out/lib/systemd/system ${../guest}/vmsecretd-{place,receipt,refresh,credentials@,kubernetes-secret@}.service ${../guest}/vmsecretd-credentials.socket
     sed -i "s#/usr/lib/vmsecretd-guest/#$out/lib/vmsecretd-guest/#" $out/lib/systemd/system/*
     patchShebangs $out/lib/vmsecretd-guest
   '';
@@ -23,6 +23,8 @@ let
     pkgs.gnugrep
     pkgs.gnused
     pkgs.util-linux
+    # vsock, in both directions
+    pkgs.socat
   ];
 
   secretType = types.submodule (
@@ -59,6 +61,34 @@ let
           default = [ ];
           description = "Units that are restarted when the file changes.";
         };
+        reloadUnits = mkOption {
+          type = types.listOf types.str;
+          default = [ ];
+          description = "Units that are reloaded when the file changes; one that cannot reload is restarted.";
+        };
+      };
+    }
+  );
+
+  keyType = types.submodule (
+    { name, ... }:
+    {
+      options = {
+        credential = mkOption {
+          type = types.str;
+          default = name;
+          description = "The credential's name, as the host gives it. It must come at boot, not on demand.";
+        };
+        path = mkOption {
+          type = types.str;
+          example = "/run/keys/host.txt";
+          description = "Where the key stands. Below /run it is on no disk.";
+        };
+        mode = mkOption {
+          type = types.strMatching "0?[0-7]{3}";
+          default = "0400";
+          description = "The file's mode; it belongs to root.";
+        };
       };
     }
   );
@@ -89,6 +119,12 @@ in
       default = { };
       description = "Credentials at paths, on memory, before the units of sysinit.target are done: what agenix does, without a key.";
     };
+    keys = mkOption {
+      type = types.attrsOf keyType;
+      default = { };
+      example = literalExpression ''{ HOST_KEY.path = "/run/keys/host.txt"; }'';
+      description = "Keys that are at their paths before NixOS activates, read from SMBIOS: for {option}`sops.age.keyFile` and {option}`age.identityPaths` in the guest.";
+    };
     kubernetesSecrets = mkOption {
       type = types.attrsOf kubernetesSecretType;
       default = { };
@@ -111,13 +147,33 @@ in
   config = lib.mkMerge [
     {
       systemd.packages = [ parts ];
-      systemd.services.vmsecretd-receipt = {
-        wantedBy = [ "multi-user.target" ];
-        path = tools;
+      systemd.sockets.vmsecretd-credentials.wantedBy = [ "sockets.target" ];
+      systemd.services = {
+        vmsecretd-receipt = {
+          wantedBy = [ "multi-user.target" ];
+          path = tools;
+        };
+        "vmsecretd-credentials@".path = tools;
+        vmsecretd-refresh = {
+          wantedBy = [ "multi-user.target" ];
+          path = tools;
+          # It would end in the middle of what it does.
+          restartIfChanged = false;
+        };
       };
     }
+    (lib.mkIf (cfg.keys != { }) {
+      assertions = configuration.pathProblems "keys" cfg.keys;
+      # Snippets run in the order of their names: sops-nix and agenix have theirs behind it.
+      system.activationScripts."00-vmsecretd-keys" = {
+        deps = [ "specialfs" ];
+        text = ''
+          PATH=${lib.makeBinPath tools} ${parts}/lib/vmsecretd-guest/vmsecretd-key ${pkgs.writeText "keys" (configuration.keys cfg.keys)}
+        '';
+      };
+    })
     (lib.mkIf (cfg.secrets != { }) {
-      assertions = configuration.secretProblems cfg.secrets;
+      assertions = configuration.pathProblems "secrets" cfg.secrets;
       environment.etc."vmsecretd-guest/secrets".text = configuration.secrets cfg.secrets;
       systemd.services.vmsecretd-place = {
         wantedBy = [ "sysinit.target" ];

@@ -1,4 +1,4 @@
-# Takes the guest module's secrets, gives the files that the programs of guest/ read: one line a secret, one file a Kubernetes Secret.
+# Takes the guest module's secrets, gives the files that the programs of guest/ read: one line a secret or key, one file a Kubernetes Secret.
 let
   values = attrs: map (name: attrs.${name}) (builtins.attrNames attrs);
   lines = builtins.concatStringsSep "\n";
@@ -16,8 +16,23 @@ in
           secret.group
           secret.mode
           (toString secret.restartUnits)
+          (toString secret.reloadUnits)
         ]
       ) (values secrets)
+    )
+    + "\n";
+
+  keys =
+    keys:
+    lines (
+      map (
+        key:
+        builtins.concatStringsSep ":" [
+          key.credential
+          key.path
+          key.mode
+        ]
+      ) (values keys)
     )
     + "\n";
 
@@ -32,10 +47,11 @@ in
     )
     + "\n";
 
-  secretProblems =
-    secrets:
+  # `option`: `secrets` or `keys`.
+  pathProblems =
+    option: files:
     map (name: {
-      assertion = builtins.match "/[^:\n]+" secrets.${name}.path != null;
-      message = "vmsecretd.guest.secrets.${name}.path = ${secrets.${name}.path}: it takes an absolute path without ':'.";
-    }) (builtins.attrNames secrets);
+      assertion = builtins.match "/[^:\n]+" files.${name}.path != null;
+      message = "vmsecretd.guest.${option}.${name}.path = ${files.${name}.path}: it takes an absolute path without ':'.";
+    }) (builtins.attrNames files);
 }

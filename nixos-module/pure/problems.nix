@@ -28,7 +28,7 @@ let
   ];
   orEmpty = list: if list == null then [ ] else list;
   # A source of a kind that is not known here is left to `vmsecretd check`.
-  otherKeys = source: filter (key: !elem key (kinds ++ [ "trim" ])) (attrNames source);
+  otherKeys = source: filter (key: !elem key (kinds ++ [ "trim" "onDemand" ])) (attrNames source);
   kindsOf = source: filter (kind: source.${kind} or null != null) (kinds ++ otherKeys source);
 
   isCredentialName =

@@ -44,6 +44,7 @@ export class RefreshChannel {
   readonly #sockets = new Set<Socket>();
   /** Of the guest part that came last. */
   #guest: Socket | undefined;
+  #boot: string | undefined;
   #asked: Asked | undefined;
 
   private constructor(options: RefreshChannelOptions) {
@@ -130,6 +131,8 @@ export class RefreshChannel {
       const [, boot] = HELLO.exec(line) ?? [];
       if (boot !== undefined) {
         if (!this.#hellos.mayTake()) return socket.destroy();
+        // A port's guest greets again and again: it may have missed that this process is another one.
+        if (socket === this.#guest && boot === this.#boot) return undefined;
         idle = 0;
         receipt = undefined;
         return this.#welcome(socket, boot);
@@ -171,6 +174,7 @@ export class RefreshChannel {
   #welcome(socket: Socket, boot: string): void {
     const before = this.#guest;
     this.#guest = socket;
+    this.#boot = boot;
     this.#refuse('its guest part was started again before it had acknowledged');
     if (before !== socket) before?.destroy();
     this.#options.onGuest(boot);

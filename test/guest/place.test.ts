@@ -9,7 +9,10 @@ const options = { skip: isRoot ? false : 'mounting a ramfs and giving files away
 
 interface Guest {
   readonly folder: string;
-  readonly place: (configuration: string) => { readonly status: number | null; readonly stderr: string };
+  readonly place: (
+    configuration: string,
+    ...options: string[]
+  ) => { readonly status: number | null; readonly stdout: string; readonly stderr: string };
 }
 
 /** Credentials in a folder, and a stand-in for systemctl that writes down what it was asked. */
@@ -24,16 +27,20 @@ function makeGuest(t: Test, credentials: Record<string, string>): Guest {
   writeFileSync(join(folder, 'bin/systemctl'), `#!/bin/sh\necho "$*" >>${folder}/systemctl.log\n`, {
     mode: 0o755,
   });
+  writeFileSync(join(folder, 'bin/ask'), '#!/bin/sh\n[ "$1" = ON_DEMAND ] && printf "of the host"\n', {
+    mode: 0o755,
+  });
   for (const [name, value] of Object.entries(credentials))
     writeFileSync(join(folder, 'credentials', name), value);
   const env = {
     PATH: `${folder}/bin:${process.env.PATH}`,
     VMSECRETD_CREDENTIALS: join(folder, 'credentials'),
     VMSECRETD_SECRETS: join(folder, 'agenix'),
+    VMSECRETD_CREDENTIAL: join(folder, 'bin/ask'),
   };
-  const place = (configuration: string) => {
+  const place = (configuration: string, ...options: string[]) => {
     writeFileSync(join(folder, 'secrets'), configuration);
-    return spawnSync(PLACE, [join(folder, 'secrets')], { env, encoding: 'utf8' });
+    return spawnSync(PLACE, [...options, join(folder, 'secrets')], { env, encoding: 'utf8' });
   };
   return { folder, place };
 }
@@ -67,10 +74,16 @@ t.test('restarts the units of what changed, and no others', options, async t => 
   place('A:a::::a.service\nB:b::::b.service other.service\n');
   t.throws(() => readFileSync(join(folder, 'systemctl.log')), { code: 'ENOENT' }, 'none at first');
   writeFileSync(join(folder, 'credentials/B'), '2');
-  place('A:a::::a.service\nB:b::::b.service other.service\n');
+  const lines = 'A:a::::a.service\nB:b::::b.service other.service:c.service\n';
+  place(lines);
   t.equal(
     readFileSync(join(folder, 'systemctl.log'), 'utf8'),
-    'try-restart --no-block -- b.service other.service\n',
+    'try-restart --no-block -- b.service other.service\ntry-reload-or-restart --no-block -- c.service\n',
+  );
+  writeFileSync(join(folder, 'credentials/B'), '3');
+  t.equal(
+    place(lines, '--print-units').stdout,
+    'reload c.service\nrestart b.service\nrestart other.service\n',
   );
 });
 
@@ -80,13 +93,15 @@ t.test(
   async t => {
     const { folder, place } = makeGuest(t, { A: 'a' });
     t.equal(place('A:a\n').status, 0);
+    t.equal(place('A:a\nON_DEMAND:b\n').status, 0, 'one that is on demand is asked of the host');
+    t.equal(readFileSync(join(folder, 'agenix/b'), 'utf8'), 'of the host');
     t.match(place('A:a\nMISSING:b\n'), { status: 1, stderr: /credential MISSING is not in/ });
     t.match(place('A:a:nobody-of-that-name\n'), {
       status: 1,
       stderr: /cannot give a owner nobody-of-that-name/,
     });
     t.match(place('A:../../a\n'), { status: 1, stderr: /must not contain '\.\.'/ });
-    t.equal(readlinkSync(join(folder, 'agenix')), join(folder, 'agenix.d/1'));
+    t.equal(readlinkSync(join(folder, 'agenix')), join(folder, 'agenix.d/2'));
     t.equal(readFileSync(join(folder, 'agenix/a'), 'utf8'), 'a');
   },
 );

@@ -9,12 +9,14 @@ t.test('writes the lines that vmsecretd-place and vmsecretd-kubernetes-secret re
     await evaluate(
       `with import (pure + "/guest-configuration.nix"); {
         secrets = secrets { inherit key; };
+        keys = keys { inherit key; };
         kubernetes = kubernetesSecret "keys" { namespace = "app"; data = { "a.key" = "KEY"; }; };
       }`,
-      { key: { ...secret, restartUnits: ['a.service', 'b.service'] } },
+      { key: { ...secret, restartUnits: ['a.service', 'b.service'], reloadUnits: ['c.service'] } },
     ),
     {
-      secrets: 'KEY:/run/agenix/key:root:keys:0440:a.service b.service\n',
+      secrets: 'KEY:/run/agenix/key:root:keys:0440:a.service b.service:c.service\n',
+      keys: 'KEY:/run/agenix/key:0440\n',
       kubernetes: 'namespace:app\nname:keys\nkey:a.key:KEY\n',
     },
   );
@@ -22,7 +24,7 @@ t.test('writes the lines that vmsecretd-place and vmsecretd-kubernetes-secret re
 
 t.test('refuses a path with a colon, which separates fields', { skip }, async t => {
   t.match(
-    await evaluate('(import (pure + "/guest-configuration.nix")).secretProblems { key.path = "/a:b"; }'),
+    await evaluate('(import (pure + "/guest-configuration.nix")).pathProblems "secrets" { key.path = "/a:b"; }'),
     [{ assertion: false, message: /secrets\.key\.path = \/a:b/ }],
   );
 });

@@ -29,7 +29,7 @@ echo '${DONE_LINE}'
 export function portableGuestFiles(guestFolder: string): CpioEntry[] {
   return readdirSync(guestFolder).flatMap((name): CpioEntry[] => {
     const content = readFileSync(join(guestFolder, name), 'utf8');
-    if (name.endsWith('.service')) return unitFiles(name, content);
+    if (/\.(service|socket)$/.test(name)) return unitFiles(name, content);
     if (name.startsWith('vmsecretd-'))
       return [{ path: `usr/lib/vmsecretd-guest/${name}`, content, mode: 0o755 }];
     return [];

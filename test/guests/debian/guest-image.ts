@@ -11,6 +11,8 @@ export interface GuestImage {
   readonly kernel: string;
   readonly rootArchive: string;
   readonly kubectlArchive: string;
+  /** Which every Debian has, and the others here have not, to be small. */
+  readonly perlArchive: string;
 }
 
 /** Kernel parameters with which the console shows only what the test's units print; a getty would hang it up under them. */
@@ -26,19 +28,28 @@ export async function buildGuestImage(projectRoot: string, suite = 'bookworm'): 
     kernel: join(folder, 'vmlinuz'),
     rootArchive: join(folder, 'root.cpio.zst'),
     kubectlArchive: join(folder, 'kubectl.cpio.zst'),
+    perlArchive: join(folder, 'perl.cpio.zst'),
   };
 }
 
 /**
- * Writes an initramfs at `path`: the root filesystem, kubectl if asked for, then `files`.
+ * Writes an initramfs at `path`: the root filesystem, kubectl and perl if asked for, then `files`.
  * The kernel unpacks the archives one after the other, whether compressed or not.
  */
 export async function writeInitramfs(
   path: string,
   image: GuestImage,
-  content: { readonly files: readonly CpioEntry[]; readonly withKubectl?: boolean },
+  content: {
+    readonly files: readonly CpioEntry[];
+    readonly withKubectl?: boolean;
+    readonly withPerl?: boolean;
+  },
 ): Promise<void> {
-  const archives = [image.rootArchive, ...(content.withKubectl === true ? [image.kubectlArchive] : [])];
+  const archives = [
+    image.rootArchive,
+    ...(content.withKubectl === true ? [image.kubectlArchive] : []),
+    ...(content.withPerl === true ? [image.perlArchive] : []),
+  ];
   const parts = await Promise.all(archives.map(async archive => padToWord(await readFile(archive))));
   await writeFile(path, Buffer.concat([...parts, buildCpio(content.files)]));
 }
