@@ -24,7 +24,9 @@ t.test('writes the lines that vmsecretd-place and vmsecretd-kubernetes-secret re
 
 t.test('refuses a path with a colon, which separates fields', { skip }, async t => {
   t.match(
-    await evaluate('(import (pure + "/guest-configuration.nix")).pathProblems "secrets" { key.path = "/a:b"; }'),
+    await evaluate(
+      '(import (pure + "/guest-configuration.nix")).pathProblems "secrets" { key.path = "/a:b"; }',
+    ),
     [{ assertion: false, message: /secrets\.key\.path = \/a:b/ }],
   );
 });

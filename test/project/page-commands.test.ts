@@ -80,6 +80,8 @@ const WHY_NOT: Readonly<Record<string, string>> = {
   'nixos-rebuild switch --flake .#host': 'NixOS',
   "systemd-run -P -p LoadCredential=x:API_KEY sh -c 'cat $CREDENTIALS_DIRECTORY/x'":
     'in a guest; test/guests/debian has a service that reads one',
+  'journalctl -u vmsecretd-refresh': 'in a guest; test/guests/debian has the part that logs there',
+  "journalctl -u 'vmsecretd-credentials@*'": 'in a guest; test/guests/debian has the part that logs there',
   'systemctl status': 'docs/systemd.md has it with its unit',
   'systemctl start': 'docs/install.md has it with its unit',
   'systemctl stop': 'docs/systemd.md has it with its unit',
