@@ -17,6 +17,7 @@ import type { DefinitionTools } from './http/routes/definitions.js';
 import { createHypervisors, installedRelease } from './hypervisor/hypervisors.js';
 import type { Logger } from './log.js';
 import { Metrics } from './metrics.js';
+import { checkHost } from './preflight/check-host.js';
 import { checkVm } from './preflight/check-vm.js';
 import { HostClaims } from './preflight/conflicts.js';
 import { describeSite } from './preflight/vmm-site.js';
@@ -32,6 +33,7 @@ import { UnitWatch } from './supervisor/unit/unit-watch.js';
 import { lockFolder } from './system/folder-lock.js';
 import { boundLogs } from './system/log-bound.js';
 import { takeOwnFolder } from './system/own-folder.js';
+import { PatientLooks } from './system/patient-looks.js';
 import { createSystemctl } from './system/systemctl.js';
 import { resolveUser } from './system/users.js';
 import { createCredentialServer } from './vm/credential-server.js';
@@ -95,6 +97,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     events,
     deliverers,
     logger,
+    looks: parts.looks,
     reload,
     defaultSupervisor: options.defaultSupervisor,
     refresh: vm => parts.refreshes.refresh(vm),
@@ -133,6 +136,10 @@ type VmsParts = Awaited<ReturnType<typeof wireVms>>;
 async function wireVms(options: DaemonOptions) {
   const { folders, logger, version } = options;
   const events = new VmEvents(() => new Date());
+  const looks = new PatientLooks({
+    onSilence: path =>
+      logger.warn({ path }, 'a path does not answer: until its file system does, nothing of it is looked at'),
+  });
   const findVm = (name: string) => vms.find(name)?.vm;
   const delivererOptions = {
     path: options.programPath,
@@ -144,12 +151,13 @@ async function wireVms(options: DaemonOptions) {
   // Nor do guests that ask for one credential after the other.
   const servers = new Deliverers({ ...delivererOptions, keepsSpare: false });
   const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now(), version });
-  const starts = await wireStarts(options, { events, deliverers, metrics, findVm });
-  const lifecycles = wireLifecycles(options, starts.toolsFor);
+  const starts = await wireStarts(options, { events, deliverers, metrics, looks, findVm });
+  const lifecycles = wireLifecycles(options, starts);
   const definitions = new Definitions({
     definitionsDirectory: folders.definitionsDirectory,
     keptDirectory: join(folders.stateDirectory, 'vms'),
     defaultSupervisor: options.defaultSupervisor,
+    looks,
   });
   const { identities, passphraseFiles } = starts;
   const serveCredential = createCredentialServer({ deliverers: servers, identities, passphraseFiles });
@@ -165,23 +173,37 @@ async function wireVms(options: DaemonOptions) {
   events.subscribe(({ type, ...details }) => logger.info(details, type));
   tellUnitJournals(events, name => vms.unitOf(name));
   keepGuestReports(events, findVm, logger);
-  return { vms, events, definitions, deliverers, checkers, servers, metrics, lifecycles, starts, refreshes };
+  return {
+    vms,
+    events,
+    looks,
+    definitions,
+    deliverers,
+    checkers,
+    servers,
+    metrics,
+    lifecycles,
+    starts,
+    refreshes,
+  };
 }
 
 interface StartParts {
   events: VmEvents;
   deliverers: Deliverers;
   metrics: Metrics;
+  looks: PatientLooks;
   findVm(name: string): Vm | undefined;
 }
 
 /** What starts, checks and shown commands are made with. */
 async function wireStarts({ config, environment, programPath }: DaemonOptions, parts: StartParts) {
-  const { events, deliverers, metrics, findVm } = parts;
+  const systemctl = createSystemctl();
+  const { events, deliverers, metrics, looks, findVm } = parts;
   const hypervisors = createHypervisors(config.hypervisors ?? {}, programPath, (api, signal) =>
     deliverers.readVmState(api, signal),
   );
-  const hostClaims = new HostClaims({ events, findVm });
+  const hostClaims = new HostClaims({ events, looks, findVm });
   const shared = {
     deliverers,
     identities: config.identities ?? (await defaultIdentities(environment)),
@@ -194,15 +216,16 @@ async function wireStarts({ config, environment, programPath }: DaemonOptions, p
     onPhase: (phase, durationMs) => metrics.observePhase(phase, durationMs),
     claimHost: async (plan, unit) =>
       hostClaims.claim(plan.needs, await describeSite(vm, { plan, unit, user, group })),
-    checkHost: async (plan, unit) =>
-      hostClaims.check(plan.needs, await describeSite(vm, { plan, unit, user, group })),
+    checkHost: plan => checkHost(vm, plan, { hostClaims, systemctl, user, group }),
   });
-  return { ...shared, toolsFor };
+  return { ...shared, systemctl, toolsFor };
 }
 
 /** How a VM is started and stopped, by its supervisor. */
-function wireLifecycles({ config, programPath, logger }: DaemonOptions, toolsFor: (vm: Vm) => StartTools) {
-  const systemctl = createSystemctl();
+function wireLifecycles(
+  { config, programPath, logger }: DaemonOptions,
+  { systemctl, toolsFor }: Pick<Awaited<ReturnType<typeof wireStarts>>, 'systemctl' | 'toolsFor'>,
+) {
   const unitWatch = new UnitWatch({ systemctl, logger });
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
   const build = (vm: Vm): Lifecycle => {

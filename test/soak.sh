@@ -22,6 +22,7 @@ VMSECRETD_KILL_ROUNDS="${VMSECRETD_KILL_ROUNDS:-200}" run dist/test/integration/
 VMSECRETD_CHAOS_ROUNDS="${VMSECRETD_CHAOS_ROUNDS:-100}" run dist/test/integration/chaos.test.js
 # The same under systemd.
 VMSECRETD_ROUNDS=20 run dist/test/systemd/adoption.test.js
+VMSECRETD_CHAOS_ROUNDS="${VMSECRETD_CHAOS_ROUNDS:-100}" run dist/test/systemd/chaos.test.js
 # A hundred starts at once, VMMs killed in the middle of requests, a thousand definitions; a full disk and a read-only one.
 VMSECRETD_LOAD=full run dist/test/integration/{load,storage}.test.js
 # A thousand starts with an error of each code between them, and the search for the secret.

@@ -4,6 +4,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { readJsonFile } from '../json-file.js';
+import type { PatientLooks } from '../system/patient-looks.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { Trust } from '../system/trusted-path.js';
 import type { Definition, SupervisorKind } from './definition.js';
@@ -20,6 +21,7 @@ export interface DefinitionsOptions {
   /** STATE/vms: what PUT keeps, mode 0600. */
   keptDirectory: string;
   defaultSupervisor: SupervisorKind;
+  looks: PatientLooks;
 }
 
 interface Found {
@@ -52,10 +54,10 @@ export class Definitions {
   /** Reads everything again. A file in the definitions folder wins over one kept by PUT; both are reported then. */
   async load(): Promise<void> {
     const { definitionsDirectory, keptDirectory } = this.#options;
-    const kept = await this.#readFolder(keptDirectory, 'api');
-    const files = await this.#readFolder(definitionsDirectory, 'file');
     const byName = new Map<string, Definition>();
     const problems: DefinitionProblem[] = [];
+    const kept = await this.#readFolder(keptDirectory, 'api', problems);
+    const files = await this.#readFolder(definitionsDirectory, 'file', problems);
     for (const [name, found] of [...kept, ...files]) {
       if (found.problem !== undefined) problems.push(found.problem);
       const lastGood = this.#byName.get(name);
@@ -103,6 +105,7 @@ export class Definitions {
 
   /** The JSON as declared. @throws VmsecretdError definition_invalid: the file has changed since, or is gone */
   async readJson({ name: vm, path }: Definition): Promise<unknown> {
+    if (!(await this.#options.looks.reach(path))) throw silentFile(vm, path);
     try {
       return await readJsonFile(path, 'root');
     } catch {
@@ -126,7 +129,17 @@ export class Definitions {
     );
   }
 
-  async #readFolder(directory: string, origin: 'file' | 'api'): Promise<[string, Found][]> {
+  async #readFolder(
+    directory: string,
+    origin: 'file' | 'api',
+    problems: DefinitionProblem[],
+  ): Promise<[string, Found][]> {
+    if (!(await this.#options.looks.reach(directory))) {
+      problems.push({ path: directory, message: `${directory} ${SILENT}` });
+      return this.list()
+        .filter(({ path }) => dirname(path) === directory)
+        .map(definition => [definition.name, { definition, problem: undefined }]);
+    }
     const entries = await readdir(directory).catch(error => {
       if (systemErrorCode(error) === 'ENOENT') return [];
       throw error;
@@ -142,8 +155,8 @@ export class Definitions {
 
   async #readOne(path: string, origin: 'file' | 'api'): Promise<Found> {
     try {
-      const { defaultSupervisor } = this.#options;
-      const definition = await readDefinitionFile(path, { origin, defaultSupervisor, trust: 'root' });
+      const { defaultSupervisor, looks } = this.#options;
+      const definition = await readDefinitionFile(path, { origin, defaultSupervisor, trust: 'root', looks });
       return { definition, problem: undefined };
     } catch (error) {
       if (!(error instanceof VmsecretdError)) throw error;
@@ -152,19 +165,29 @@ export class Definitions {
   }
 }
 
+const SILENT =
+  'does not answer: the file system that it is on hangs; look after its server, or unmount it (umount --lazy), then reload';
+
+function silentFile(vm: string, path: string): VmsecretdError {
+  return new VmsecretdError('definition_invalid', `VM ${vm}: ${path} ${SILENT}`, { details: { vm, path } });
+}
+
 export interface ReadDefinitionOptions {
   origin: 'file' | 'api';
   defaultSupervisor: SupervisorKind;
   /** What root asks of the file; see Trust. */
   trust: Trust;
+  /** Where what hangs is not to hold this process. */
+  looks?: PatientLooks;
 }
 
 /** Reads one definition file. @throws VmsecretdError definition_invalid, naming the file and the fields */
 export async function readDefinitionFile(
   path: string,
-  { origin, defaultSupervisor, trust }: ReadDefinitionOptions,
+  { origin, defaultSupervisor, trust, looks }: ReadDefinitionOptions,
 ): Promise<Definition> {
   const name = basename(path, '.json');
+  if (looks !== undefined && !(await looks.reach(path))) throw silentFile(name, path);
   const json = await readJsonFile(path, trust).catch(error => {
     throw new VmsecretdError('definition_invalid', `VM ${name}: ${path} ${error.message}`, {
       details: { vm: name, path },

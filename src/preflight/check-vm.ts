@@ -121,7 +121,7 @@ interface Notes {
 
 async function checkHost(plan: VmPlan, tools: StartTools, { note, noteFailure }: Notes): Promise<void> {
   try {
-    const { problems, unseen } = await tools.checkHost(plan, undefined);
+    const { problems, unseen } = await tools.checkHost(plan);
     for (const problem of problems) noteFailure(problem, HOST);
     for (const detail of unseen)
       note({ name: 'warning', ok: true, code: null, detail: `not looked at: ${detail}` });

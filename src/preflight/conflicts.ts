@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import type { VmsecretdError } from '../errors.js';
 import { type HostClaim, type HostNeeds, type HostReport, isListened } from '../hypervisor/host-needs.js';
 import { removeDeadSocket } from '../system/dead-socket.js';
+import type { PatientLooks } from '../system/patient-looks.js';
 import type { VmEvents } from '../vm/events.js';
 import type { Vm } from '../vm/vm.js';
 import { lookAtHost, refused, refuseSocketPlace } from './host-look.js';
@@ -15,6 +16,7 @@ import type { VmmSite } from './vmm-site.js';
 export interface HostClaimsTools {
   events: VmEvents;
   findVm(name: string): Vm | undefined;
+  looks: PatientLooks;
   /** /dev/kvm unless given. */
   kvmPath?: string;
 }
@@ -33,9 +35,11 @@ const REMEDIES: Record<HostClaim['kind'], string> = {
 export class HostClaims {
   readonly #byVm = new Map<string, readonly HostClaim[]>();
   readonly #kvm: string;
+  readonly #looks: PatientLooks;
 
-  constructor({ events, findVm, kvmPath = '/dev/kvm' }: HostClaimsTools) {
+  constructor({ events, findVm, looks, kvmPath = '/dev/kvm' }: HostClaimsTools) {
     this.#kvm = kvmPath;
+    this.#looks = looks;
     events.subscribe(({ type, vm: name }) => {
       if (type !== 'state') return;
       const vm = findVm(name);
@@ -49,7 +53,7 @@ export class HostClaims {
    * @returns the claims with their paths resolved @throws VmsecretdError resource_conflict
    */
   async claim(needs: HostNeeds, site: VmmSite): Promise<readonly HostClaim[]> {
-    const claims = await resolveClaims(needs, site);
+    const claims = await this.#resolveClaims(needs, site);
     const { problems } = await this.#look(needs, claims, site, false);
     // Others may have started while the host was looked at.
     const [first] = [...this.#findTaken(claims, site.vm), ...problems];
@@ -61,7 +65,7 @@ export class HostClaims {
 
   /** As claim, without taking anything: all that stands in the way, and what was not looked at. */
   async check(needs: HostNeeds, site: VmmSite): Promise<HostReport> {
-    const claims = await resolveClaims(needs, site);
+    const claims = await this.#resolveClaims(needs, site);
     const { problems, unseen } = await this.#look(needs, claims, site, true);
     return { problems: [...this.#findTaken(claims, site.vm), ...problems], unseen };
   }
@@ -74,7 +78,21 @@ export class HostClaims {
   ): Promise<HostReport> {
     const own = this.#byVm.get(site.vm) ?? [];
     const isOwn = (claim: HostClaim) => own.some(mine => collide(mine, claim));
-    return lookAtHost({ needs, claims, site, isOwn, withOutputs, kvm: this.#kvm });
+    return lookAtHost({ needs, claims, site, isOwn, withOutputs, looks: this.#looks, kvm: this.#kvm });
+  }
+
+  #resolveClaims({ claims }: HostNeeds, site: VmmSite): Promise<HostClaim[]> {
+    return Promise.all(claims.map(claim => this.#resolveClaim(claim, site)));
+  }
+
+  /** Two paths of one image are one image; two taps of one name in two network namespaces are two. */
+  async #resolveClaim(claim: HostClaim, { workingDirectory, networkNamespace }: VmmSite): Promise<HostClaim> {
+    if (claim.kind === 'tap' || claim.kind === 'MAC address')
+      return networkNamespace === null ? claim : { ...claim, namespace: networkNamespace };
+    if (claim.kind !== 'disk image' && !isListened(claim)) return claim;
+    const path = resolve(workingDirectory, claim.value);
+    const isReached = await this.#looks.reach(path);
+    return { ...claim, value: isReached ? await realpath(path).catch(() => path) : path };
   }
 
   #findTaken(claims: readonly HostClaim[], vm: string): VmsecretdError[] {
@@ -110,20 +128,4 @@ async function freeSockets(claims: readonly HostClaim[], { vm, user, hasOurView 
     const problem = refuseSocketPlace(vm, claim, await removeDeadSocket(claim.value, user));
     if (problem !== undefined) throw problem;
   }
-}
-
-function resolveClaims({ claims }: HostNeeds, site: VmmSite): Promise<HostClaim[]> {
-  return Promise.all(claims.map(claim => resolveClaim(claim, site)));
-}
-
-/** Two paths of one image are one image; two taps of one name in two network namespaces are two. */
-async function resolveClaim(
-  claim: HostClaim,
-  { workingDirectory, networkNamespace }: VmmSite,
-): Promise<HostClaim> {
-  if (claim.kind === 'tap' || claim.kind === 'MAC address')
-    return networkNamespace === null ? claim : { ...claim, namespace: networkNamespace };
-  if (claim.kind !== 'disk image' && !isListened(claim)) return claim;
-  const path = resolve(workingDirectory, claim.value);
-  return { ...claim, value: await realpath(path).catch(() => path) };
 }

@@ -1,10 +1,11 @@
 // Looks at what a VM needs of its host, as its VMM will find it: everything is looked at, and what could not be is told.
 import type { Stats } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { access, open, stat } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { type HostClaim, type HostNeeds, type HostReport, isListened } from '../hypervisor/host-needs.js';
 import { lookAtSocketPlace, type SocketPlace } from '../system/dead-socket.js';
+import type { PatientLooks } from '../system/patient-looks.js';
 import { explainHidden } from '../system/sandbox.js';
 import { isPortFree, parsePortClaim } from './host-port.js';
 import type { VmmSite, WantedAccess } from './vmm-site.js';
@@ -16,6 +17,7 @@ export interface HostLook {
   /** Of these needs, with their paths resolved. */
   claims: readonly HostClaim[];
   site: VmmSite;
+  looks: PatientLooks;
   /** Whether the VM has this claim already: it runs, and this is a check. */
   isOwn(claim: HostClaim): boolean;
   kvm: string;
@@ -23,6 +25,7 @@ export interface HostLook {
 
 export async function lookAtHost(look: HostLook): Promise<HostReport> {
   const report = new Findings(look.site);
+  await lookAtWorkingDirectory(look, report);
   await lookAtFiles(look, report);
   await lookAtSockets(look, report);
   await lookAtTaps(look, report);
@@ -52,6 +55,14 @@ export function refuseSocketPlace(
 /** What the sandbox of vmsecretd.service keeps from VMMs that are its children. */
 const BY_A_UNIT = 'let a unit run the VM ("supervisor": "unit"), or leave it out of the command line';
 
+const VERBS: Record<WantedAccess['mode'], string> = {
+  read: 'read',
+  write: 'read and written',
+  overwrite: 'written',
+  make: 'written to',
+  open: 'opened',
+};
+
 class Findings implements HostReport {
   readonly problems: VmsecretdError[] = [];
   readonly unseen: string[] = [];
@@ -76,6 +87,25 @@ class Findings implements HostReport {
     else this.unseen.push(`${what} ${path} does not exist; ${preparedBy} may make it`);
   }
 
+  passOver(what: string, path: string): undefined {
+    this.unseen.push(`${what} ${path}: vmsecretd may not look at it`);
+  }
+
+  /** A VMM that opens it would wait for ever, and so would who starts it there. */
+  refuseSilent(what: string, path: string): undefined {
+    this.refuse(
+      `${what} ${path} does not answer: the file system that it is on hangs; look after its server, or unmount it (umount --lazy)`,
+      { path },
+    );
+  }
+
+  refuseHidden(device: string): void {
+    this.refuse(
+      `${device} is hidden from vmsecretd, and so from this VMM, by PrivateDevices= of its unit; ${BY_A_UNIT}`,
+      { path: device },
+    );
+  }
+
   want(what: string, path: string, mode: WantedAccess['mode']): void {
     this.#wanted.push({ what, path, mode });
   }
@@ -94,11 +124,8 @@ class Findings implements HostReport {
         this.unseen.push(`${what} ${path}: ${this.#site.preparedBy} may change who may use it`);
         continue;
       }
-      const verb = { read: 'read', write: 'read and written', overwrite: 'written', make: 'written to' }[
-        mode
-      ];
       this.refuse(
-        `${what} ${path} may not be ${verb} by ${this.#site.userName}; namei -l ${path} shows which folder or file keeps it out`,
+        `${what} ${path} may not be ${VERBS[mode]} by ${this.#site.userName}; namei -l ${path} shows which folder or file keeps it out${this.#site.sandboxHint}`,
         { path },
       );
     }
@@ -106,51 +133,52 @@ class Findings implements HostReport {
   }
 }
 
-async function lookAtFiles({ needs, site }: HostLook, report: Findings): Promise<void> {
-  for (const { what, path: given, isWritten } of needs.files) {
-    const path = resolve(site.workingDirectory, given);
-    const found = await find(path, site);
+async function lookAtWorkingDirectory({ site, looks }: HostLook, report: Findings): Promise<void> {
+  const { workingDirectory, ownFolder } = site;
+  if (workingDirectory === ownFolder || (await looks.reach(workingDirectory))) return;
+  report.refuseSilent('the working directory', workingDirectory);
+}
+
+async function lookAtFiles(look: HostLook, report: Findings): Promise<void> {
+  for (const { what, path: given, isWritten } of look.needs.files) {
+    const path = resolve(look.site.workingDirectory, given);
+    const found = await find(what, path, look, report);
     if (found === 'missing') report.refuseMissing(what, path, 'create it, or correct its path');
-    else if (found === 'unknown') report.unseen.push(`${what} ${path}: vmsecretd may not look at it`);
-    else report.want(what, path, isWritten ? 'write' : 'read');
+    else if (found !== undefined) report.want(what, path, isWritten ? 'write' : 'read');
   }
 }
 
-async function lookAtSockets({ needs, site }: HostLook, report: Findings): Promise<void> {
+async function lookAtSockets(look: HostLook, report: Findings): Promise<void> {
+  const { needs, site } = look;
   for (const { what, path: given } of needs.sockets) {
     const path = resolve(site.workingDirectory, given);
-    const found = await find(path, site);
+    const found = await find(what, path, look, report);
     const remedy = 'start the program that listens there first';
     if (found === 'missing' && site.makesSockets !== undefined)
       report.unseen.push(`${what} ${path} does not exist; ${site.makesSockets} may make it`);
     else if (found === 'missing') report.refuseMissing(what, path, remedy);
-    else if (found === 'unknown') report.unseen.push(`${what} ${path}: vmsecretd may not look at it`);
-    else if (!found.isSocket()) report.refuse(`${what} ${path} is no socket; ${remedy}`, { path });
-    else report.want(what, path, 'write');
+    else if (found?.isSocket()) report.want(what, path, 'write');
+    else if (found !== undefined) report.refuse(`${what} ${path} is no socket; ${remedy}`, { path });
   }
 }
 
 async function lookAtTaps({ needs, site }: HostLook, report: Findings): Promise<void> {
   const taps = needs.claims.filter(({ kind }) => kind === 'tap');
   if (taps.length === 0) return;
-  const isHidden =
-    site.hasOurView &&
-    (await find('/dev/net/tun', site)) === 'missing' &&
-    (await find('/sys/devices/virtual/misc/tun', site)) !== 'missing';
-  if (isHidden)
-    return report.refuse(
-      `/dev/net/tun is hidden from vmsecretd, and so from this VMM and its tap, by PrivateDevices= of its unit; ${BY_A_UNIT}`,
-      { path: '/dev/net/tun' },
-    );
+  if (site.hasOurView && (await isHidden('/dev/net/tun'))) return report.refuseHidden('/dev/net/tun');
   if (site.isRoot) return;
-  const interfaces = await readInterfaces(site);
   for (const { value: tap } of taps) {
-    if (interfaces === undefined) report.unseen.push(`tap ${tap}: network interfaces cannot be read`);
-    if (interfaces?.has(tap) !== false) continue;
-    const remedy = `ip tuntap add ${tap} mode tap user ${site.userArgument}`;
+    const isThere = await site.hasInterface(tap);
+    if (isThere === undefined) report.unseen.push(`tap ${tap}: network interfaces cannot be read`);
+    if (isThere !== false) continue;
     const why = `tap ${tap} does not exist`;
-    if (site.preparedBy !== undefined) report.unseen.push(`${why}; ${site.preparedBy} may make it`);
-    else report.refuse(`${why}, and its VMM may not make one; make it with: ${remedy}`, { tap });
+    const maker = site.preparedBy ?? site.makesSockets;
+    if (maker !== undefined) report.unseen.push(`${why}; ${maker} may make it`);
+    else
+      report.refuse(
+        `${why}, and its VMM may not make one; make it with: ip tuntap add ${tap} mode tap user ${site.userArgument}`,
+        { tap },
+      );
   }
 }
 
@@ -166,61 +194,83 @@ async function lookAtPorts({ claims, isOwn }: HostLook, report: Findings): Promi
 }
 
 /** A socket that a killed VMM left is no problem: a start removes it. */
-async function lookAtListeners({ claims, site, isOwn }: HostLook, report: Findings): Promise<void> {
+async function lookAtListeners(look: HostLook, report: Findings): Promise<void> {
+  const { claims, site, looks, isOwn } = look;
   for (const claim of claims) {
     if (!isListened(claim) || isOwn(claim)) continue;
-    await lookAtFolderOf(claim.kind, claim.value, site, report);
+    await lookAtFolderOf(claim.kind, claim.value, look, report);
     // Sockets of a mount namespace of its own are out of our reach.
-    if (site.preparedBy !== undefined || !site.hasOurView) continue;
+    if (site.preparedBy !== undefined || !site.hasOurView || !(await looks.reach(claim.value))) continue;
     const place = await lookAtSocketPlace(claim.value);
     const problem = place === 'dead' ? undefined : refuseSocketPlace(site.vm, claim, place);
     if (problem !== undefined) report.problems.push(problem);
   }
 }
 
-async function lookAtOutputs({ needs, site }: HostLook, report: Findings): Promise<void> {
-  for (const { what, path: given } of needs.outputs) {
-    const path = resolve(site.workingDirectory, given);
-    if ((await find(path, site)) === 'missing') await lookAtFolderOf(what, path, site, report);
-    else report.want(what, path, 'overwrite');
+async function lookAtOutputs(look: HostLook, report: Findings): Promise<void> {
+  for (const { what, path: given } of look.needs.outputs) {
+    const path = resolve(look.site.workingDirectory, given);
+    const found = await find(what, path, look, report);
+    if (found === 'missing') await lookAtFolderOf(what, path, look, report);
+    else if (found !== undefined) report.want(what, path, 'overwrite');
   }
 }
 
-async function lookAtFolderOf(of: string, path: string, site: VmmSite, report: Findings): Promise<void> {
+async function lookAtFolderOf(of: string, path: string, look: HostLook, report: Findings): Promise<void> {
   const folder = dirname(path);
-  if (folder === site.ownFolder) return;
-  const found = await find(folder, site);
+  if (folder === look.site.ownFolder) return;
   const what = `the folder of the ${of}`;
+  const found = await find(what, folder, look, report);
   if (found === 'missing') report.refuseMissing(what, folder, 'create it, or correct the path');
-  else if (found === 'unknown') report.unseen.push(`${what} ${folder}: vmsecretd may not look at it`);
-  else report.want(what, folder, 'make');
+  else if (found !== undefined) report.want(what, folder, 'make');
 }
 
-async function lookAtKvm({ kvm, site }: HostLook, report: Findings): Promise<void> {
+async function lookAtKvm({ kvm, site, looks }: HostLook, report: Findings): Promise<void> {
   // A script may run whatever it likes, as a user of its own.
-  if (!(await isBinary(site.program))) return;
-  const found = await find(kvm, site);
-  if (found !== 'missing') {
-    const [answer] = await site.access([{ path: kvm, mode: 'write' }]);
+  if (!(await looks.reach(site.program)) || !(await isBinary(site.program))) return;
+  const isMissing = site.hasOurView
+    ? !(await exists(kvm))
+    : dirname(kvm) === '/dev' && !(await isInKernel(kvm));
+  if (!isMissing) {
+    const [answer] = await site.access([{ path: kvm, mode: 'open' }]);
     if (answer === 'unknown') report.unseen.push(`whether ${site.userName} may open ${kvm}`);
     if (answer === 'refused')
-      report.refuse(`${kvm} may not be opened by ${site.userName}; put that user into the group kvm`, {
-        path: kvm,
-      });
-    return;
-  }
-  const devices = site.hasOwnDevices ? 'the devices of its unit are its own' : undefined;
-  const unseenBecause = devices ?? (site.preparedBy && `${site.preparedBy} may load its module`);
-  if (unseenBecause !== undefined) report.unseen.push(`${kvm} is not here; ${unseenBecause}`);
+      report.refuse(
+        `${kvm} may not be opened by ${site.userName}; put that user into the group kvm${site.sandboxHint}`,
+        {
+          path: kvm,
+        },
+      );
+  } else if (site.preparedBy !== undefined)
+    report.unseen.push(`${kvm} is not here; ${site.preparedBy} may load its module`);
   // The other hypervisor that the program knows.
-  else if ((await find('/dev/mshv', site)) === 'missing') {
-    const isHidden =
-      dirname(kvm) === '/dev' && (await find('/sys/devices/virtual/misc/kvm', site)) !== 'missing';
-    const why = isHidden
-      ? `${kvm} is hidden from vmsecretd, and so from this VMM, by PrivateDevices= of its unit; ${BY_A_UNIT}`
-      : `${kvm} does not exist; load the kernel module kvm_intel or kvm_amd, or run the VM with QEMU without KVM ("hypervisor": "qemu")`;
-    report.refuse(why, { path: kvm });
-  }
+  else if (await exists('/dev/mshv')) return;
+  else if (await isHidden(kvm)) report.refuseHidden(kvm);
+  else
+    report.refuse(
+      `${kvm} does not exist; load the kernel module kvm_intel or kvm_amd, or run the VM with QEMU without KVM ("hypervisor": "qemu")`,
+      { path: kvm },
+    );
+}
+
+/** The kernel has it, and no device is there. */
+async function isHidden(device: string): Promise<boolean> {
+  return device.startsWith('/dev/') && !(await exists(device)) && (await isInKernel(device));
+}
+
+function isInKernel(device: string): Promise<boolean> {
+  return exists(`/sys/devices/virtual/misc/${basename(device)}`);
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    error => !isMissing(error),
+  );
+}
+
+function isMissing(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '');
 }
 
 async function isBinary(program: string): Promise<boolean> {
@@ -237,22 +287,20 @@ async function isBinary(program: string): Promise<boolean> {
 /** Folders that the sandbox of vmsecretd.service, or of a VM's unit, replaces by its own. */
 const OF_EACH_UNIT = /^\/(dev|proc|tmp|var\/tmp|run\/vmsecretd)(\/|$)/;
 
-/** As the VMM will find it. What cannot be seen from here is for the VMM to report. */
-async function find(path: string, { hasOurView }: VmmSite): Promise<Stats | 'missing' | 'unknown'> {
-  if (!hasOurView && OF_EACH_UNIT.test(path)) return 'unknown';
+/** As the VMM will find it. @returns undefined for what cannot be seen from here, which is told */
+async function find(
+  what: string,
+  path: string,
+  { site, looks }: HostLook,
+  report: Findings,
+): Promise<Stats | 'missing' | undefined> {
+  if (!site.hasOurView && OF_EACH_UNIT.test(path)) return report.passOver(what, path);
+  if (!(await looks.reach(path))) return report.refuseSilent(what, path);
   try {
     return await stat(path);
   } catch (error) {
-    const code = systemErrorCode(error);
-    return code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unknown';
+    return isMissing(error) ? 'missing' : report.passOver(what, path);
   }
-}
-
-/** Names of the VMM's network interfaces; undefined where they cannot be read. */
-async function readInterfaces({ hasOurView }: VmmSite): Promise<ReadonlySet<string> | undefined> {
-  const text = hasOurView ? await readFile('/proc/self/net/dev', 'utf8').catch(() => undefined) : undefined;
-  if (text === undefined) return undefined;
-  return new Set([...text.matchAll(/^ *([^ :|]+):/gm)].map(([, name = '']) => name));
 }
 
 export function refused(vm: string, why: string, details: Record<string, string>): VmsecretdError {

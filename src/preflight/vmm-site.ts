@@ -1,8 +1,9 @@
 // Where and as whom a VMM will run: what decides whether it finds and may use what it needs of the host.
+import { readFile } from 'node:fs/promises';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { type Access, accessAs, type WantedAccess } from '../system/access-as.js';
-import type { UnitFacts } from '../system/systemctl.js';
 import { resolveUser, type UserIds } from '../system/users.js';
+import type { UnitSite } from '../vm/start-vm.js';
 import type { Vm } from '../vm/vm.js';
 
 export type { WantedAccess };
@@ -29,16 +30,20 @@ export interface VmmSite {
   preparedBy: string | undefined;
   /** What makes sockets that are missing now; undefined where nothing but `preparedBy` does. */
   makesSockets: string | undefined;
-  /** Whether the VMM may have devices that this process does not see. */
-  hasOwnDevices: boolean;
+  /** What else may keep a file out, to follow "namei -l PATH shows which folder or file keeps it out". */
+  sandboxHint: string;
   /** What the VMM may do; all `unknown` where nobody can tell. */
   access(wanted: readonly WantedAccess[]): Promise<Access[]>;
+  /** Whether its network has this interface; undefined where nobody can tell. */
+  hasInterface(name: string): Promise<boolean | undefined>;
 }
 
 export interface SiteOptions {
   plan: VmPlan;
-  /** The unit that is to run the VMM; undefined before it starts. */
-  unit?: Pick<UnitFacts, 'uid' | 'networkNamespace' | 'workingDirectory'> | undefined;
+  /** The unit that is to run the VMM; undefined where systemd does not tell. */
+  unit?: UnitSite | undefined;
+  /** What the unit may do; undefined where it starts, since its VMM tells by itself then. */
+  accessInUnit?: VmmSite['access'] | undefined;
   /** As the daemon would spawn it, where the definition says nothing. */
   user: string | undefined;
   group: string | undefined;
@@ -46,25 +51,32 @@ export interface SiteOptions {
 
 /** @throws VmsecretdError definition_invalid: no such user */
 export async function describeSite({ definition, paths }: Vm, options: SiteOptions): Promise<VmmSite> {
-  const { plan, unit } = options;
+  const { plan, unit, accessInUnit } = options;
   const { vm, program } = plan;
   if (definition.supervisor === 'unit') {
+    const { unit: unitName } = definition;
+    const networkNamespace = unit?.networkNamespace ?? null;
+    const access: VmmSite['access'] = async wanted => accessInUnit?.(wanted) ?? wanted.map(() => 'unknown');
     return {
       vm,
       program,
       workingDirectory: unit?.workingDirectory ?? definition.workingDirectory ?? '/',
       ownFolder: paths.directory,
       user: undefined,
-      userName: `the user of ${definition.unit}`,
-      userArgument: 'USER',
+      userName: `the user of ${unitName}${unit?.user === undefined ? '' : ` (${unit.user})`}`,
+      userArgument: unit?.user ?? 'USER',
       hasOurView: false,
-      networkNamespace: unit?.networkNamespace ?? null,
+      networkNamespace,
       isRoot: unit?.uid === 0,
       preparedBy: undefined,
-      makesSockets: unit === undefined ? `a unit that ${definition.unit} requires` : undefined,
-      hasOwnDevices: true,
-      // Groups, devices and capabilities are the unit's own.
-      access: wanted => Promise.resolve(wanted.map(() => 'unknown')),
+      makesSockets: accessInUnit === undefined ? undefined : `a unit that ${unitName} requires`,
+      sandboxHint: `, and systemctl cat ${unitName} what its sandbox hides (ProtectHome=, ReadWritePaths=, DeviceAllow=)`,
+      access,
+      hasInterface: async name => {
+        if (networkNamespace !== null) return undefined;
+        const [answer] = await access([{ path: `/sys/class/net/${name}`, mode: 'read' }]);
+        return answer === 'unknown' ? undefined : answer === 'allowed';
+      },
     };
   }
   const name = definition.user ?? options.user;
@@ -82,7 +94,11 @@ export async function describeSite({ definition, paths }: Vm, options: SiteOptio
     isRoot: (user?.uid ?? process.getuid?.()) === 0,
     preparedBy: definition.preStart.length > 0 ? 'preStart' : undefined,
     makesSockets: undefined,
-    hasOwnDevices: false,
+    sandboxHint: '',
     access: wanted => accessAs(user, wanted),
+    hasInterface: async name => {
+      const text = await readFile('/proc/self/net/dev', 'utf8').catch(() => undefined);
+      return text?.split('\n').some(line => line.trimStart().startsWith(`${name}:`));
+    },
   };
 }

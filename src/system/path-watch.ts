@@ -5,15 +5,16 @@
 // - A folder is watched before its entry is looked at: what changes after the look is an event.
 // - A folder that went and came back is another one, and is watched anew; its parent tells of it.
 import { type FSWatcher, watch } from 'node:fs';
-import { lstat, readlink } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { systemErrorCode } from '../errors.js';
-import { PatientLooks } from './patient-looks.js';
+import type { PatientLooks } from './patient-looks.js';
 
 /** A path to be followed through every link, a link of which only its own target counts, or a folder of which each entry does. */
 export type WatchedPath = string | { link: string } | { folder: string };
 
 export interface PathWatchOptions {
+  looks: PatientLooks;
   /** A folder that cannot be watched: changes in it go unnoticed. */
   onProblem(folder: string, why: string): void;
   /** Changes within this time count as one. */
@@ -49,12 +50,10 @@ export class PathWatch {
   readonly #options: PathWatchOptions;
   readonly #folders = new Map<string, Folder>();
   readonly #subscriptions = new Set<Subscription>();
-  readonly #looks: PatientLooks;
   #isFull = false;
 
   constructor(options: PathWatchOptions) {
     this.#options = options;
-    this.#looks = new PatientLooks({ onSilence: path => options.onProblem(path, 'it does not answer') });
   }
 
   /** How many folders are watched now. */
@@ -130,7 +129,7 @@ export class PathWatch {
       }
       if (!(await this.#enter(folder, subscription))) return;
       const entry = join(folder, name);
-      const target = await this.#readLink(entry);
+      const target = await this.#options.looks.readLink(entry);
       const isEnd = names.length === 0 && (target === null || !lastLinkToo);
       if (target === undefined || isEnd) return;
       if (target === null) {
@@ -211,15 +210,8 @@ export class PathWatch {
   }
 
   async #identifyFolder(path: string): Promise<string | undefined> {
-    const stats = await this.#looks.ask(path, 'lstat', () => lstat(path)).catch(() => undefined);
+    const stats = await this.#options.looks.ask(path, 'lstat', () => lstat(path)).catch(() => undefined);
     return stats?.isDirectory() ? `${stats.dev}:${stats.ino}` : undefined;
-  }
-
-  /** @returns null for what is no link, undefined for what is not there */
-  #readLink(path: string): Promise<string | null | undefined> {
-    return this.#looks
-      .ask<string | null>(path, 'readlink', () => readlink(path))
-      .catch(error => (systemErrorCode(error) === 'EINVAL' ? null : undefined));
   }
 }
 

@@ -20,6 +20,8 @@ export interface UnitFacts {
   mainEndedBySignal: boolean;
   /** Whether its Condition…= lines held when it was last started; true where it never was. */
   conditionMet: boolean;
+  /** `User=`, `root` unless set. */
+  user: string;
   /** The resolved `User=`; null while nothing runs, unless it is root. */
   uid: number | null;
   /** `/` unless set. */
@@ -157,6 +159,7 @@ export function parseUnitFacts(text: string): UnitFacts {
     // CLD_KILLED and CLD_DUMPED of waitid(2).
     mainEndedBySignal: ['2', '3'].includes(word('ExecMainCode')),
     conditionMet: word('ConditionTimestampMonotonic') === '0' || word('ConditionResult') !== 'no',
+    user: user || 'root',
     uid: parseUid(word('UID'), user),
     // `!` and `-` say that it may be missing.
     workingDirectory: word('WorkingDirectory').replace(/^[!-]+/, '') || '/',

@@ -23,7 +23,8 @@ import { describeExit, type VmmProcess } from './vmm-process.js';
 export type StartPhase = 'plan' | 'secrets' | 'spawn' | 'listen' | 'create' | 'boot';
 
 /** What of a unit decides where and as whom its VMM runs. */
-export type UnitSite = Pick<UnitFacts, 'uid' | 'networkNamespace' | 'workingDirectory'>;
+export type UnitSite = Pick<UnitFacts, 'uid' | 'networkNamespace' | 'workingDirectory'> &
+  Partial<Pick<UnitFacts, 'user'>>;
 
 export interface StartTools {
   hypervisor: Hypervisor;
@@ -33,8 +34,8 @@ export interface StartTools {
   passphraseFiles: readonly string[];
   /** Refuses what another VM has or the host lacks; see HostClaims. @param unit the one that runs the VMM */
   claimHost(plan: VmPlan, unit: UnitSite | undefined): Promise<readonly HostClaim[]>;
-  /** As claimHost, without taking anything. */
-  checkHost(plan: VmPlan, unit: UnitSite | undefined): Promise<HostReport>;
+  /** As claimHost, without taking anything, and as the user of the VMM. */
+  checkHost(plan: VmPlan): Promise<HostReport>;
   onPhase(phase: StartPhase, durationMs: number): void;
 }
 

@@ -5,7 +5,7 @@
 // - One round at a time asks for digests, for all VMs that were touched meanwhile: a swap of all secrets is one round.
 // - A source that cannot be read now leaves the last verdict: in the middle of a swap nothing is known.
 // - The same state of things restarts or refreshes a VM once, so that what that does not correct does not repeat it for ever.
-import { readlink } from 'node:fs/promises';
+
 import { join } from 'node:path';
 import { fileOf, kindOf, watchedPaths } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
@@ -13,7 +13,10 @@ import { digestDefinition } from '../definition/definition-digest.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
 import type { NamedSource } from '../secrets/source.js';
 import type { PathWatch, WatchedPath } from '../system/path-watch.js';
+
+import type { PatientLooks } from '../system/patient-looks.js';
 import type { VmEvents, VmEventType } from '../vm/events.js';
+
 import type { RunningVm } from '../vm/start-vm.js';
 import type { Vm } from '../vm/vm.js';
 
@@ -21,6 +24,7 @@ export interface OutdatedTools {
   events: VmEvents;
   findVm(name: string): Vm | undefined;
   pathWatch: PathWatch;
+  looks: Pick<PatientLooks, 'readLink'>;
   /** As Deliverers.digest. */
   digest(sources: NamedSource[]): Promise<readonly (string | null)[]>;
   /** Whether its file says something else by now. */
@@ -175,7 +179,7 @@ export class OutdatedWatch {
     for (const [index, followed] of touched.entries()) {
       const sources = asked[index] ?? [];
       const digests = new Map(sources.map(source => [source.credential, answers.get(source) ?? null]));
-      const links = await readLinks(followed.directory);
+      const links = await this.#readLinks(followed.directory);
       if (followed.isGone) continue;
       const { vm, running } = followed;
       const reasons = findReasons({
@@ -195,6 +199,14 @@ export class OutdatedWatch {
     if (sources.length === 0) return new Map();
     const digests = await this.#tools.digest([...sources]);
     return new Map(sources.map((source, index) => [source, digests[index] ?? null]));
+  }
+
+  async #readLinks(directory: string | undefined): Promise<MicrovmLinks> {
+    const read = async (name: string) =>
+      directory === undefined
+        ? undefined
+        : ((await this.#tools.looks.readLink(join(directory, name))) ?? undefined);
+    return { current: await read('current'), booted: await read('booted') };
   }
 
   /** @param reasons why it is outdated */
@@ -266,11 +278,4 @@ function digestOf({ ciphertextDigest, digest }: PreparedCredential): string | un
 
 function directoryOf(definition: Definition, running: RunningVm): string | undefined {
   return definition.supervisor === 'unit' ? running.workingDirectory : definition.workingDirectory;
-}
-
-async function readLinks(directory: string | undefined): Promise<MicrovmLinks> {
-  if (directory === undefined) return { current: undefined, booted: undefined };
-  const read = (name: string) => readlink(join(directory, name)).catch(() => undefined);
-  const [current, booted] = await Promise.all([read('current'), read('booted')]);
-  return { current, booted };
 }

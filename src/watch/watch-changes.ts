@@ -6,6 +6,7 @@ import type { Deliverers } from '../delivery/deliverers.js';
 import type { Logger } from '../log.js';
 import type { NamedSource } from '../secrets/source.js';
 import { PathWatch } from '../system/path-watch.js';
+import type { PatientLooks } from '../system/patient-looks.js';
 import type { VmEvents } from '../vm/events.js';
 import type { Vm } from '../vm/vm.js';
 import type { Vms } from '../vm/vms.js';
@@ -17,6 +18,7 @@ export interface ChangeTools {
   events: VmEvents;
   deliverers: Deliverers;
   logger: Logger;
+  looks: PatientLooks;
   reload(): Promise<void>;
   defaultSupervisor: SupervisorKind;
   /** As Refreshes.refresh. */
@@ -37,8 +39,9 @@ export interface ChangeWatch {
 }
 
 export function watchChanges(tools: ChangeTools): ChangeWatch {
-  const { vms, events, deliverers, logger, reload } = tools;
+  const { vms, events, deliverers, logger, looks, reload } = tools;
   const pathWatch = new PathWatch({
+    looks,
     onProblem: (folder, why) => logger.warn({ folder, why }, 'changes in a folder go unnoticed'),
   });
   const shared = {
@@ -51,11 +54,13 @@ export function watchChanges(tools: ChangeTools): ChangeWatch {
   };
   const outdated = new OutdatedWatch({
     ...shared,
+    looks,
     isStale: definition =>
       readDefinitionFile(definition.path, {
         origin: definition.origin,
         defaultSupervisor: tools.defaultSupervisor,
         trust: 'root',
+        looks,
       }).then(
         onDisk => digestDefinition(onDisk) !== digestDefinition(definition),
         () => true,

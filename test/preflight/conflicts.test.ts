@@ -8,17 +8,22 @@ import { VmsecretdError } from '../../src/errors.js';
 import type { HostClaim, HostNeeds } from '../../src/hypervisor/host-needs.js';
 import { HostClaims } from '../../src/preflight/conflicts.js';
 import type { VmmSite } from '../../src/preflight/vmm-site.js';
+import { PatientLooks } from '../../src/system/patient-looks.js';
 import type { Vm } from '../../src/vm/vm.js';
 import { socketFolder } from '../setup/socket-folder.js';
 import { defineVm, makeEvents, makeVm } from '../vm/vm-for-test.js';
 
 const NOTHING: HostNeeds = { claims: [], files: [], sockets: [], outputs: [], needsKvm: false };
 
+function makeLooks(t: Test): PatientLooks {
+  return new PatientLooks({ onSilence: path => t.fail(`${path} does not answer`) });
+}
+
 function makeHost(t: Test) {
   const folder = socketFolder(t);
   const events = makeEvents();
   const vms = new Map<string, Vm>();
-  const claims = new HostClaims({ events, findVm: name => vms.get(name) });
+  const claims = new HostClaims({ events, looks: makeLooks(t), findVm: name => vms.get(name) });
   const start = (name: string) => {
     const vm = makeVm(folder, defineVm(name, {}), events);
     vms.set(name, vm);
@@ -38,8 +43,9 @@ function makeHost(t: Test) {
     isRoot: true,
     preparedBy: undefined,
     makesSockets: undefined,
-    hasOwnDevices: false,
+    sandboxHint: '',
     access: async wanted => wanted.map(() => 'allowed'),
+    hasInterface: async name => name === 'lo',
     ...differs,
   });
   return { folder, at: (...names: string[]) => join(folder, ...names), claims, start, site };
@@ -256,8 +262,7 @@ t.test('a tap that is missing is refused where the VMM may not make it', async t
     /tap no-such-tap does not exist.*ip tuntap add/,
   );
   await checked(claims, own('tap', 'lo'), user);
-  // A unit has its own view of the network, which the daemon does not share.
-  await checked(claims, own('tap', 'no-such-tap'), { ...user, hasOurView: false });
+  await checked(claims, own('tap', 'no-such-tap'), { ...user, hasInterface: async () => undefined });
 });
 
 t.test('a tap or MAC address is taken in its own network namespace only', async t => {
@@ -291,7 +296,12 @@ t.test(
 t.test('a missing /dev/kvm is refused, unless something is still to bring it', async t => {
   const { site, at } = makeHost(t);
   const kvmPath = at('kvm');
-  const claims = new HostClaims({ events: makeEvents(), findVm: () => undefined, kvmPath });
+  const claims = new HostClaims({
+    events: makeEvents(),
+    looks: makeLooks(t),
+    findVm: () => undefined,
+    kvmPath,
+  });
   const needs = { ...NOTHING, needsKvm: true };
   const binary = site('a', { program: process.execPath });
   if (!existsSync('/dev/mshv')) await refuses(t, checked(claims, needs, binary), /kvm does not exist; load/);

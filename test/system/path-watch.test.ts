@@ -2,12 +2,14 @@ import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { PathWatch, type WatchedPath } from '../../src/system/path-watch.js';
+import { PatientLooks } from '../../src/system/patient-looks.js';
 import { Changes } from '../setup/changes.js';
 
 function watchIn(t: Test) {
   const folder = t.testdir({});
   const problems: string[] = [];
-  const watch = new PathWatch({ onProblem: path => problems.push(path), debounceMs: 10 });
+  const looks = new PatientLooks({ onSilence: path => t.fail(`${path} does not answer`) });
+  const watch = new PathWatch({ looks, onProblem: path => problems.push(path), debounceMs: 10 });
   t.teardown(() => watch.close());
   const changes = new Changes<string>();
   const follow = (path: WatchedPath, name = 'change') => watch.watch([path], () => changes.push(name));

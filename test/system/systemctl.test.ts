@@ -21,6 +21,7 @@ t.test('reads what systemctl shows of a running unit', t => {
     mainStatus: 0,
     mainEndedBySignal: false,
     conditionMet: true,
+    user: 'nobody',
     uid: 65534,
     workingDirectory: '/srv/a',
     networkNamespace: '/run/netns/red',

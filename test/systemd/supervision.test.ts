@@ -44,6 +44,32 @@ test('a VM with its secret, a disk and a tap is a unit of a user that is not roo
     t.equal(found, '/opt/guests/holds-one');
   });
 
+  t.test('and a check looks as that user, in the sandbox of its unit', async t => {
+    const checked = (name: string) => host.sh(`vmsecretctl check ${name} || true`);
+    await host.sh(`
+      disk=/var/lib/microvms/looked
+      install -d -o microvm -m 700 $disk; truncate -s 8M $disk/own.img; chown microvm $disk/own.img
+      install -d /var/lib/microvms/roots; install -m 600 /dev/null /var/lib/microvms/roots/roots.img
+      mkdir -p /srv/disks /home/anna; truncate -s 8M /srv/disks/open.img; chmod 666 /srv/disks/open.img; cp /opt/guests/stay /home/anna/kernel
+      define looked await-power-button ', "--disk", "path=own.img"'
+      define hidden ../../home/anna/kernel ', "--disk", "path=/srv/disks/open.img,image_type=raw", "--net", "tap=vm-none"'
+      define roots await-power-button ', "--disk", "path=roots.img"'
+      vmsecretctl reload`);
+    t.match(await checked('looked'), /ok +host +nothing is missing/);
+    const hidden = await checked('hidden');
+    t.match(
+      hidden,
+      /kernel \S*\/home\/anna\/kernel may not be read by the user of microvm@hidden\.service \(microvm\)/,
+    );
+    t.match(hidden, /disk image \/srv\/disks\/open\.img may not be read and written by .*ReadWritePaths=/);
+    t.match(hidden, /tap vm-none does not exist; a unit that microvm@hidden\.service requires may make it/);
+    t.match(
+      await checked('roots'),
+      /not looked at: whether .* may use disk image .*roots\.img/,
+      'systemd may give it away',
+    );
+  });
+
   t.equal(
     await host.sh(
       `systemctl stop microvm@demo; eventually '[ "$(vm_state demo)" = stopped ]'; states demo; vmm_count; unit demo Result`,

@@ -62,9 +62,12 @@ export function makeUnit(t: Test) {
   });
   /** What a job of systemd does. */
   let job = async (): Promise<void> => {};
+  let stop = job;
   const ask = (verb: string) => async () => {
     asked.push(verb);
     if (verb === 'start' || verb === 'restart') await job();
+    if (verb === 'stop') await stop();
+    if (verb === 'reset-failed' && facts.activeState === 'failed') facts = { ...facts, ...powerOff };
   };
   const systemctl: Systemctl = {
     start: ask('start'),
@@ -117,6 +120,9 @@ export function makeUnit(t: Test) {
     answer,
     setJob(next: () => Promise<void>) {
       job = next;
+    },
+    setStop(next: () => Promise<void>) {
+      stop = next;
     },
     /** systemd's facts change, and the daemon hears of it. */
     say(...changes: Partial<UnitFacts>[]) {

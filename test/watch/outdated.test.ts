@@ -6,6 +6,7 @@ import { digestDefinition } from '../../src/definition/definition-digest.js';
 import { Deliverers } from '../../src/delivery/deliverers.js';
 import type { PreparedCredential } from '../../src/delivery/protocol.js';
 import { PathWatch } from '../../src/system/path-watch.js';
+import { PatientLooks } from '../../src/system/patient-looks.js';
 import type { Vm } from '../../src/vm/vm.js';
 import { findReasons, type OutdatedTools, OutdatedWatch } from '../../src/watch/outdated.js';
 import { Changes } from '../setup/changes.js';
@@ -49,8 +50,10 @@ async function runVm(t: Test, json: Record<string, unknown> = {}, tools: Partial
   const shown = new Changes<unknown>();
   events.subscribe(event => event.type === 'outdated' && shown.push(event.outdated));
   const calls = new Changes<'restart' | 'refresh' | 'reload'>();
-  const pathWatch = new PathWatch({ onProblem: folder => t.fail(`cannot watch ${folder}`) });
+  const looks = new PatientLooks({ onSilence: path => t.fail(`${path} does not answer`) });
+  const pathWatch = new PathWatch({ looks, onProblem: folder => t.fail(`cannot watch ${folder}`) });
   const watch = new OutdatedWatch({
+    looks,
     events,
     findVm: () => vm,
     pathWatch,

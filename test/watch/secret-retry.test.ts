@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { Deliverers } from '../../src/delivery/deliverers.js';
 import { type ErrorCode, VmsecretdError } from '../../src/errors.js';
 import { PathWatch } from '../../src/system/path-watch.js';
+import { PatientLooks } from '../../src/system/patient-looks.js';
 import { SecretRetry } from '../../src/watch/secret-retry.js';
 import { Changes } from '../setup/changes.js';
 import { socketFolder } from '../setup/socket-folder.js';
@@ -22,7 +23,8 @@ function failVm(t: Test, json: Record<string, unknown> = {}) {
   const vm = makeVm(folder, defineVm('my-app', { credentials: { KEY: { file: secret } }, ...json }), events);
   const starts = new Changes<'start'>();
   const asked = new Changes<'digest'>();
-  const pathWatch = new PathWatch({ onProblem: folder => t.fail(`cannot watch ${folder}`) });
+  const looks = new PatientLooks({ onSilence: path => t.fail(`${path} does not answer`) });
+  const pathWatch = new PathWatch({ looks, onProblem: folder => t.fail(`cannot watch ${folder}`) });
   const retry = new SecretRetry({
     events,
     findVm: () => vm,

@@ -125,7 +125,7 @@ async function start(
 /** A VMM says "No such file or directory" and not which. @throws always */
 async function explainRefusal(error: unknown, plan: VmPlan, { checkHost }: StartTools): Promise<never> {
   if (!(error instanceof VmsecretdError) || error.code !== 'vmm_refused') throw error;
-  const { problems } = await checkHost(plan, undefined).catch(() => ({ problems: [] }));
+  const { problems } = await checkHost(plan).catch(() => ({ problems: [] }));
   if (problems.length === 0) throw error;
   const prefix = `VM ${plan.vm}: `;
   const why = problems.map(({ message }) =>

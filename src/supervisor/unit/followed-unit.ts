@@ -6,6 +6,7 @@
 // - What systemd says of a run before this one is ignored.
 import { constants } from 'node:os';
 import { VmsecretdError } from '../../errors.js';
+import { showUnit } from '../../preflight/check-host.js';
 import { isWaitingToRestart, type Systemctl, type UnitFacts, unitPhase } from '../../system/systemctl.js';
 import type { Vm } from '../../vm/vm.js';
 import type { VmmExit, VmmProcess } from '../../vm/vmm-process.js';
@@ -37,6 +38,8 @@ class Run implements UnitRun {
   readonly invocationId: string;
   readonly vmm: VmmProcess;
   phase: RunPhase;
+  /** Whether systemd has spoken of this run. Until it has, what it says of another is of an earlier one. */
+  isSeen = false;
   mainPid: number | null = null;
   cgroup: string | undefined;
   end: (exit: VmmExit) => void = () => {};
@@ -72,6 +75,8 @@ const REMEMBERED_RUNS = 8;
 
 export class FollowedUnit {
   readonly name: string;
+  /** How many stops of ours are underway: what ends then has not failed, however it ends. */
+  stopsUnderway = 0;
   readonly #options: FollowedUnitOptions;
   readonly #unwatch: () => void;
   readonly #outcomeListeners = new Set<OutcomeListener>();
@@ -92,15 +97,9 @@ export class FollowedUnit {
   }
 
   /** @throws VmsecretdError supervisor_failed: there is no such unit */
-  async show(): Promise<UnitFacts> {
+  show(): Promise<UnitFacts> {
     const { vm, systemctl } = this.#options;
-    const facts = await systemctl.show(this.name);
-    if (facts.loadState !== 'not-found') return facts;
-    throw new VmsecretdError(
-      'supervisor_failed',
-      `VM ${vm.name}: there is no unit ${this.name}; install systemd/microvm@.service, or name another in "unit"`,
-      { details: { vm: vm.name, unit: this.name } },
-    );
+    return showUnit(systemctl, vm);
   }
 
   /** Sends a signal to the main process, through systemd: the daemon may not send any to another user's process. */
@@ -196,6 +195,7 @@ export class FollowedUnit {
       if (this.#isOfEarlierRun(facts, this.#run)) return;
       this.#endRun(facts);
     }
+    if (this.#run !== undefined) this.#run.isSeen = true;
     vm.guestStatus = facts.statusText;
     vm.restarts = facts.restarts;
     const hadMainProcess = this.#run?.mainPid != null;
@@ -210,7 +210,8 @@ export class FollowedUnit {
 
   #isOfEarlierRun({ invocationId }: UnitFacts, run: Run): boolean {
     // A unit that is down has no run. Before a launch that is no news, after it the run has ended.
-    return invocationId === null ? run.phase === 'launching' : this.#earlierRuns.includes(invocationId);
+    if (invocationId === null) return run.phase === 'launching';
+    return !run.isSeen || this.#earlierRuns.includes(invocationId);
   }
 
   #followLaunch(run: Run, facts: UnitFacts, hadMainProcess: boolean): void {
@@ -239,7 +240,7 @@ export class FollowedUnit {
     // Of a launch that failed, its own error says more than what systemd made of it.
     const isFailedLaunch = this.#run?.invocationId === facts.invocationId && this.#run?.phase === 'failed';
     if (phase === 'starting' && !isFailedLaunch) vm.transition('start');
-    if (phase === 'failed' && !isFailedLaunch && vm.state !== 'failed')
+    if (phase === 'failed' && !isFailedLaunch && vm.state !== 'failed' && this.stopsUnderway === 0)
       vm.fail(this.failure(facts), vm.state === 'running' ? 'broke' : 'start-failed');
     if (phase === 'failed' && isWaitingToRestart(facts)) vm.noteRetry(facts.restartDelay);
     if (phase === 'stopped' && vm.transition('ended')) vm.problem = null;
@@ -257,8 +258,7 @@ export class FollowedUnit {
     if (run.phase !== 'booted') return;
     const { vm, onVmmExit } = this.#options;
     onVmmExit(exit);
-    // A VM that is being stopped has not failed, whatever ended its VMM.
-    if (isOfThisRun && unitPhase(facts) === 'failed' && vm.state !== 'stopping') {
+    if (isOfThisRun && unitPhase(facts) === 'failed' && this.stopsUnderway === 0) {
       vm.fail(this.failure(facts), 'broke');
       if (isWaitingToRestart(facts)) vm.noteRetry(facts.restartDelay);
     } else if (vm.transition('ended')) vm.problem = null;

@@ -1,6 +1,8 @@
 // The lifecycle of a VM whose VMM is the main process of a systemd unit: systemd starts, stops and restarts it, and is
 // asked to.
 import { setTimeout as delay } from 'node:timers/promises';
+import pLimit from 'p-limit';
+
 import { VmsecretdError } from '../../errors.js';
 import { requireStartable } from '../../preflight/check-vm.js';
 import { adoptVmm, findIsPaused } from '../../recovery/adoption.js';
@@ -33,6 +35,8 @@ export class UnitLifecycle implements Lifecycle {
   /** Ends waits for systemd and the checks of restarts; the jobs of systemd go on. */
   readonly #closed = new AbortController();
   #checks = new AbortController();
+  /** One at a time: a VMM that resets runs afterwards, though it was paused meanwhile. */
+  readonly #control = pLimit(1);
   /** Clears away what a VMM that has ended left. */
   #clearing: Promise<void> = Promise.resolve();
 
@@ -72,8 +76,7 @@ export class UnitLifecycle implements Lifecycle {
     this.launches.interrupt('stop');
     const stopped = new AbortController();
     if (graceSeconds !== undefined) void this.#endVmm(graceSeconds * 1000, stopped.signal);
-    await this.#systemctl.stop(this.#unit.name).finally(() => stopped.abort());
-    await this.#unit.refresh();
+    await this.#bringDown(() => this.#systemctl.stop(this.#unit.name).finally(() => stopped.abort()));
   }
 
   async restart(): Promise<void> {
@@ -102,21 +105,19 @@ export class UnitLifecycle implements Lifecycle {
     this.launches.interrupt('kill');
     this.#vm.transition('stop');
     // The stop keeps Restart= from starting the unit again, whichever comes first.
-    await Promise.all([this.#systemctl.stop(this.#unit.name), this.#unit.kill()]);
-    if (unitPhase(await this.#unit.show()) === 'failed') await this.#systemctl.resetFailed(this.#unit.name);
-    await this.#unit.refresh();
+    await this.#bringDown(() => Promise.all([this.#systemctl.stop(this.#unit.name), this.#unit.kill()]));
   }
 
   pause(): Promise<void> {
-    return pauseGuest(this.#vm);
+    return this.#control(() => pauseGuest(this.#vm));
   }
 
   resume(): Promise<void> {
-    return resumeGuest(this.#vm);
+    return this.#control(() => resumeGuest(this.#vm));
   }
 
   reboot(): Promise<void> {
-    return rebootGuest(this.#vm);
+    return this.#control(() => rebootGuest(this.#vm));
   }
 
   async adopt(): Promise<void> {
@@ -208,6 +209,19 @@ export class UnitLifecycle implements Lifecycle {
     await this.#tools.startLimit(() => requireStartable(vm, this.#tools.startTools(), signal));
     signal.throwIfAborted();
     if (vm.running !== running) throw stateConflict(vm, 'restart', 'its VMM ended meanwhile');
+  }
+
+  /** What was asked to stop is stopped: that it took a SIGKILL is no failure of the unit then. */
+  async #bringDown(stop: () => Promise<unknown>): Promise<void> {
+    const unit = this.#unit;
+    unit.stopsUnderway += 1;
+    try {
+      await stop();
+      if (unitPhase(await unit.show()) === 'failed') await this.#systemctl.resetFailed(unit.name);
+      await unit.refresh();
+    } finally {
+      unit.stopsUnderway -= 1;
+    }
   }
 
   /** Else a restart that is checked would undo a stop that was answered. */

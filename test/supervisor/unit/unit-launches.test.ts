@@ -67,6 +67,20 @@ t.test('facts of the run before change nothing, whenever they come', async t => 
   t.match(unit.vm.toJSON(), { state: 'running', problem: null });
 });
 
+t.test('facts of a run that the daemon never saw, and that come late, do not end a launch', async t => {
+  const unit = makeUnit(t);
+  unit.change(starting('b'));
+  await unit.prepare('b');
+  // Such as of the launcher that a daemon before this one did not answer.
+  unit.sayLate({ ...waitsToRestart, invocationId: 'a' });
+  unit.sayLate(powerOff);
+  unit.say(waitsForBoot);
+  unit.answer();
+  await unit.lifecycle.launches.untilBooted();
+  unit.say(active);
+  t.match(unit.vm.toJSON(), { state: 'running', problem: null, pid: 7 });
+});
+
 t.test('a guest that powers off by itself is no failure, whatever Restart= makes of it', async t => {
   for (const end of [powerOff, { ...waitsToRestart, result: 'success', mainStatus: 0 }]) {
     const unit = makeUnit(t);
@@ -152,6 +166,24 @@ t.test('a launcher that ends before its VMM answers fails the start', async t =>
     problem: { code: 'supervisor_failed', detail: /failed \(exit-code, status 1\)/ },
   });
 });
+
+t.test(
+  'a VMM that systemd has to kill is a failure of a stop of systemd, and none of a stop that was asked for here',
+  async t => {
+    const killed = { result: 'timeout', mainStatus: 9, mainEndedBySignal: true, mainPid: null };
+    const failed = { activeState: 'failed', subState: 'failed', ...killed } as const;
+    const theirs = makeUnit(t);
+    await boot(theirs, 'a');
+    theirs.say({ activeState: 'deactivating', subState: 'stop-sigkill' }, failed);
+    t.match(theirs.vm.toJSON(), { state: 'failed', problem: { detail: /failed \(timeout/ } }, 'as its unit');
+    const ours = makeUnit(t);
+    await boot(ours, 'a');
+    ours.setStop(async () => ours.say({ activeState: 'deactivating', subState: 'stop-sigkill' }, failed));
+    await ours.lifecycle.stop();
+    t.match(ours.vm.toJSON(), { state: 'stopped', problem: null });
+    t.ok(ours.asked.includes('reset-failed'));
+  },
+);
 
 t.test('a stop in the middle of a launch ends it, and is no failure', async t => {
   const unit = makeUnit(t);

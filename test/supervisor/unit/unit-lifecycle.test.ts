@@ -68,3 +68,25 @@ t.test('a restart asks systemd once its secrets are known to open', async t => {
   while (!asked.includes('restart')) await new Promise(resolve => setImmediate(resolve));
   t.same(asked, ['restart']);
 });
+
+t.test('a pause waits for a reboot: the guest would run again after it', async t => {
+  const { vm, lifecycle } = makeSubject(t);
+  const told: string[] = [];
+  let answer = () => {};
+  Object.assign(vm.running?.control ?? {}, {
+    reboot: () =>
+      new Promise<void>(resolve => {
+        answer = () => {
+          told.push('reset');
+          resolve();
+        };
+      }),
+    pause: async () => void told.push('paused'),
+  });
+  const both = Promise.all([lifecycle.reboot(), lifecycle.pause()]);
+  for (let turn = 0; turn < 20; turn += 1) await new Promise(resolve => setImmediate(resolve));
+  answer();
+  await both;
+  t.same(told, ['reset', 'paused']);
+  t.equal(vm.state, 'paused');
+});
