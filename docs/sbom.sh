@@ -3,8 +3,11 @@
 # dependency uses, too (npm/cli issue 7909), so npm is shown a lock file that has no development dependencies.
 set -eu
 cd "$(dirname "$0")/.."
-folder=$(mktemp -d)
-trap 'rm -r "$folder"' EXIT
+temporary=$(mktemp -d)
+trap 'rm -r "$temporary"' EXIT
+# npm names the bill after the folder.
+folder=$temporary/vmsecretd
+mkdir "$folder"
 # shellcheck disable=SC2016 # JavaScript, not shell
 node -e '
   const { readFileSync, writeFileSync } = require("node:fs");

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs vmsecretd from this folder's parent, which was built (npm ci && npm run build), or takes it away again.
-# install.sh [--prefix DIR] [--uninstall [--purge]]; DESTDIR stages into a folder and touches no running system.
+# Installs vmsecretd from this folder's parent, an unpacked tarball or a clone that was built (npm ci && npm run build), or removes it.
+# install.sh [--prefix DIR] [--uninstall [--purge]]; DESTDIR stages into a folder and touches no running system. On Debian, hosts
+# are better served by the package: npm run package.
 set -eu
 
 usage='usage: [DESTDIR=DIR] install.sh [--prefix DIR] [--uninstall [--purge]]'
@@ -125,8 +126,10 @@ install_all() {
   for built in bundle/daemon.js share/man; do
     [ -e "$source/dist/$built" ] || fail "$source is not built: npm ci && npm run build"
   done
-  node=$(command -v node) || fail 'there is no node on the PATH: 20.19 or later is needed'
-  "$node" "$source/dist/bundle/daemon.js" --version > /dev/null || fail "vmsecretd does not run with $node"
+  # NODE is the program that the installed system will have; the one of this system checks the build.
+  node=$(command -v node) || fail 'node: not found on PATH; install Node 20.19 or later'
+  "$node" "$source/dist/bundle/daemon.js" --version > /dev/null || fail "$node: vmsecretd does not run with it; install Node 20.19 or later"
+  node=${NODE-$node}
   rm -rf "$root$library.new"
   mkdir -p "$root$library.new/dist" "$root$prefix/bin" "$root$units" \
     "$(dirname "$root$sysusers")" "$(dirname "$root$tmpfiles")"
