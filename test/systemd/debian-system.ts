@@ -27,6 +27,10 @@ export interface DebianSystem {
 }
 
 export interface DebianSystemOptions {
+  /** Debian's name of the release, as `trixie`; unless given, the host's own with the project and its Node. */
+  suite?: string;
+  /** Whether it has the host's network, to reach Debian's servers. */
+  network?: boolean;
   /** Path inside to path on the host, read-only. */
   binds?: Readonly<Record<string, string>>;
   bootDeadlineMs?: number;
@@ -47,7 +51,7 @@ export function whyNoDebianSystem(): string | false {
 /** A boot that hangs is tried a second time; standard error has the console of the first one. */
 export async function bootDebian(options: DebianSystemOptions = {}): Promise<DebianSystem> {
   const cache = cacheDirectory();
-  const tree = await buildTree(cache);
+  const tree = await buildTree(cache, options.suite);
   try {
     return await boot(cache, tree, options);
   } catch (error) {
@@ -59,14 +63,19 @@ export async function bootDebian(options: DebianSystemOptions = {}): Promise<Deb
 async function boot(cache: string, tree: string, options: DebianSystemOptions): Promise<DebianSystem> {
   const exchange = await mkdtemp(join(cache, 'run-'));
   await execa('mkfifo', [join(exchange, 'requests')]);
-  const binds = { '/usr/bin/node': process.execPath, '/project': PROJECT_ROOT, ...options.binds };
+  const project = options.suite === undefined && {
+    '/usr/bin/node': process.execPath,
+    '/project': PROJECT_ROOT,
+  };
+  const binds = { ...project, ...options.binds };
   const cgroup = createOwnCgroup(`vmsecretd-test-${basename(exchange)}`);
 
   const nspawn = [
     'systemd-nspawn',
     `--directory=${tree}`,
     `--machine=${basename(exchange).toLowerCase()}`,
-    ...['--boot', '--register=no', '--keep-unit', '--private-network', '--link-journal=no'],
+    ...['--boot', '--register=no', '--keep-unit', '--link-journal=no'],
+    ...(options.network ? ['--resolv-conf=bind-host'] : ['--private-network']),
     // Shared by runs at the same time, and unchanged by them: what is written goes to memory.
     ...['--read-only', '--volatile=overlay'],
     `--bind=${exchange}:/exchange`,
@@ -146,15 +155,15 @@ async function boot(cache: string, tree: string, options: DebianSystemOptions): 
   };
 }
 
-async function buildTree(cache: string): Promise<string> {
+async function buildTree(cache: string, suite = ''): Promise<string> {
   const builder = join(SOURCES, 'build-debian.sh');
   const version = createHash('sha256')
     .update(await readFile(builder))
     .digest('hex')
     .slice(0, 12);
-  const tree = join(cache, `debian-${version}`);
+  const tree = join(cache, `debian-${version}${suite}`);
   await mkdir(cache, { recursive: true, mode: 0o700 });
-  await execa('sh', [builder, tree], { timeout: 600_000 });
+  await execa('sh', [builder, tree, suite], { timeout: 900_000 });
   return tree;
 }
 

@@ -7,7 +7,12 @@ import { delimiter, dirname, join } from 'node:path';
 import type { Test } from 'tap';
 import { type AfterPrinting, buildPvhGuest } from '../guests/pvh/pvh-guest.js';
 import { whyNoKvm } from '../setup/programs.js';
-import { bootDebian, type DebianSystem, whyNoDebianSystem } from './debian-system.js';
+import {
+  bootDebian,
+  type DebianSystem,
+  type DebianSystemOptions,
+  whyNoDebianSystem,
+} from './debian-system.js';
 
 export const SECRET = 'S3CR3T-canary-of-test-systemd';
 /** What a guest that got the secret prints. */
@@ -82,15 +87,19 @@ DEFINITION
 }
 `;
 
-const INSTALL = `
+/** After an installation: a secret, and devices that the group kvm of the host's numbers may not reach. */
+export const MAKE_SECRET = `
 set -e
-/project/systemd/install.sh
 chmod 666 /dev/kvm /dev/net/tun 2> /dev/null || true
 mkdir -p /etc/secrets
 age-keygen --output /etc/vmsecretd/identity 2> /tmp/public
 printf '%s' '${SECRET}' | age --recipient "$(sed 's/.*: //' /tmp/public)" --output /etc/secrets/api-key.age
 echo '{"identities": ["/etc/vmsecretd/identity"]}' > /etc/vmsecretd/config.json
 `;
+const INSTALL = `
+set -e
+/project/systemd/install.sh
+${MAKE_SECRET}`;
 
 /** Why the real program cannot run here, for what no stand-in does; false when it can. */
 export function whyNoRealVmHost(): string | false {
@@ -118,11 +127,13 @@ export function bindHypervisor(folder: string): Record<string, string> {
  * Ends with the test.
  * @param binds path inside to path on the host, read-only
  * @param install a script; vmsecretd and the secret unless given
+ * @param debian another release of Debian, which has nothing of the project
  */
 export async function bootVmHost(
   t: Pick<Test, 'teardown'>,
   binds: Readonly<Record<string, string>> = {},
   install = INSTALL,
+  debian: Pick<DebianSystemOptions, 'suite' | 'network'> = {},
 ): Promise<VmHost> {
   const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
   t.teardown(() => rmSync(guests, { recursive: true, force: true }));
@@ -131,13 +142,16 @@ export async function bootVmHost(
   for (const after of GUESTS) writeFileSync(join(guests, after), buildPvhGuest({ after }));
   // No kernel, so that the real program refuses vm.boot; the stand-in does at the file's name.
   writeFileSync(join(guests, 'refuses-boot'), 'no kernel\n');
-  const system = await bootDebian({ binds: { '/opt/guests': guests, ...bindHypervisor(guests), ...binds } });
+  const system = await bootDebian({
+    ...debian,
+    binds: { '/opt/guests': guests, ...bindHypervisor(guests), ...binds },
+  });
   t.teardown(() => system.close());
   const sh: VmHost['sh'] = async (script, options) => {
     const { status, output } = await system.run(PRELUDE + script, options);
     if (status !== 0) throw new Error(`exit status ${status} of\n${script}\nwhich printed\n${output}`);
     return output.trim();
   };
-  await sh(install);
+  await sh(install, { deadlineMs: 600_000 });
   return { ...system, sh, folder: guests };
 }
