@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
 // What an operator writes on a NixOS host, and what the host's evaluation makes of it or says about it.
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { projectRoot } from './nix.js';
 import { evaluateHost, failedAssertions, type HostOptions, whyNoNixosHost } from './nixos-host.js';
+
+const PACKAGE = `vmsecretd-${JSON.parse(readFileSync('package.json', 'utf8')).version}`;
 
 const skip = await whyNoNixosHost();
 
@@ -204,7 +207,7 @@ t.test('supervisor unset is "unit", for the module as for the daemon', { skip },
     wants: ['microvm@a.service'],
     users: ['microvm'],
     groups: ['microvm', 'vmsecretd'],
-    packages: ['vmsecretd-0.1.0', 'microvm-unit-template'],
+    packages: [PACKAGE, 'microvm-unit-template'],
   });
 });
 
@@ -215,7 +218,7 @@ t.test('what the daemon itself runs has no unit', { skip }, async t => {
     };`);
   t.match(await evaluateHost({ modules: [module], withMicrovmNix: false }, UNITS), {
     definitions: { a: null, b: null, c: null },
-    packages: ['vmsecretd-0.1.0'],
+    packages: [PACKAGE],
     users: [],
   });
 });
@@ -234,7 +237,7 @@ t.test('beside microvm.nix, a VM with its own command gets a template of our own
     },
     wants: ['vmsecretd-vm@own.service'],
     groups: ['microvm', 'vmsecretd'],
-    packages: ['vmsecretd-0.1.0', 'vmsecretd-vm-unit-template'],
+    packages: [PACKAGE, 'vmsecretd-vm-unit-template'],
   });
 });
 

@@ -9,15 +9,16 @@ import { PROJECT_ROOT } from '../setup/project-root.js';
 const ON_SYSTEMD = 'test/systemd/pages.test.ts';
 const REFERENCE = 'test/integration/pages.test.ts';
 const CI = '.ci/run';
+const PACKAGES = 'test/systemd/packages.test.ts';
 
 /** Of each page its blocks of shell in their order: who runs them. */
 const BLOCKS: Readonly<Record<string, readonly string[]>> = {
-  'README.md': ['test/project/demo.test.ts'],
+  'README.md': ['test/project/demo.test.ts', PACKAGES],
   'CONTRIBUTING.md': [CI],
   'docs/command-line.md': [REFERENCE],
   'docs/first-vm.md': ['test/project/readme.test.ts', 'test/project/readme.test.ts'],
   'docs/http-api.md': [ON_SYSTEMD],
-  'docs/install.md': [ON_SYSTEMD, ON_SYSTEMD],
+  'docs/install.md': [PACKAGES, PACKAGES, ON_SYSTEMD, ON_SYSTEMD],
   'docs/operations.md': [ON_SYSTEMD, ON_SYSTEMD],
   'docs/systemd.md': [ON_SYSTEMD],
 };
@@ -32,7 +33,9 @@ const INLINE: Readonly<Record<string, string>> = {
   'npm run docs': 'test/project/reference.test.ts',
   'npm run bench': 'test/bench/bench.test.ts',
   'npm run sbom': 'test/project/dependencies.test.ts',
-  'npm pack': 'test/project/dependencies.test.ts',
+  'npm run package': PACKAGES,
+  'npm ci && npm run package': PACKAGES,
+  'npm install --global ./vmsecretd-0.2.0.tgz': PACKAGES,
   'age -R /etc/ssh/ssh_host_ed25519_key.pub -o api-key.age': ON_SYSTEMD,
   'age -r HOST -r OFFLINE': ON_SYSTEMD,
   'age -d -i IDENTITY FILE': ON_SYSTEMD,

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import t from 'tap';
+import { readBlock, readInline } from '../setup/pages.js';
 import { whyNotOnPath } from '../setup/programs.js';
+import { PROJECT_ROOT } from '../setup/project-root.js';
 import { bootVmHost, findRealHypervisor, MAKE_SECRET, PRINTED_SECRET, whyNoVmHost } from './vm-host.js';
 
 const whyNoPackages = whyNotOnPath('git') || whyNotOnPath('npm') || whyNotOnPath('dpkg-deb');
@@ -28,6 +30,7 @@ if (whyNoPackages) {
   );
 
   t.test('npm installs the npm package without the registry', async t => {
+    t.match(readInline('docs/install.md', 'npm install --global ./vmsecretd-0.2.0.tgz'), npm);
     const prefix = t.testdir();
     await execa('npm', [
       'install',
@@ -51,9 +54,18 @@ if (whyNoPackages) {
     'the tarball installs and starts a VM with its secret',
     { skip: whyNoVmHost(), timeout: 300_000 },
     async t => {
-      const install = `set -e; cd /tmp && tar xf /packages/${tarball} && ./vmsecretd-*/systemd/install.sh; rm -r vmsecretd-*; ${MAKE_SECRET}`;
-      const host = await bootVmHost(t, { '/packages': folder }, install);
-      await host.sh('systemctl enable --now vmsecretd.service; define web stay; systemctl start microvm@web || { diagnose; exit 1; }');
+      const unpacked = tarball.replace('.tar.gz', '');
+      const page = readBlock('docs/install.md', 'tar xf')
+        .replaceAll(/vmsecretd-[\d.]+(?=\/|\.tar)/g, unpacked)
+        .replaceAll('sudo ', '');
+      const host = await bootVmHost(t, { '/packages': folder }, 'true');
+      const printed = await host.sh(
+        `set -e; cp /packages/${tarball} /tmp; cd /tmp; ${page}; rm -r ${unpacked}`,
+      );
+      t.match(printed, /^ok +daemon/m);
+      await host.sh(
+        `${MAKE_SECRET}; systemctl restart vmsecretd; define web stay; systemctl start microvm@web`,
+      );
       t.match(await host.sh('console web'), PRINTED_SECRET);
     },
   );
@@ -66,18 +78,27 @@ if (whyNoPackages) {
     'the Debian package on Debian 13: install, upgrade, remove, purge',
     { skip, timeout: 1_800_000 },
     async t => {
-      const install = `
-      set -e
-      export DEBIAN_FRONTEND=noninteractive
-      apt-get -qq update
-      mkdir /tmp/old
-      # The version before: the same under a lower number.
-      dpkg-deb --raw-extract /packages/${deb} /tmp/old/tree
-      sed -i 's/^Version: .*/Version: 0.0.9-1/' /tmp/old/tree/DEBIAN/control
-      dpkg-deb --root-owner-group --build /tmp/old/tree /tmp/old/vmsecretd.deb > /dev/null
-      date +%T.%N; apt-get install -y --no-install-recommends /tmp/old/vmsecretd.deb; date +%T.%N
-      ${MAKE_SECRET}`;
-      const host = await bootVmHost(t, { '/packages': folder }, install, { suite: 'trixie', network: true });
+      const page = readBlock('README.md', 'sudo apt install').replace(/vmsecretd_\S+_all\.deb/, deb);
+      const [install = '', encrypt = '', ...define] = page.split('\n');
+      const prepare = `
+        set -e
+        printf '#!/bin/sh\nexec "$@"\n' > /usr/local/bin/sudo; chmod 755 /usr/local/bin/sudo
+        echo 'APT::Get::Assume-Yes "true";' > /etc/apt/apt.conf.d/yes
+        apt-get -qq update
+        install -D -m 600 /keys/host_ed25519_key /etc/ssh/ssh_host_ed25519_key
+        cp /keys/host_ed25519_key.pub /etc/ssh/ssh_host_ed25519_key.pub
+        # The version before: the same under a lower number.
+        mkdir /tmp/old
+        dpkg-deb --raw-extract /packages/${deb} /tmp/old/tree
+        sed -i 's/^Version: .*/Version: 0.0.9-1/' /tmp/old/tree/DEBIAN/control
+        dpkg-deb --root-owner-group --build /tmp/old/tree /tmp/old/${deb} > /dev/null`;
+      const binds = { '/packages': folder, '/keys': join(PROJECT_ROOT, 'examples/agenix') };
+      const host = await bootVmHost(t, binds, prepare, { suite: 'trixie', network: true });
+      const apt = (command: string) =>
+        host.sh(`export DEBIAN_FRONTEND=noninteractive; ${command}`, { deadlineMs: 600_000 });
+      const started = Date.now();
+      await apt(`cd /tmp/old && ${install}`);
+      const installedMs = Date.now() - started;
       t.equal(
         await host.sh('systemctl is-active vmsecretd.service vmsecretd.socket vmsecretd-admin.socket'),
         'active\nactive\nactive',
@@ -87,14 +108,23 @@ if (whyNoPackages) {
         await host.sh('systemctl is-enabled vmsecretd.service vmsecretd.socket vmsecretd-admin.socket'),
         'enabled\nenabled\nenabled',
       );
-      await host.sh('systemctl restart vmsecretd; define web stay; systemctl start microvm@web');
-      t.match(await host.sh('console web'), PRINTED_SECRET);
+      await host.sh(`
+        chmod 666 /dev/kvm
+        install -d -o microvm -m 700 /var/lib/microvms/web
+        cp /opt/guests/await-power-button /var/lib/microvms/web/vmlinux
+        truncate -s 8M /var/lib/microvms/web/disk.img
+        chown microvm /var/lib/microvms/web/*`);
+      await host.sh(`set -e\n${encrypt}\n${define.join('\n')}`);
+      t.match(
+        await host.sh('console web'),
+        `API_KEY=${Buffer.from('correct horse').toString('base64')}`,
+        'the VM of the README has its secret',
+      );
+      t.comment(`apt install: ${installedMs} ms; to the guest's line: ${Date.now() - started} ms`);
 
       const before = await host.sh('unit web MainPID; unit web InvocationID');
       const daemon = await host.sh('systemctl show vmsecretd --property MainPID --value');
-      await host.sh(`DEBIAN_FRONTEND=noninteractive apt-get install -y /packages/${deb}`, {
-        deadlineMs: 300_000,
-      });
+      await apt(`cd /packages && ${install}`);
       t.equal(await host.sh('unit web MainPID; unit web InvocationID'), before, 'an upgrade stops no VM');
       t.not(
         await host.sh('systemctl show vmsecretd --property MainPID --value'),
@@ -106,7 +136,7 @@ if (whyNoPackages) {
         'active running',
       );
 
-      await host.sh('DEBIAN_FRONTEND=noninteractive apt-get remove -y vmsecretd', { deadlineMs: 300_000 });
+      await apt('apt remove vmsecretd');
       t.equal(await host.sh('vmm_count'), '0', 'a removal stops the VMs');
       t.equal(
         await host.sh(
@@ -120,13 +150,11 @@ if (whyNoPackages) {
         'a removal keeps definitions',
       );
 
-      await host.sh(`DEBIAN_FRONTEND=noninteractive apt-get install -y /packages/${deb}`, {
-        deadlineMs: 300_000,
-      });
+      await apt(`cd /packages && ${install}`);
       await host.sh('systemctl start microvm@web');
       t.match(await host.sh('states web'), 'active running', 'installed again it starts them');
 
-      await host.sh('DEBIAN_FRONTEND=noninteractive apt-get purge -y vmsecretd', { deadlineMs: 300_000 });
+      await apt('apt purge vmsecretd');
       t.equal(
         await host.sh(
           'ls -d /etc/vmsecretd /var/lib/vmsecretd /run/vmsecretd /usr/lib/vmsecretd /etc/systemd/system/*/vmsecretd* 2> /dev/null || true',
