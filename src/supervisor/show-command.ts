@@ -9,7 +9,7 @@ import { readLauncherCommand } from './unit/launcher-command.js';
 /** @throws VmsecretdError state_conflict: its launcher has not brought the command yet; and what a plan throws */
 export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandView> {
   const { definition, paths, running } = vm;
-  const command = definition.command ?? (await launchersCommand(vm));
+  const command = definition.supervisor === 'unit' ? await commandOfUnit(vm) : definition.command;
   const plan =
     running?.plan ??
     (await planVm(tools, {
@@ -27,11 +27,10 @@ export async function showCommand(vm: Vm, tools: StartTools): Promise<CommandVie
   );
 }
 
-/** Undefined where a VM config stands in its place. */
-async function launchersCommand({ definition, paths, name }: Vm): Promise<readonly string[] | undefined> {
-  if (definition.supervisor !== 'unit' || definition.vmConfig !== undefined) return undefined;
-  const command = await readLauncherCommand(name, paths.launcherCommand);
-  if (command !== undefined) return command;
+/** What its launcher was given counts, as it does at a start. @returns undefined where a VM config stands in its place */
+async function commandOfUnit({ definition, paths, name }: Vm): Promise<readonly string[] | undefined> {
+  const command = (await readLauncherCommand(name, paths.launcherCommand)) ?? definition.command;
+  if (command !== undefined || definition.vmConfig !== undefined) return command;
   throw new VmsecretdError(
     'state_conflict',
     `VM ${name}: its command is brought by the launcher of ${definition.unit}; start the VM, then ask again`,

@@ -1,6 +1,6 @@
 // A full disk and a read-only one: the error says so, no VMM is left without a record, and nothing is lost.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { whyNotRoot } from '../setup/programs.js';
 import { socketFolder } from '../setup/socket-folder.js';
@@ -152,6 +152,38 @@ daemonTest(
     const far = daemon.call('POST', '/v1/vms/far/start');
     t.match(await daemon.call('GET', '/v1/health'), { status: 200 }, 'the daemon answers meanwhile');
     t.match(await far, { status: 504, json: { code: 'vmm_timeout', detail: /startTimeoutSeconds \(2 s\)/ } });
+    t.match(await daemon.act('near', 'start'), { state: 'running' });
+  },
+);
+
+daemonTest(
+  'definitions, disks and folders on file systems that hang hold neither the daemon nor its next start',
+  hangs,
+  async (t, rig) => {
+    const { daemon } = rig;
+    const remote = join(socketFolder(t), 'remote');
+    await automount(t, remote, 'exec sleep 300');
+    const { command, ...near } = await defineVm(STAND_IN, rig, 'near');
+    const refused = async (differs: object) => {
+      await daemon.define('far', { ...near, command, ...differs });
+      return (await daemon.call('POST', '/v1/vms/far/start')).json;
+    };
+    symlinkSync(join(remote, 'linked.json'), join(daemon.definitions, 'linked.json'));
+    t.match((await daemon.call('POST', '/v1/reload')).json, {
+      problems: [
+        { message: /^VM linked: .*linked\.json does not answer: the file system that it is on hangs/ },
+      ],
+    });
+    t.match(await refused({ command: [...command, '--disk', `path=${remote}/disk.img`] }), {
+      code: 'resource_conflict',
+      detail: /^VM far: disk image .*disk\.img does not answer: the file system that it is on hangs/,
+    });
+    t.match(await refused({ workingDirectory: join(remote, 'far') }), {
+      code: 'resource_conflict',
+      detail: /^VM far: the working directory .*far does not answer/,
+    });
+    await daemon.stop();
+    await daemon.restart();
     t.match(await daemon.act('near', 'start'), { state: 'running' });
   },
 );
