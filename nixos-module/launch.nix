@@ -16,7 +16,7 @@ runCommand "vmsecretd-launch" { meta.mainProgram = "vmsecretd-launch"; } ''
         coreutils
         curl
       ]
-    }'
+    }:/run/current-system/sw/bin' # systemd's own, of the host
     tail -n +2 ${../systemd/vmsecretd-launch}
   } >$out/bin/vmsecretd-launch
   chmod +x $out/bin/vmsecretd-launch

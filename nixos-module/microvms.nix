@@ -47,6 +47,7 @@ let
             config.microvm.host.useNotifySockets
           else
             guest.config.microvm.declaredRunner.supportsNotifySocket;
+        registers = guest != null && !(guest.config.microvm.registerWithMachined or false);
         held =
           if guest == null || lib.any (one: one.type == "macvtap") guest.config.microvm.interfaces then
             "${config.microvm.stateDir}/%i/current/bin/microvm-run"

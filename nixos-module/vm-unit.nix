@@ -1,10 +1,12 @@
 # Takes the program vmsecretd-launch, gives what a unit that vmsecretd does not ship, such as microvm.nix's microvm@NAME, needs in a
 # drop-in so that its VM gets its secrets: all that depends on how the launcher is called. systemd/microvm@.service says why each line
-# is there, and a test holds the two together. `isNotify`: its Type= is notify, so that it is active once the guest says so. `held`: the
+# is there, and a test holds the two together. `isNotify`: its Type= is notify, so that it is active once the guest says so. `registers`: with
+# systemd-machined, unless microvm.nix does. `held`: the
 # command of its ExecStart=, where that opens descriptors from 3 on, as microvm.nix does for macvtap.
 {
   launch,
   isNotify,
+  registers ? true,
   held ? null,
 }:
 {
@@ -25,7 +27,11 @@
     RuntimeDirectoryMode = "0700";
     Sockets = "vmsecretd-api@%i.socket";
   }
-  // (if isNotify then { } else { ExecStartPost = "+${launch} --wait %i"; })
+  // {
+    ExecStartPost =
+      (if isNotify then [ ] else [ "+${launch} --wait %i" ])
+      ++ (if registers then [ "-!${launch} --register %i" ] else [ ]);
+  }
   // (
     if held == null then
       { }

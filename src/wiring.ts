@@ -25,6 +25,7 @@ import { recoverVms } from './recovery/recover.js';
 import { prepareDirectory, spawnVmm } from './supervisor/daemon/daemon-child.js';
 import { DaemonLifecycle } from './supervisor/daemon/daemon-lifecycle.js';
 import { showCommand } from './supervisor/show-command.js';
+import { Machines } from './supervisor/unit/machines.js';
 import { tellUnitJournals } from './supervisor/unit/tell-unit-journals.js';
 import { readUnitConsole } from './supervisor/unit/unit-console.js';
 import { writeUnitJournal } from './supervisor/unit/unit-journal.js';
@@ -121,6 +122,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       await http.close();
       metrics.close();
       await http.app.close();
+      await parts.machines.close();
       await lifecycles.close();
       deliverers.close();
       parts.checkers.close();
@@ -172,6 +174,13 @@ async function wireVms(options: DaemonOptions) {
   });
   events.subscribe(({ type, ...details }) => logger.info(details, type));
   tellUnitJournals(events, name => vms.unitOf(name));
+  const machines = new Machines({
+    runtimeDirectory: folders.runtimeDirectory,
+    events,
+    find: name => vms.find(name),
+    version,
+    logger,
+  });
   keepGuestReports(events, findVm, logger);
   return {
     vms,
@@ -185,6 +194,7 @@ async function wireVms(options: DaemonOptions) {
     lifecycles,
     starts,
     refreshes,
+    machines,
   };
 }
 
@@ -258,7 +268,7 @@ async function wireHttp(
   definitionTools: Pick<DefinitionTools, 'reload' | 'compareNow'>,
 ) {
   const { config, folders, logger, version, activatedSockets, programPath } = options;
-  const { vms, metrics, events, definitions, starts } = parts;
+  const { vms, metrics, events, definitions, starts, machines } = parts;
   const { toolsFor, identities, passphraseFiles } = starts;
   const checkLimit = pLimit(CHECK_CONCURRENCY);
   const operatorGid = await resolveOperatorGroup(config.operatorGroup, folders.config);
@@ -266,6 +276,7 @@ async function wireHttp(
   const app = await buildApp({
     vms,
     metrics,
+    machines,
     events,
     definitions,
     ...definitionTools,

@@ -21,7 +21,7 @@ import { addCommandRoutes, type CommandTools } from './routes/commands.js';
 import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
 import { addDefinitionRoutes, type DefinitionTools } from './routes/definitions.js';
 import { addEventRoutes } from './routes/events.js';
-import { addLaunchRoutes } from './routes/launches.js';
+import { addLaunchRoutes, type LaunchRouteTools } from './routes/launches.js';
 import { addLifecycleRoutes, type LifecycleTools } from './routes/lifecycle.js';
 import { addMetricsRoute, type MetricsRouteTools } from './routes/metrics.js';
 import { addServiceRoutes, type ServiceTools } from './routes/service.js';
@@ -42,6 +42,7 @@ export interface AppTools
   extends DefinitionTools,
     CommandTools,
     ConsoleTools,
+    LaunchRouteTools,
     LifecycleTools,
     MetricsRouteTools,
     ServiceTools {

@@ -25,6 +25,8 @@ export interface HostNeeds {
   /** Files that the VMM makes, in folders that must be there; where not, it says so without their names. */
   outputs: readonly { what: string; path: string }[];
   needsKvm: boolean;
+  /** Of the guest; `hugepages` where it is in such, of the host's default size unless told. */
+  memory?: readonly { bytes: number; hugepages?: { bytes: number | undefined } }[];
 }
 
 /** How a host meets them. */

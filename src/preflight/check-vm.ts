@@ -5,10 +5,12 @@ import { describeSource } from '../definition/credential-source.js';
 import { digestDefinition } from '../definition/definition-digest.js';
 import type { CheckResult } from '../delivery/protocol.js';
 import { type ErrorCode, VmsecretdError } from '../errors.js';
+import type { HostNeeds } from '../hypervisor/host-needs.js';
 import type { VmPlan } from '../hypervisor/hypervisor.js';
 import { printable } from '../system/printable.js';
 import { planVm, preparationOf, type StartTools, withinStartTimeout } from '../vm/start-vm.js';
 import { EXPOSED, type Vm } from '../vm/vm.js';
+import { checkMemory } from './memory.js';
 
 export interface Check {
   name: string;
@@ -35,7 +37,9 @@ export async function checkVm(vm: Vm, tools: StartTools, isForRoot: boolean): Pr
   const checks: Check[] = [];
   const note = ({ name, ok, code, detail, error }: Found) =>
     checks.push({ name, ok, code, detail: (isForRoot ? error?.messageForRoot : undefined) ?? detail });
-  await examine(vm, tools, note, new AbortController().signal);
+  const plan = await examine(vm, tools, note, new AbortController().signal);
+  const memory = plan?.isLaunchers === false ? plan.needs.memory : undefined;
+  if (memory !== undefined && memory.length > 0) note(await examineMemory(vm, memory));
   return { ok: checks.every(check => check.ok), checks };
 }
 
@@ -69,7 +73,7 @@ async function examine(
   tools: StartTools,
   note: (check: Found) => void,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<CheckedPlan | undefined> {
   const { definition } = vm;
   const noteGood = (name: string, detail: string) => note({ name, ok: true, code: null, detail });
   const noteFailure = (error: unknown, name = nameOf(error)) => note(failureOf(error, name));
@@ -98,6 +102,18 @@ async function examine(
     signal.throwIfAborted();
     noteFailure(error);
   }
+  return plan;
+}
+
+const MEMORY = 'memory';
+async function examineMemory(
+  { name: vm, running }: Vm,
+  memory: NonNullable<HostNeeds['memory']>,
+): Promise<Found> {
+  const good = (detail: string) => ({ name: MEMORY, ok: true, code: null, detail });
+  if (running !== undefined) return good('not looked at: the VM runs, and has its memory');
+  const found = await checkMemory(vm, memory);
+  return typeof found === 'string' ? good(found) : failureOf(found, MEMORY);
 }
 
 type CheckedPlan = VmPlan & { isLaunchers: boolean };

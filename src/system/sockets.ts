@@ -1,8 +1,7 @@
 // Listens on UNIX sockets whose mode and group are right before anybody can connect, or takes activated ones.
 import type { Stats } from 'node:fs';
 import { chmod, chown, lstat, rename, rm, stat } from 'node:fs/promises';
-import type { Server } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { systemErrorCode, VmsecretdError } from '../errors.js';
 import { requireTrusted, UntrustedPathError } from './trusted-path.js';

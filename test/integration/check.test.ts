@@ -105,3 +105,22 @@ daemonTest('a check looks as the user of the VMM', { ...options, skip: whyNotRoo
   t.match((await daemon.call('POST', '/v1/vms/web/start')).json, { code: 'resource_conflict' });
   rmSync(disk);
 });
+
+daemonTest('a check admits the memory of a VM, and a start does not ask for it', options, async (t, rig) => {
+  const { daemon } = rig;
+  const definition = await defineVm(STAND_IN, rig, 'web');
+  const withMemory = async (...memory: string[]) => {
+    const command = definition.command.map(word => (word.startsWith('size=') ? memory[0] : word));
+    await daemon.define('web', { ...definition, command: [...command, ...memory.slice(1)] });
+    return (await check(rig, 'web')).checks.find(({ name }) => name === 'memory');
+  };
+  t.match(await withMemory('size=64M'), { ok: true, detail: /^64 MiB of memory, [\d.]+ GiB available$/ });
+  const tooMuch = /VM web: it needs 10240 GiB of memory, [\d.]+ GiB available; give it less/;
+  t.match(await withMemory('size=10240G'), { ok: false, code: 'resource_conflict', detail: tooMuch });
+  const zones = ['size=0', '--memory-zone', 'id=a,size=5120G', '--memory-zone', 'id=b,size=5120G'];
+  t.match(await withMemory(...zones), { ok: false, detail: tooMuch });
+  const huge = await withMemory('size=10240G,hugepages=on,hugepage_size=1G');
+  t.match(huge, { ok: false, detail: /10240 GiB of memory in pages of 1 GiB, .*nr_hugepages/ });
+  await daemon.act('web', 'start');
+  t.match(await withMemory('size=10240G'), { ok: true, detail: /the VM runs/ });
+});

@@ -99,7 +99,10 @@ const checkError: Check = async (t, rig) => {
   t.strictSame((await rig.daemon.call('POST', '/v1/vms/web/start')).json, shown);
 };
 
-const checkMetrics: Check = async (t, { daemon }) => {
+const checkMetrics: Check = async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'measured');
+  await daemon.act('measured', 'start');
   const served = (await daemon.call('GET', '/metrics')).body.toString();
   const names = [...readPage(API).matchAll(/^\| `(vmsecretd_\w+)(?:\{([\w,]+)\})?`/gm)];
   t.ok(names.length > 5, `${names.length}`);

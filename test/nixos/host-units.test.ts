@@ -69,11 +69,11 @@ t.test(
       after: string[];
       requires: string[];
       wants: string[];
-      serviceConfig: Record<string, string | number>;
+      serviceConfig: Record<string, string | number | string[]>;
     };
     const template = textOf('microvm@.service');
-    for (const [key, value] of Object.entries(unit.serviceConfig))
-      t.match(template, `\n${key}=${value}\n`, key);
+    for (const [key, values] of Object.entries(unit.serviceConfig))
+      for (const value of [values].flat()) t.match(template, `\n${key}=${value}\n`, key);
     const ours = (key: string) =>
       new RegExp(`^${key}=(.*)$`, 'm')
         .exec(template)?.[1]

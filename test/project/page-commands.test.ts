@@ -7,6 +7,7 @@ import { listBlocks, listInline, PAGES } from '../setup/pages.js';
 import { PROJECT_ROOT } from '../setup/project-root.js';
 
 const ON_SYSTEMD = 'test/systemd/pages.test.ts';
+const PACEMAKER = 'test/soak/pacemaker.test.ts';
 const REFERENCE = 'test/integration/pages.test.ts';
 const CI = '.ci/run';
 const PACKAGES = 'test/systemd/packages.test.ts';
@@ -20,6 +21,7 @@ const BLOCKS: Readonly<Record<string, readonly string[]>> = {
   'docs/http-api.md': [ON_SYSTEMD],
   'docs/install.md': [PACKAGES, PACKAGES, ON_SYSTEMD, ON_SYSTEMD],
   'docs/operations.md': [ON_SYSTEMD, ON_SYSTEMD],
+  'docs/pacemaker.md': [PACEMAKER, PACEMAKER, PACEMAKER],
   'docs/systemd.md': [ON_SYSTEMD],
 };
 

@@ -24,6 +24,8 @@ export interface DebianSystem {
   powerOff(options?: { deadlineMs?: number }): Promise<void>;
   /** Ends it at once, whatever it does; for t.after. */
   close(): Promise<void>;
+  /** Ends it as a power cut does: every process by SIGKILL, and nothing is told. */
+  cutPower(): Promise<void>;
 }
 
 export interface DebianSystemOptions {
@@ -31,6 +33,12 @@ export interface DebianSystemOptions {
   suite?: string;
   /** Whether it has the host's network, to reach Debian's servers. */
   network?: boolean;
+  /** In place of that a bridge that its interface host0 is put on, in a network namespace of the host. */
+  bridge?: { namespace: string; name: string };
+  /** More than what the tree of most tests has. */
+  packages?: readonly string[];
+  /** As releases of systemd from 258 on want them; controllers are there only where the host has them so. */
+  hasUnifiedCgroups?: boolean;
   /** Path inside to path on the host, read-only. */
   binds?: Readonly<Record<string, string>>;
   bootDeadlineMs?: number;
@@ -51,7 +59,7 @@ export function whyNoDebianSystem(): string | false {
 /** A boot that hangs is tried a second time; standard error has the console of the first one. */
 export async function bootDebian(options: DebianSystemOptions = {}): Promise<DebianSystem> {
   const cache = cacheDirectory();
-  const tree = await buildTree(cache, options.suite);
+  const tree = await buildTree(cache, options);
   try {
     return await boot(cache, tree, options);
   } catch (error) {
@@ -70,12 +78,14 @@ async function boot(cache: string, tree: string, options: DebianSystemOptions): 
   const binds = { ...project, ...options.binds };
   const cgroup = createOwnCgroup(`vmsecretd-test-${basename(exchange)}`);
 
+  const { bridge } = options;
   const nspawn = [
+    ...(bridge === undefined ? [] : ['nsenter', `--net=/run/netns/${bridge.namespace}`]),
     'systemd-nspawn',
     `--directory=${tree}`,
     `--machine=${basename(exchange).toLowerCase()}`,
     ...['--boot', '--register=no', '--keep-unit', '--link-journal=no'],
-    ...(options.network ? ['--resolv-conf=bind-host'] : ['--private-network']),
+    ...networkOptions(options),
     // Shared by runs at the same time, and unchanged by them: what is written goes to memory.
     ...['--read-only', '--volatile=overlay'],
     `--bind=${exchange}:/exchange`,
@@ -95,6 +105,7 @@ async function boot(cache: string, tree: string, options: DebianSystemOptions): 
       all: true,
       buffer: false,
       forceKillAfterDelay: 5000,
+      env: options.hasUnifiedCgroups ? { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' } : {},
     },
   );
   let consoleText = '';
@@ -152,18 +163,28 @@ async function boot(cache: string, tree: string, options: DebianSystemOptions): 
       await close();
     },
     close,
+    async cutPower() {
+      await cgroup.remove();
+      await ended;
+    },
   };
 }
 
-async function buildTree(cache: string, suite = ''): Promise<string> {
+function networkOptions({ network, bridge }: DebianSystemOptions): string[] {
+  if (bridge !== undefined) return [`--network-bridge=${bridge.name}`];
+  return network ? ['--resolv-conf=bind-host'] : ['--private-network'];
+}
+
+async function buildTree(cache: string, { suite = '', packages = [] }: DebianSystemOptions): Promise<string> {
   const builder = join(SOURCES, 'build-debian.sh');
   const version = createHash('sha256')
     .update(await readFile(builder))
+    .update(packages.join(','))
     .digest('hex')
     .slice(0, 12);
   const tree = join(cache, `debian-${version}${suite}`);
   await mkdir(cache, { recursive: true, mode: 0o700 });
-  await execa('sh', [builder, tree, suite], { timeout: 900_000 });
+  await execa('sh', [builder, tree, suite, packages.join(',')], { timeout: 900_000 });
   return tree;
 }
 

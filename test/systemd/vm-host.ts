@@ -133,7 +133,7 @@ export async function bootVmHost(
   t: Pick<Test, 'teardown'>,
   binds: Readonly<Record<string, string>> = {},
   install = INSTALL,
-  debian: Pick<DebianSystemOptions, 'suite' | 'network'> = {},
+  debian: Omit<DebianSystemOptions, 'binds'> = {},
 ): Promise<VmHost> {
   const guests = mkdtempSync(join(tmpdir(), 'vmsecretd-guests-'));
   t.teardown(() => rmSync(guests, { recursive: true, force: true }));

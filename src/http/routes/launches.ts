@@ -1,6 +1,7 @@
 // For the launcher of a unit, a shell script: it sends a query and gets text.
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../../errors.js';
+import type { Machines } from '../../supervisor/unit/machines.js';
 import type { Launches } from '../../vm/lifecycle.js';
 import type { Vms } from '../../vm/vms.js';
 import { NameParams, PrepareQuery } from '../schemas.js';
@@ -10,7 +11,12 @@ interface PrepareRoute extends NameRoute {
   Querystring: { invocation: string; directory: string };
 }
 
-export function addLaunchRoutes(app: FastifyInstance, { vms }: { vms: Vms }): void {
+export interface LaunchRouteTools {
+  vms: Vms;
+  machines: Pick<Machines, 'describe'>;
+}
+
+export function addLaunchRoutes(app: FastifyInstance, { vms, machines }: LaunchRouteTools): void {
   app.post<PrepareRoute>(
     '/v1/vms/:name/prepare',
     {
@@ -40,7 +46,7 @@ export function addLaunchRoutes(app: FastifyInstance, { vms }: { vms: Vms }): vo
     },
     async ({ params: { name } }, reply) => {
       await launchesOf(vms, name).untilBooted();
-      return reply.type('text/plain').send('booted\n');
+      return reply.type('text/plain').send(`booted\n${await machines.describe(vms.get(name).vm)}`);
     },
   );
 }

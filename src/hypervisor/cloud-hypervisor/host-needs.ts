@@ -41,7 +41,20 @@ export function vmConfigNeeds(vmConfig: VmConfig): HostNeeds {
       return mode === 'File' ? named(`${key} file`, file) : [];
     }),
     needsKvm: true,
+    memory: memoryOf(vmConfig),
   };
+}
+
+/** Zones are beside the memory's own size; one with a file is in that file. What may be plugged later is not counted. */
+function memoryOf({ memory }: VmConfig): NonNullable<HostNeeds['memory']> {
+  const [own = {}] = objects([memory]);
+  return [own, ...objects(own.zones)]
+    .filter(({ file }) => file === undefined || file === null)
+    .map(({ size, hugepages, hugepage_size: page }) => ({
+      bytes: Number(size ?? 0),
+      ...(hugepages === true ? { hugepages: { bytes: page == null ? undefined : Number(page) } } : {}),
+    }))
+    .filter(({ bytes }) => bytes > 0);
 }
 
 function named(what: string, path: unknown): { what: string; path: string }[] {

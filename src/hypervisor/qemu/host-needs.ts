@@ -43,7 +43,16 @@ export function qemuNeeds(argv: readonly string[]): HostNeeds {
     sockets: [],
     outputs: [],
     needsKvm: needsKvm(options),
+    memory: valuesOf(options, '-m').slice(-1).flatMap(readMemory),
   };
+}
+
+/** In MiB unless it has a suffix. */
+function readMemory(value: string): { bytes: number }[] {
+  const size = find(parseQemuValue(value, 'size'), 'size');
+  const [, digits, suffix = ''] = /^(\d+)([kmgt]?)b?$/i.exec(size ?? '') ?? [];
+  if (digits === undefined) return [];
+  return [{ bytes: Number(digits) * 1024 ** ('kmgt'.indexOf(suffix.toLowerCase() || 'm') + 1) }];
 }
 
 /** Whether KVM is its only accelerator; QEMU tries those of a list in turn. */

@@ -227,8 +227,8 @@ export class FollowedUnit {
     const { vm } = this.#options;
     const phase = unitPhase(facts);
     if (phase === 'active' && vm.definition.ready === 'notify') vm.becomeReady();
-    // Its ExecStop= presses the button.
-    if (phase === 'stopping' && vm.transition('stop'))
+    // Its ExecStop= presses the button. One that broke is `stopping`, too, while other processes of the unit are ended.
+    if (phase === 'stopping' && facts.result === 'success' && vm.transition('stop'))
       vm.stopReached('power-button', vm.definition.stopTimeoutSeconds * 1000);
     if (phase === 'failed' || phase === 'stopped') this.#endRun(facts);
   }
