@@ -1,5 +1,6 @@
 // Each program in one file with all that it loads: reading hundreds of small ones is most of a start.
 import { build } from 'esbuild';
+import { compiledChecks } from './compiled-checks.js';
 import { compiledSchemas } from './compiled-schemas.js';
 
 /** By the names of what is installed; a program forks another by its name in the same folder. */
@@ -35,7 +36,7 @@ export async function bundle(folder: string): Promise<Bundles> {
     target: 'node20.19',
     banner: { js: REQUIRE },
     legalComments: 'none',
-    plugins: [compiledSchemas],
+    plugins: [compiledSchemas, compiledChecks],
     metafile: true,
     logLevel: 'warning',
   });

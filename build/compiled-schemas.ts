@@ -66,7 +66,9 @@ async function findSchemas(): Promise<NamedSchema[]> {
 
 /** @returns undefined for what is only described */
 function howChecked(path: string, name: string): Checked | undefined {
-  if (!path.includes('/http/')) return 'file';
+  if (/\/src\/(config-schema|definition\/(vm-config-)?schema)\.js$/.test(path))
+    return name.endsWith('Schema') ? 'file' : undefined;
+  if (!path.includes('/http/')) return undefined;
   if (/(Params|Query)$/.test(name)) return 'text';
   return name.endsWith('Body') ? 'body' : undefined;
 }

@@ -7,7 +7,7 @@ import { DefinitionSchema } from '../src/definition/schema.js';
 
 interface Schema {
   type?: string;
-  const?: unknown;
+  enum?: unknown[];
   anyOf?: Schema[];
   items?: Schema;
   properties?: Record<string, Schema>;
@@ -105,7 +105,7 @@ function isWrapper(schema: Schema): boolean {
 
 function describeType(schema: Schema): string {
   if (schema.anyOf !== undefined) return schema.anyOf.map(describeType).join(' or ');
-  if (schema.const !== undefined) return `\`${schema.const}\``;
+  if (schema.enum !== undefined) return schema.enum.map(value => `\`${value}\``).join(' or ');
   if (schema.type === 'array') return `list of ${describeItems(schema.items ?? {})}`;
   if (schema.minimum === undefined) return schema.type ?? 'any';
   return `${schema.type}, ${schema.minimum} to ${schema.maximum}`;

@@ -40,10 +40,10 @@ export const ConfigSchema = Type.Object(
       Type.Object(
         {
           level: Type.Optional(
-            Type.Union(
-              LOG_LEVELS.map(level => Type.Literal(level)),
-              { default: 'info', description: 'The least severe messages that are logged' },
-            ),
+            Type.Enum(LOG_LEVELS, {
+              default: 'info',
+              description: 'The least severe messages that are logged',
+            }),
           ),
         },
         { additionalProperties: false },

@@ -32,9 +32,10 @@ export const ERROR_TABLE = {
 } as const satisfies Record<string, { status: number; title: string }>;
 
 export type ErrorCode = keyof typeof ERROR_TABLE;
+export const ERROR_CODES = Object.keys(ERROR_TABLE) as ErrorCode[];
 
 /** Facts beside the message, for programs: names, paths, numbers. Never a secret value. */
-export type ErrorDetails = Record<string, string | number | boolean | readonly string[]>;
+export type ErrorDetails = Record<string, string | number | boolean | string[]>;
 
 /**
  * What was refused, for which VM, credential, file or flag, and what would be accepted.

@@ -49,17 +49,17 @@ function describeError(error: ErrorObject, isTold: boolean): FieldProblem {
       message: `has the unknown key "${shorten(key)}".${isTold ? suggestNearest(key, known) : ''}`,
     };
   }
+  if (error.keyword === 'enum') {
+    const choices: unknown[] = error.params.allowedValues;
+    return { field, message: `must be ${choices.map(choice => `"${choice}"`).join(' or ')}` };
+  }
   if (error.keyword === 'anyOf') return { field, message: `must be ${describeUnion(error.schema)}` };
   return { field, message: error.message ?? 'is not valid' };
 }
 
 function describeUnion(schemas: unknown): string {
-  const alternatives = (Array.isArray(schemas) ? schemas : []) as { const?: unknown; type?: string }[];
-  return alternatives
-    .map(alternative =>
-      'const' in alternative ? `"${alternative.const}"` : (describeType(alternative.type) ?? '…'),
-    )
-    .join(' or ');
+  const alternatives = (Array.isArray(schemas) ? schemas : []) as { type?: string }[];
+  return alternatives.map(({ type }) => describeType(type) ?? '…').join(' or ');
 }
 
 function describeType(type: string | undefined): string | undefined {

@@ -39,8 +39,8 @@ import { createSystemctl } from './system/systemctl.js';
 import { resolveUser } from './system/users.js';
 import { createCredentialServer } from './vm/credential-server.js';
 import { VmEvents } from './vm/events.js';
-import { keepGuestReports } from './vm/keep-guest-reports.js';
 import type { Lifecycle } from './vm/lifecycle.js';
+import { RecordStore } from './vm/record-store.js';
 import { Refreshes } from './vm/refresh-guest.js';
 import type { StartTools } from './vm/start-vm.js';
 import { Vm } from './vm/vm.js';
@@ -87,7 +87,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
   const unlockState = await lockFolder(folders.stateDirectory);
   const stopBoundingLogs = await boundLogs(join(runtimeDirectory, 'logs'), logger);
   const parts = await wireVms(options);
-  const { vms, events, definitions, deliverers, metrics, lifecycles } = parts;
+  const { vms, events, definitions, deliverers, metrics, lifecycles, records } = parts;
   const reload = async () => {
     await vms.reload();
     for (const problem of definitions.problems) logger.warn(problem, 'definition');
@@ -104,7 +104,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     refresh: vm => parts.refreshes.refresh(vm),
     definitionsDirectory: folders.definitionsDirectory,
   });
-  await recoverVms({ vms, runtimeDirectory, user: config.user, logger });
+  await recoverVms({ vms, records, runtimeDirectory, user: config.user, logger });
   const http = await wireHttp(options, parts, { reload, compareNow: () => changes.compareNow() });
   deliverers.warmUp();
   return {
@@ -124,6 +124,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
       await http.app.close();
       await parts.machines.close();
       await lifecycles.close();
+      await records.close();
       deliverers.close();
       parts.checkers.close();
       parts.servers.close();
@@ -154,7 +155,13 @@ async function wireVms(options: DaemonOptions) {
   const servers = new Deliverers({ ...delivererOptions, keepsSpare: false });
   const metrics = new Metrics({ events, listVms: () => vms.list(), now: () => performance.now(), version });
   const starts = await wireStarts(options, { events, deliverers, metrics, looks, findVm });
-  const lifecycles = wireLifecycles(options, starts);
+  const records = new RecordStore({
+    directory: join(folders.runtimeDirectory, 'records'),
+    events,
+    findVm,
+    logger,
+  });
+  const lifecycles = wireLifecycles(options, records, starts);
   const definitions = new Definitions({
     definitionsDirectory: folders.definitionsDirectory,
     keptDirectory: join(folders.stateDirectory, 'vms'),
@@ -166,6 +173,7 @@ async function wireVms(options: DaemonOptions) {
   const refreshes = new Refreshes({ deliverers, identities, passphraseFiles });
   const vms = new Vms({
     definitions,
+    events,
     build: definition => {
       const paths = vmPaths(folders.runtimeDirectory, definition.name, definition.supervisor);
       const vm = new Vm({ definition, paths, events, now: () => new Date(), logger, serveCredential });
@@ -181,7 +189,6 @@ async function wireVms(options: DaemonOptions) {
     version,
     logger,
   });
-  keepGuestReports(events, findVm, logger);
   return {
     vms,
     events,
@@ -192,6 +199,7 @@ async function wireVms(options: DaemonOptions) {
     servers,
     metrics,
     lifecycles,
+    records,
     starts,
     refreshes,
     machines,
@@ -234,13 +242,14 @@ async function wireStarts({ config, environment, programPath }: DaemonOptions, p
 /** How a VM is started and stopped, by its supervisor. */
 function wireLifecycles(
   { config, programPath, logger }: DaemonOptions,
+  records: RecordStore,
   { systemctl, toolsFor }: Pick<Awaited<ReturnType<typeof wireStarts>>, 'systemctl' | 'toolsFor'>,
 ) {
   const unitWatch = new UnitWatch({ systemctl, logger });
   const startLimit = pLimit(config.startConcurrency ?? 2 * availableParallelism());
   const build = (vm: Vm): Lifecycle => {
     const { definition, paths } = vm;
-    const shared = { startTools: () => toolsFor(vm), startLimit };
+    const shared = { records, startTools: () => toolsFor(vm), startLimit };
     if (definition.supervisor === 'daemon') {
       return new DaemonLifecycle(vm, {
         ...shared,

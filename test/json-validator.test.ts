@@ -5,7 +5,7 @@ import { createJsonValidator, formatFieldProblems } from '../src/json-validator.
 const find = createJsonValidator(
   Type.Object(
     {
-      mode: Type.Optional(Type.Union([Type.Literal('on'), Type.Literal('off')])),
+      mode: Type.Optional(Type.Enum(['on', 'off'])),
       modes: Type.Optional(Type.Integer({ minimum: 1 })),
       'a/b': Type.Optional(Type.Object({ c: Type.String() }, { additionalProperties: false })),
       words: Type.Optional(Type.Union([Type.Array(Type.String()), Type.String()])),

@@ -16,7 +16,7 @@ t.test('tells states, starts, failures by code, phases, restarts, outdated and t
   a?.transition('booted');
   now = 2_000;
   a?.becomeReady();
-  a?.guestStartsAnew();
+  a?.resetGuest();
   now = 9_000;
   a?.becomeReady();
   a?.becomeOutdated(['definition']);
@@ -24,7 +24,7 @@ t.test('tells states, starts, failures by code, phases, restarts, outdated and t
   b?.fail(new VmsecretdError('secret_missing', 'gone'), 'start-failed');
   a?.transition('pause');
   a?.fail(new VmsecretdError('vmm_refused', 'ended'), 'broke');
-  if (b !== undefined) b.restarts = 3;
+  b?.recordRestarts(3);
   metrics.observePhase('secrets', 20);
   const text = await metrics.render();
   for (const line of [

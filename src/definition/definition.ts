@@ -1,35 +1,50 @@
 import type { CredentialSource } from './credential-source.js';
 import type { DeliveryKind, HypervisorKind } from './hypervisor-kinds.js';
+import { HYPERVISORS } from './hypervisor-kinds.js';
+import { DEFAULTS, type DefinitionFile, type ORIGINS, type SUPERVISOR_KINDS } from './schema.js';
 
 export type { CredentialSource, DeliveryKind, HypervisorKind };
-export type SupervisorKind = 'daemon' | 'unit';
+export type SupervisorKind = (typeof SUPERVISOR_KINDS)[number];
+
+/** Whose a definition is, and where it is kept. */
+export interface DefinitionPlace {
+  readonly name: string;
+  readonly origin: (typeof ORIGINS)[number];
+  readonly path: string;
+}
+
+/** As declared, with command lines split and paths absolute. */
+export interface DeclaredVm extends Omit<DefinitionFile, 'command' | 'preStart'> {
+  /** Absent with `vmConfig`, or where a launcher brings it. */
+  command?: string[];
+  preStart?: string[][];
+}
+
+type Defaulted = keyof typeof DEFAULTS | 'delivery' | 'supervisor' | 'unit';
 
 /** What an operator declares of a VM: valid, every default filled in, every path absolute. */
-export interface Definition {
-  readonly name: string;
-  readonly origin: 'file' | 'api';
-  /** Where it is kept. */
-  readonly path: string;
-  /** The arguments as declared; undefined with `vmConfig`, or where a launcher brings them. */
-  readonly command: readonly string[] | undefined;
-  readonly vmConfig: Readonly<Record<string, unknown>> | undefined;
-  readonly workingDirectory: string | undefined;
-  readonly oemStrings: readonly string[];
-  readonly credentials: Readonly<Record<string, CredentialSource>>;
-  readonly hypervisor: HypervisorKind;
-  /** In place of the one that the configuration names for the hypervisor. */
-  readonly program: string | undefined;
-  readonly delivery: DeliveryKind;
-  readonly supervisor: SupervisorKind;
-  readonly unit: string;
-  readonly user: string | undefined;
-  readonly group: string | undefined;
-  readonly identities: readonly string[] | undefined;
-  readonly preStart: readonly (readonly string[])[];
-  readonly autostart: boolean;
-  readonly restart: 'no' | 'on-failure' | 'always';
-  readonly ready: 'boot' | 'notify' | 'receipt';
-  readonly onChange: 'report' | 'restart' | 'refresh';
-  readonly startTimeoutSeconds: number;
-  readonly stopTimeoutSeconds: number;
+export type Definition = DefinitionPlace &
+  Readonly<Omit<DeclaredVm, Defaulted> & Required<Pick<DeclaredVm, Defaulted>>>;
+
+/** @param defaultSupervisor of VMs that may have any */
+export function completeDefinition(
+  declared: DeclaredVm,
+  { name, origin, path }: DefinitionPlace,
+  defaultSupervisor: SupervisorKind,
+): Definition {
+  const hypervisor = declared.hypervisor ?? DEFAULTS.hypervisor;
+  const { deliveries, mayBeUnit } = HYPERVISORS[hypervisor];
+  const delivery = declared.delivery ?? deliveries[0];
+  // What cannot be a unit, or has nothing a unit's default would bring, stays with the daemon.
+  const isDaemons = !mayBeUnit || delivery === 'cmdline';
+  return {
+    ...DEFAULTS,
+    supervisor: isDaemons ? 'daemon' : defaultSupervisor,
+    unit: `microvm@${name}.service`,
+    ...declared,
+    delivery,
+    name,
+    origin,
+    path,
+  };
 }

@@ -11,19 +11,23 @@ import {
 import { checkCredentialName } from './credential-name.js';
 import { findSourceContradiction, findSourceProblems, mapPaths, pathsOf } from './credential-source.js';
 import { findAbsolutePathProblem, findPathProblem } from './declared-path.js';
-import type { Definition, SupervisorKind } from './definition.js';
+import {
+  type CredentialSource,
+  completeDefinition,
+  type DeclaredVm,
+  type Definition,
+  type DefinitionPlace,
+  type SupervisorKind,
+} from './definition.js';
 import { HYPERVISORS } from './hypervisor-kinds.js';
 import { checkOemStrings, credentialNames, NONCE_CREDENTIAL } from './oem-strings.js';
 import { hasCredentialChannel } from './on-demand.js';
-import { type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
+import { DEFAULTS, type DefinitionFile, DefinitionSchema, VM_NAME_PATTERN } from './schema.js';
 import { splitCommand } from './split-command.js';
 import { findVmConfigProblems, withoutNulls } from './vm-config-problems.js';
 
-export interface DefinitionContext {
-  name: string;
-  origin: 'file' | 'api';
-  /** The file it was read from, or will be kept in. */
-  path: string;
+/** Its path is the file it was read from, or will be kept in. */
+export interface DefinitionContext extends DefinitionPlace {
   /** What relative paths are relative to; undefined refuses them (a PUT has no folder). */
   directory: string | undefined;
   /** The supervisor where the definition names none. */
@@ -70,13 +74,20 @@ export function parseDefinition(json: unknown, context: DefinitionContext): Defi
   ];
   if (unmet.length > 0) refuse(context, unmet);
   try {
-    const definition = buildDefinition(file, context);
+    const { defaultSupervisor } = context;
+    const definition = completeDefinition(declaredOf(file, context.directory), context, defaultSupervisor);
     checkOemStrings(context.name, ownOemStrings(definition), credentialNames(definition));
     for (const name of Object.keys(definition.credentials)) checkCredentialName(context.name, name);
     return definition;
   } catch (error) {
     throw nameVm(error, context.name, context.path);
   }
+}
+
+/** A definition that was valid for the version that recorded it: no rule of now refuses it. */
+export function restoreDefinition(file: DefinitionFile, place: DefinitionPlace): Definition {
+  // The supervisor is recorded; this is none's.
+  return completeDefinition(declaredOf(file), place, 'daemon');
 }
 
 function findShapeProblems(json: unknown): FieldProblem[] {
@@ -97,7 +108,7 @@ function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): 
 
 /** Keys that are each valid and do not go together. */
 function findContradictions(file: DefinitionFile): FieldProblem[] {
-  const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
+  const hypervisor = file.hypervisor ?? DEFAULTS.hypervisor;
   const { deliveries, takesVmConfig, mayBeUnit } = HYPERVISORS[hypervisor];
   const rules: [unmet: boolean, field: string, message: string][] = [
     [
@@ -129,7 +140,7 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
     [
       file.ready !== 'receipt' &&
         file.credentials?.[NONCE_CREDENTIAL] !== undefined &&
-        hasCredentialChannel(withDefaults(file)),
+        hasCredentialChannel({ ...DEFAULTS, ...file }),
       `credentials.${NONCE_CREDENTIAL}`,
       'has the name of the nonce that proves what the guest received; rename it',
     ],
@@ -163,43 +174,28 @@ function ownOemStrings({ vmConfig, oemStrings }: Definition): string[] {
   return [...(platform?.oem_strings ?? []), ...oemStrings];
 }
 
-function withDefaults({ ready = 'boot', onChange = 'report', credentials = {} }: DefinitionFile) {
-  return { ready, onChange, credentials };
-}
-
-function buildDefinition(file: DefinitionFile, context: DefinitionContext): Definition {
-  const absolute = (path: string) => resolve(context.directory ?? '/', path);
+/** @param directory of relative paths, where there may be any */
+function declaredOf(file: DefinitionFile, directory = '/'): DeclaredVm {
+  const absolute = (path: string) => resolve(directory, path);
   const words = (command: string | string[]) =>
     typeof command === 'string' ? splitCommand(command) : command;
-  const hypervisor = file.hypervisor ?? 'cloud-hypervisor';
-  const delivery = file.delivery ?? HYPERVISORS[hypervisor].deliveries[0];
-  // What cannot be a unit, or has nothing a unit's default would bring, stays with the daemon.
-  const daemonOnly = !HYPERVISORS[hypervisor].mayBeUnit || delivery === 'cmdline';
+  const { command, preStart, workingDirectory, credentials, program, identities, ...others } = file;
   return {
-    name: context.name,
-    origin: context.origin,
-    path: context.path,
-    command: file.command === undefined ? undefined : words(file.command),
-    vmConfig: file.vmConfig,
-    workingDirectory: file.workingDirectory === undefined ? undefined : absolute(file.workingDirectory),
-    oemStrings: file.oemStrings ?? [],
-    credentials: Object.fromEntries(
-      Object.entries(file.credentials ?? {}).map(([name, source]) => [name, mapPaths(source, absolute)]),
-    ),
-    hypervisor,
-    program: file.program === undefined ? undefined : absolute(file.program),
-    delivery,
-    supervisor: file.supervisor ?? (daemonOnly ? 'daemon' : context.defaultSupervisor),
-    unit: file.unit ?? `microvm@${context.name}.service`,
-    user: file.user,
-    group: file.group,
-    identities: file.identities?.map(absolute),
-    preStart: (file.preStart ?? []).map(words),
-    autostart: file.autostart ?? false,
-    restart: file.restart ?? 'on-failure',
-    ready: file.ready ?? 'boot',
-    onChange: file.onChange ?? 'report',
-    startTimeoutSeconds: file.startTimeoutSeconds ?? 90,
-    stopTimeoutSeconds: file.stopTimeoutSeconds ?? 90,
+    ...others,
+    ...(command === undefined ? {} : { command: words(command) }),
+    ...(preStart === undefined ? {} : { preStart: preStart.map(words) }),
+    ...(workingDirectory === undefined ? {} : { workingDirectory: absolute(workingDirectory) }),
+    ...(credentials === undefined ? {} : { credentials: mapSources(credentials, absolute) }),
+    ...(program === undefined ? {} : { program: absolute(program) }),
+    ...(identities === undefined ? {} : { identities: identities.map(absolute) }),
   };
+}
+
+function mapSources(
+  credentials: Record<string, CredentialSource>,
+  change: (path: string) => string,
+): Record<string, CredentialSource> {
+  return Object.fromEntries(
+    Object.entries(credentials).map(([name, source]) => [name, mapPaths(source, change)]),
+  );
 }

@@ -6,6 +6,9 @@ import { SOURCE_KINDS, SOURCES } from './sources/sources.js';
 
 export const VM_NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$';
 
+export const ORIGINS = ['file', 'api'] as const;
+export const SUPERVISOR_KINDS = ['daemon', 'unit'] as const;
+
 const Seconds = (description: string, fallback: number) =>
   Type.Integer({ minimum: 1, maximum: 86_400, default: fallback, description });
 
@@ -17,7 +20,7 @@ export const CredentialSchema = Type.Unsafe<CredentialSource>({
   properties: {
     ...Object.assign({}, ...SOURCE_KINDS.map(kind => SOURCES[kind].keys)),
     trim: {
-      ...Type.Union([Type.Literal('none'), Type.Literal('newline')]),
+      ...Type.Enum(['none', 'newline']),
       default: 'none',
       description: '`newline` takes exactly one trailing line ending off',
     },
@@ -30,6 +33,20 @@ export const CredentialSchema = Type.Unsafe<CredentialSource>({
   additionalProperties: false,
   description: 'Where a credential’s value comes from',
 });
+
+/** Of keys whose default is the same for every VM. */
+export const DEFAULTS = {
+  oemStrings: [] as string[],
+  credentials: {} as Record<string, CredentialSource>,
+  hypervisor: 'cloud-hypervisor' as const,
+  preStart: [] as string[][],
+  autostart: false,
+  restart: 'on-failure' as const,
+  ready: 'boot' as const,
+  onChange: 'report' as const,
+  startTimeoutSeconds: 90,
+  stopTimeoutSeconds: 90,
+};
 
 export const DefinitionSchema = Type.Object(
   {
@@ -56,10 +73,10 @@ export const DefinitionSchema = Type.Object(
       Type.Record(Type.String(), CredentialSchema, { description: 'Credential name → source' }),
     ),
     hypervisor: Type.Optional(
-      Type.Union(
-        HYPERVISOR_KINDS.map(kind => Type.Literal(kind)),
-        { default: 'cloud-hypervisor', description: 'The program that runs the VM' },
-      ),
+      Type.Enum(HYPERVISOR_KINDS, {
+        default: DEFAULTS.hypervisor,
+        description: 'The program that runs the VM',
+      }),
     ),
     program: Type.Optional(
       Type.String({
@@ -68,16 +85,13 @@ export const DefinitionSchema = Type.Object(
       }),
     ),
     delivery: Type.Optional(
-      Type.Union(
-        DELIVERY_KINDS.map(kind => Type.Literal(kind)),
-        {
-          description:
-            'How OEM strings reach the VMM: `api` for cloud-hypervisor, `fifo` for qemu; `cmdline` shows them to every user',
-        },
-      ),
+      Type.Enum(DELIVERY_KINDS, {
+        description:
+          'How OEM strings reach the VMM: `api` for cloud-hypervisor, `fifo` for qemu; `cmdline` shows them to every user',
+      }),
     ),
     supervisor: Type.Optional(
-      Type.Union([Type.Literal('daemon'), Type.Literal('unit')], {
+      Type.Enum(SUPERVISOR_KINDS, {
         description: 'Who runs the VMM; `unit` where systemd is PID 1 and the daemon is root, else `daemon`',
       }),
     ),
@@ -96,31 +110,33 @@ export const DefinitionSchema = Type.Object(
     ),
     autostart: Type.Optional(
       Type.Boolean({
-        default: false,
+        default: DEFAULTS.autostart,
         description: 'Start it when the daemon starts; a unit is enabled instead',
       }),
     ),
     restart: Type.Optional(
-      Type.Union([Type.Literal('no'), Type.Literal('on-failure'), Type.Literal('always')], {
-        default: 'on-failure',
+      Type.Enum(['no', 'on-failure', 'always'], {
+        default: DEFAULTS.restart,
         description: 'For supervisor `daemon`; a unit has its own Restart=',
       }),
     ),
     ready: Type.Optional(
-      Type.Union([Type.Literal('boot'), Type.Literal('notify'), Type.Literal('receipt')], {
-        default: 'boot',
+      Type.Enum(['boot', 'notify', 'receipt'], {
+        default: DEFAULTS.ready,
         description:
           'When the VM counts as ready: booted, the guest’s READY=1, or its receipt of the credentials',
       }),
     ),
     onChange: Type.Optional(
-      Type.Union([Type.Literal('report'), Type.Literal('restart'), Type.Literal('refresh')], {
-        default: 'report',
+      Type.Enum(['report', 'restart', 'refresh'], {
+        default: DEFAULTS.onChange,
         description: 'What to do when the definition or a secret changes while the VM runs',
       }),
     ),
-    startTimeoutSeconds: Type.Optional(Seconds('How long a start may take', 90)),
-    stopTimeoutSeconds: Type.Optional(Seconds('How long the guest has to power off', 90)),
+    startTimeoutSeconds: Type.Optional(Seconds('How long a start may take', DEFAULTS.startTimeoutSeconds)),
+    stopTimeoutSeconds: Type.Optional(
+      Seconds('How long the guest has to power off', DEFAULTS.stopTimeoutSeconds),
+    ),
   },
   { additionalProperties: false, title: 'Definition of a VM' },
 );

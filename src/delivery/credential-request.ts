@@ -1,7 +1,8 @@
 // What a guest asks for on its credentials channel, and how it is answered (docs/on-demand.md). The guest is not trusted.
 
 /** A guest that cannot say so is told nothing more. */
-export type RefusalCode = 'invalid' | 'unknown' | 'unavailable';
+export const REFUSAL_CODES = ['invalid', 'unknown', 'unavailable'] as const;
+export type RefusalCode = (typeof REFUSAL_CODES)[number];
 
 export interface CredentialRequest {
   /** The guest's own, to tell an answer from the rest of an earlier one. */

@@ -19,18 +19,20 @@ import { SourceSession } from '../secrets/source.js';
 import { warmUpDecryption } from '../secrets/warm-up.js';
 import { closePlace, findTogether } from '../system/find-together.js';
 import { loadDigestKey } from './digest-key.js';
-import type {
-  CheckResult,
-  DelivererAnswer,
-  DelivererRequest,
-  DelivererResult,
-  Failure,
-  Packaging,
-  Preparation,
-  PreparationResult,
-  PreparedCredential,
-  Serving,
+import {
+  type CheckResult,
+  type DelivererMessage,
+  type DelivererRequest,
+  type DelivererResult,
+  type Failure,
+  type Packaging,
+  PROTOCOL_VERSION,
+  type Preparation,
+  type PreparationResult,
+  type PreparedCredential,
+  type Serving,
 } from './protocol.js';
+import { isDelivererRequest } from './protocol-checks.js';
 import { serveCredential } from './serve-credential.js';
 import { digestLoaded, digestSources, type SourceDigest } from './source-digest.js';
 
@@ -218,7 +220,7 @@ interface Opened {
   values: [string, SecretValue][];
   /** In the definition's order. */
   problems: unknown[];
-  notes: readonly string[];
+  notes: string[];
   /** What tells that a source changed, by credential. */
   digests: ReadonlyMap<string, SourceDigest>;
 }
@@ -311,7 +313,7 @@ function describeCredential(
 function describeFailure(error: unknown): Failure {
   if (error instanceof VmsecretdError) {
     const { code, message, details, words } = error;
-    return { code, message, details, words };
+    return { code, message, details, ...(words === undefined ? {} : { words }) };
   }
   // An unknown error's text may quote what it was given: nothing of it but its kind leaves this process.
   const kind = error instanceof Error ? error.constructor.name : typeof error;
@@ -337,14 +339,15 @@ async function warmUpDelivery(): Promise<void> {
   }
 }
 
-process.on('message', (request: DelivererRequest, socket: Socket | undefined) => {
+process.on('message', (request: unknown, socket: Socket | undefined) => {
+  if (!isDelivererRequest(request)) throw new Error('a request of another version of vmsecretd');
   void answer(request, socket)
-    .then((result): DelivererAnswer => ({ id: request.id, ok: true, result }))
-    .catch((error): DelivererAnswer => ({ id: request.id, ok: false, ...describeFailure(error) }))
+    .then((result): DelivererMessage => ({ id: request.id, ok: true, result }))
+    .catch((error): DelivererMessage => ({ id: request.id, ok: false, ...describeFailure(error) }))
     .then(message => process.send?.(message));
 });
 // A daemon that is gone waits for nothing.
 process.on('disconnect', () => process.exit(0));
 await warmUpDecryption();
 await warmUpDelivery();
-process.send?.({ ready: true });
+process.send?.({ ready: PROTOCOL_VERSION } satisfies DelivererMessage);

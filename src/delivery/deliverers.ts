@@ -13,8 +13,6 @@ import type { NamedSource } from '../secrets/source.js';
 import { runAs } from '../system/run-as.js';
 import type {
   CheckResult,
-  DelivererAnswer,
-  DelivererReady,
   DelivererRequest,
   DelivererResult,
   Packaging,
@@ -23,6 +21,7 @@ import type {
   ServeResult,
   Serving,
 } from './protocol.js';
+import { isDelivererMessage } from './protocol-checks.js';
 
 const DELIVERER_PROGRAM = fileURLToPath(new URL('./run-deliverer.js', import.meta.url));
 
@@ -243,7 +242,7 @@ class DelivererProcess {
 
   constructor(options: DeliverersOptions) {
     this.#child = forkDeliverer(options);
-    this.#child.on('message', message => this.#receive(message as DelivererAnswer | DelivererReady));
+    this.#child.on('message', message => this.#receive(message));
     void this.#child.then(() => this.#end());
     this.#send({ id: 0, verb: 'begin', digestKeyPath: options.digestKeyPath });
   }
@@ -307,7 +306,12 @@ class DelivererProcess {
     this.#child.send(request, socket, () => {});
   }
 
-  #receive(message: DelivererAnswer | DelivererReady): void {
+  #receive(message: unknown): void {
+    if (!isDelivererMessage(message)) {
+      this.kill();
+      this.#failAll(delivererOfAnotherVersion());
+      return;
+    }
     if ('ready' in message) return;
     const waiting = this.#waiting.get(message.id);
     if (message.ok) waiting?.resolve(message.result);
@@ -316,7 +320,11 @@ class DelivererProcess {
 
   #end(): void {
     this.#gone = true;
-    for (const waiting of [...this.#waiting.values()]) waiting.reject(delivererGone());
+    this.#failAll(delivererGone());
+  }
+
+  #failAll(error: VmsecretdError): void {
+    for (const waiting of [...this.#waiting.values()]) waiting.reject(error);
   }
 }
 
@@ -345,6 +353,13 @@ function forkDeliverer({ path }: DeliverersOptions) {
       { cause },
     );
   }
+}
+
+function delivererOfAnotherVersion(): VmsecretdError {
+  return new VmsecretdError(
+    'internal',
+    'the deliverer process is of another version than the daemon: vmsecretd was upgraded and not restarted; systemctl restart vmsecretd',
+  );
 }
 
 function delivererGone(): VmsecretdError {

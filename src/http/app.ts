@@ -187,7 +187,7 @@ function explain(error: FastifyError): string {
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return 'the body needs the header "content-type: application/json" (of a console, application/octet-stream)';
   const unknown = error.validation?.find(({ keyword }) => keyword === 'additionalProperties');
-  const choices = error.validation?.flatMap(({ params }) => params.allowedValue ?? []) ?? [];
+  const choices = error.validation?.flatMap(({ params }) => params.allowedValues ?? []) ?? [];
   if (unknown === undefined && choices.length > 0)
     return `${error.validationContext} ${error.validation?.[0]?.instancePath.slice(1)} takes ${choices.join(', ')}`;
   if (unknown === undefined) return error.message;

@@ -14,7 +14,7 @@ export type Wait = (typeof WAITS)[number];
 
 export const LifecycleQuery = Type.Object(
   {
-    wait: Type.Optional(Type.Union(WAITS.map(wait => Type.Literal(wait)))),
+    wait: Type.Optional(Type.Enum(WAITS)),
     timeout: Type.Optional(Type.Integer({ minimum: 1, maximum: 86_400, description: 'Seconds to wait' })),
   },
   { additionalProperties: false },
@@ -59,7 +59,7 @@ export const NoQuery = Type.Object({}, { additionalProperties: false });
 export const VmSchema = Type.Object(
   {
     name: Type.String(),
-    state: Type.Union(VM_STATES.map(state => Type.Literal(state))),
+    state: Type.Enum(VM_STATES),
     ready: Type.Boolean(),
     guestStatus: Nullable(Type.String()),
     outdated: Type.Array(Type.String()),

@@ -1,20 +1,10 @@
 // What a VM needs of its host, as its plan tells: things only one VM may have, and things that must be there.
 
+import type { Static } from 'typebox';
 import type { VmsecretdError } from '../errors.js';
+import type { HostClaimSchema } from './schemas.js';
 
-/** A UNIX socket on which the VMM itself listens: cloud-hypervisor does not start where a file stands there. */
-export type ListenedSocket = 'vsock socket' | 'serial socket';
-
-/** Something that two VMs must not have at once. */
-export interface HostClaim {
-  kind: 'vsock CID' | ListenedSocket | 'tap' | 'MAC address' | 'disk image' | 'port';
-  /** A port as `tcp ADDRESS:PORT`; a path is relative to the VMM's working directory until it is resolved. */
-  value: string;
-  /** The network namespace that a tap or MAC address is in; absent for the host's and for other kinds. */
-  namespace?: string;
-  /** Others may have it too, as long as everybody shares: a disk image that is only read. */
-  shared: boolean;
-}
+export type HostClaim = Static<typeof HostClaimSchema>;
 
 export interface HostNeeds {
   claims: readonly HostClaim[];

@@ -1,12 +1,20 @@
 // The one interface of a hypervisor: plan a start from a definition (pure), bring the VM up, control it.
+import type { Static } from 'typebox';
 import type { Definition, HypervisorKind } from '../definition/definition.js';
-import type { Release } from './cloud-hypervisor/release.js';
 import type { JsonObject } from './exact-json.js';
 import type { HostNeeds } from './host-needs.js';
+import type {
+  ChannelPlanSchema,
+  ConsolePlanSchema,
+  DestinationSchema,
+  GuestChannelPlansSchema,
+  PackingSchema,
+  VmmApiSchema,
+} from './schemas.js';
 
 /**
  * Where things of one VM are at run time: in RUNTIME/vms/NAME, a folder of mode 0700 that is the VMM's user's. What the
- * daemon reads again, the logs and the record, stands where only the daemon makes files: nobody can put a link there.
+ * daemon reads again, the logs, stands where only the daemon makes files: nobody can put a link there.
  */
 export interface VmPaths {
   directory: string;
@@ -24,27 +32,14 @@ export interface VmPaths {
   /** Made by the launcher once the guest has the network devices that it holds open. */
   netsAdded: string;
   vmmLog: string;
-  record: string;
 }
 
-/** What the OEM strings are packed into, checked against its limit before a VMM exists. */
-export type Packing =
-  | { kind: 'api'; vmConfigText: string; limitBytes: number }
-  | { kind: 'fifo'; limitBytes: number }
-  /** The VMM's program and its release and complete arguments, its static OEM strings among them but for the definition's. */
-  | { kind: 'cmdline'; program: string; argv: string[]; oemStrings: string[]; release?: Release };
-
-/** Where the packed OEM strings go. */
-export type Destination =
-  | { kind: 'api'; socketPath: string; timeoutMs: number }
-  | { kind: 'fifo'; paths: string[]; timeoutMs: number };
-
-/** Where a VMM listens, and how long an answer may take. */
-export interface VmmApi {
-  vm: string;
-  socketPath: string;
-  timeoutMs: number;
-}
+export type Packing = Static<typeof PackingSchema>;
+export type Destination = Static<typeof DestinationSchema>;
+export type VmmApi = Static<typeof VmmApiSchema>;
+export type ChannelPlan = Static<typeof ChannelPlanSchema>;
+export type GuestChannelPlans = Static<typeof GuestChannelPlansSchema>;
+export type ConsolePlan = Static<typeof ConsolePlanSchema>;
 
 /** A VM's command line, for people. */
 export interface CommandView {
@@ -76,6 +71,7 @@ export interface VmPlan {
   bootsAfter: readonly string[];
   /** What the launcher leaves for programs that look at another place: absolute paths. */
   links: readonly { path: string; target: string }[];
+  /** Undefined where the command line sends it elsewhere. */
   console: ConsolePlan | undefined;
   needs: HostNeeds;
   channels: GuestChannelPlans;
@@ -83,29 +79,8 @@ export interface VmPlan {
   view(placeholders: readonly string[]): CommandView;
 }
 
-/** A vsock port as the UNIX socket that the VMM connects to, or a virtio-serial port's UNIX socket. */
-export interface ChannelPlan {
-  kind: 'vsock' | 'port';
-  path: string;
-}
-
-/** The ways on which the guest may report (docs/receipt.md), ask for a credential, and is told of new ones (docs/on-demand.md). */
-export interface GuestChannelPlans {
-  notify?: ChannelPlan;
-  receipt?: ChannelPlan;
-  credentials?: ChannelPlan;
-  refresh?: ChannelPlan;
-}
-
 /** vsock ports of the host, as docs/receipt.md and docs/on-demand.md have them. */
 export const GUEST_PORTS = { receipt: 8889, credentials: 8890, refresh: 8891 } as const;
-
-/** How the daemon gets at a serial console; undefined where the command line sends it elsewhere. */
-export type ConsolePlan =
-  /** `keepsOutput`: what its client has no room for the VMM keeps for the next. Absent in records of daemons before: true. */
-  | { kind: 'socket'; path: string; keepsOutput?: boolean }
-  /** Output is appended to a file; input goes to a socket, if at all. */
-  | { kind: 'log'; path: string; inputSocket?: string };
 
 export interface PlanContext {
   paths: VmPaths;

@@ -5,15 +5,15 @@ import { VmsecretdError } from '../errors.js';
 import type { Hypervisor } from '../hypervisor/hypervisor.js';
 import { connectDirectly } from '../system/connect-directly.js';
 import { isSameProcess } from '../system/procfs.js';
-import { type ChildRecord, isUnitRecord, readRecord, removeRecord, type VmmRecord } from '../vm/record.js';
+import { type ChildRecord, isChildRecord, type VmRecord } from '../vm/record.js';
+import type { RecordStore } from '../vm/record-store.js';
 import type { RunningVm } from '../vm/start-vm.js';
-import type { Vm } from '../vm/vm.js';
 import type { VmmExit, VmmProcess } from '../vm/vmm-process.js';
 
 /** Whether the recorded VMM still runs, with a guest that was booted: one that was being started may have no VM. */
 export async function canAdoptChild(
   vm: string,
-  { phase, pid, startTimeTicks, apiSocket }: ChildRecord,
+  { phase, vmm: { pid, startTimeTicks }, apiSocket }: ChildRecord,
   hypervisor: Hypervisor,
 ): Promise<boolean> {
   return (
@@ -28,7 +28,7 @@ export async function canAdoptChild(
  */
 export async function adoptVmm(
   vm: string,
-  record: VmmRecord,
+  record: VmRecord,
   hypervisor: Hypervisor,
   vmm: VmmProcess,
 ): Promise<RunningVm> {
@@ -40,7 +40,7 @@ export async function adoptVmm(
     record;
   return {
     apiSocket,
-    console: console ?? undefined,
+    console,
     channels,
     plan: undefined,
     vmm,
@@ -57,7 +57,7 @@ export async function adoptVmm(
  * Whether the guest of a VMM that is taken over is paused, by what its VMM says: a daemon may have ended between what it did and what
  * it noted, and other programs may pause and resume, too.
  */
-export async function findIsPaused(vm: string, record: VmmRecord, hypervisor: Hypervisor): Promise<boolean> {
+export async function findIsPaused(vm: string, record: VmRecord, hypervisor: Hypervisor): Promise<boolean> {
   const deadline = AbortSignal.timeout(ADOPTION_TIMEOUT_MS);
   const isPaused = await hypervisor.isPaused(vm, record.apiSocket, deadline).catch(() => undefined);
   return isPaused ?? record.isPaused;
@@ -75,14 +75,17 @@ function answersNothing(vm: string, pid: number | null): VmsecretdError {
 }
 
 /** Ends a VMM that an earlier daemon started and this one could not take over, so that no second one runs beside it. */
-export async function endRecordedVmm({ paths }: Pick<Vm, 'paths'>): Promise<void> {
-  const record = await readRecord(paths.record);
+export async function endRecordedVmm(
+  vm: string,
+  records: Pick<RecordStore, 'read' | 'remove'>,
+): Promise<void> {
+  const record = await records.read(vm);
   // A unit's VMM is for systemd to end.
-  if (record === undefined || isUnitRecord(record)) return;
-  const { pid, startTimeTicks } = record;
+  if (record === undefined || !isChildRecord(record)) return;
+  const { pid, startTimeTicks } = record.vmm;
   await killSame(pid, startTimeTicks, 'SIGKILL');
   while (await isSameProcess(pid, startTimeTicks)) await delay(KILL_POLL_MS);
-  await removeRecord(paths.record);
+  await records.remove(vm);
 }
 
 /** SIGKILL takes effect within milliseconds. */

@@ -4,12 +4,14 @@ import { readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isSameProcess, type ProcessFacts, processKey, readProcess } from '../system/procfs.js';
-import { isChildRecord, readRecords } from '../vm/record.js';
+import { isChildRecord } from '../vm/record.js';
+import type { RecordStore } from '../vm/record-store.js';
 import { killSame } from './adoption.js';
 
 export interface OrphanSearch {
-  /** With vms/NAME/ of every VM, and records/. */
+  /** With the logs of every VM in logs/. */
   runtimeDirectory: string;
+  records: Pick<RecordStore, 'readAll'>;
   /** Who may run a VMM of this VM; undefined where its VMMs are no children of ours. */
   uidsOf(vm: string): Promise<ReadonlySet<number> | undefined>;
 }
@@ -29,8 +31,8 @@ const GONE_POLL_MS = 5;
 /** Called before VMs are adopted and before any is started. @returns what was ended */
 export async function endOrphans(search: OrphanSearch): Promise<Orphan[]> {
   const { runtimeDirectory } = search;
-  const records = await readRecords(join(runtimeDirectory, 'records'));
-  const recorded = new Set(records.filter(isChildRecord).map(processKey));
+  const records = await search.records.readAll();
+  const recorded = new Set(records.filter(isChildRecord).map(({ vmm }) => processKey(vmm)));
   // The kernel tells paths without links.
   const logs = await realpath(join(runtimeDirectory, 'logs')).catch(() => undefined);
   if (logs === undefined) return [];

@@ -1,10 +1,10 @@
 // What a daemon does first: finds what an earlier one started, takes over what runs, ends what nobody knows.
 import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Config } from '../config.js';
 import type { Logger } from '../log.js';
 import { resolveUser } from '../system/users.js';
-import { isUnitRecord, readRecords } from '../vm/record.js';
+import { isUnitRecord } from '../vm/record.js';
+import type { RecordStore } from '../vm/record-store.js';
 import { vmPaths } from '../vm/vm-paths.js';
 import type { Vms } from '../vm/vms.js';
 import { endRecordedVmm } from './adoption.js';
@@ -12,6 +12,7 @@ import { endOrphans, type Orphan } from './orphans.js';
 
 export interface Recovery {
   vms: Vms;
+  records: RecordStore;
   runtimeDirectory: string;
   /** Of VMMs whose definition names none. */
   user: Config['user'];
@@ -22,6 +23,7 @@ export interface Recovery {
 export async function recoverVms(recovery: Recovery): Promise<void> {
   const orphans = await endOrphans({
     runtimeDirectory: recovery.runtimeDirectory,
+    records: recovery.records,
     uidsOf: name => spawnedUids(name, recovery),
   });
   await recallAll(recovery);
@@ -31,14 +33,14 @@ export async function recoverVms(recovery: Recovery): Promise<void> {
 }
 
 /** VMMs whose definition went, or names another supervisor, while there was no daemon stay with who started them. */
-async function recallAll({ vms, runtimeDirectory, logger }: Recovery): Promise<void> {
-  for (const record of await readRecords(join(runtimeDirectory, 'records'))) {
+async function recallAll({ vms, records, logger }: Recovery): Promise<void> {
+  for (const record of await records.readAll()) {
     const { phase, definition } = record;
     const { name } = definition;
     const isDefined = vms.find(name) !== undefined;
     if (phase === 'running' || isUnitRecord(record)) vms.recall(definition);
     // What was being started is started afresh as it is declared now, or not at all.
-    else if (!isDefined) await endRecordedVmm({ paths: vmPaths(runtimeDirectory, name, 'daemon') });
+    else if (!isDefined) await endRecordedVmm(name, records);
     if (!isDefined)
       logger.warn({ vm: name, phase }, 'an earlier daemon started a VM whose definition is gone');
   }

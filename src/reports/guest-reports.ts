@@ -23,9 +23,9 @@ const MAXIMUM_RECEIPTS = 64;
 /** Who is told: the VM. */
 export interface ReportedVm {
   readonly definition: Pick<Definition, 'ready' | 'supervisor'>;
-  guestStatus: string | null;
+  recordGuestStatus(status: string): void;
   becomeReady(): void;
-  receiptCame(problems: readonly string[]): void;
+  recordReceipt(problems: readonly string[]): void;
   /** As CredentialChannelOptions.serve. @param delivered what the guest got at boot */
   serveCredential(socket: Socket, head: Buffer, delivered: readonly PreparedCredential[]): Promise<void>;
   /** As RefreshChannelOptions.onGuest. */
@@ -139,7 +139,7 @@ export class GuestReports {
       stopping ? 'stopping' : undefined,
     ];
     const text = said.filter(part => part !== undefined).join(', ');
-    if (text !== '') this.#vm.guestStatus = text;
+    if (text !== '') this.#vm.recordGuestStatus(text);
     if (ready && this.#vm.definition.ready === 'notify') this.#vm.becomeReady();
   }
 
@@ -161,10 +161,10 @@ export class GuestReports {
               ...verdict.missing.map(name => `${name} is missing`),
               ...verdict.different.map(name => `${name} differs`),
             ];
-      this.#vm.receiptCame(problems);
+      this.#vm.recordReceipt(problems);
     } catch (error) {
       if (!(error instanceof ReceiptInvalidError)) throw error;
-      this.#vm.receiptCame([error.message]);
+      this.#vm.recordReceipt([error.message]);
     }
   }
 }

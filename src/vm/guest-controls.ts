@@ -1,7 +1,6 @@
 // pause, resume and reboot of a guest that runs: the same for every supervisor.
 import { VmsecretdError } from '../errors.js';
 import type { LifecycleVerb } from './lifecycle.js';
-import { keepRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import type { VmState } from './state.js';
 import type { Vm } from './vm.js';
@@ -11,7 +10,6 @@ export async function pauseGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'pause', 'running');
   await running.control.pause();
   vm.transition('pause');
-  await keepRunning(vm, running);
 }
 
 export async function resumeGuest(vm: Vm): Promise<void> {
@@ -19,17 +17,14 @@ export async function resumeGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'resume', 'paused');
   await running.control.resume();
   vm.transition('resume');
-  await keepRunning(vm, running);
 }
 
 /** The guest keeps the VM config that it was created with, secrets included, and has yet to report. */
 export async function rebootGuest(vm: Vm): Promise<void> {
   const running = requireState(vm, 'reboot', 'running');
   // Before it: the next guest may report before the VMM has answered, and who gives no answer may have reset it.
-  vm.guestStartsAnew();
-  const timeoutMs = vm.definition.startTimeoutSeconds * 1000;
-  const outcomes = await Promise.allSettled([reset(vm, running, timeoutMs), keepRunning(vm, running)]);
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  vm.resetGuest();
+  await reset(vm, running, vm.definition.startTimeoutSeconds * 1000);
 }
 
 /** A VMM that cannot make its devices again has no guest any more: it is ended, and the VM is one that broke. */
@@ -68,11 +63,6 @@ function explainReboot(vm: Vm, { plan }: RunningVm, error: unknown): unknown {
     vm.definition.preStart.length > 0 ? ', or restart the VM, which runs its preStart again' : '';
   const why = `the program at the ${socket.what} ${socket.path} may have ended with the reset; start it again${remedy}`;
   return new VmsecretdError(error.code, `${error.message}; ${why}`, { details: error.details, cause: error });
-}
-
-/** Of a VMM that is gone meanwhile nothing is to be found. */
-async function keepRunning(vm: Vm, running: RunningVm): Promise<void> {
-  if (vm.running === running) await keepRecord(vm, running, 'running');
 }
 
 export function stateConflict(vm: Vm, verb: LifecycleVerb | 'refresh', what: string): VmsecretdError {

@@ -1,135 +1,90 @@
-// What adoption must know of a VMM, in RUNTIME/records/NAME.json: never a secret, always whole. Not in the VM's own
-// folder, which belongs to the VMM's user.
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+// What a later daemon must know of a VMM, as JSON: written by this version, read from this one and those before.
+import type { Static } from 'typebox';
 import type { Definition } from '../definition/definition.js';
-import type { PreparedCredential } from '../delivery/protocol.js';
-import { systemErrorCode } from '../errors.js';
-import type { HostClaim } from '../hypervisor/host-needs.js';
-import type { ConsolePlan, GuestChannelPlans, VmPaths } from '../hypervisor/hypervisor.js';
-import { explainStorageError } from '../system/storage-error.js';
-import type { RunningVm } from './start-vm.js';
-import type { VmState } from './state.js';
+import { digestDefinition, digestUnversioned } from '../definition/definition-digest.js';
+import { restoreDefinition } from '../definition/parse-definition.js';
+import { isRecord, isUnversionedRecord } from './record-checks.js';
+import type { RecordSchema, UnversionedRecordSchema } from './record-schema.js';
+import type { PreparedVm, RunningVm } from './start-vm.js';
+import type { AdoptedFacts } from './vm.js';
+import type { VmmId } from './vmm-process.js';
 
-interface RecordedVm {
-  /** `starting` until vm.boot was answered: such a VMM may have no VM. */
-  phase: 'starting' | 'running';
-  apiSocket: string;
-  console: ConsolePlan | null;
-  channels: GuestChannelPlans;
-  startedAt: string | null;
-  isPaused: boolean;
-  ready: boolean;
-  receipt: string | null;
-  /** With their digests: what an adopted VM is compared with. */
-  credentials: readonly PreparedCredential[];
-  /** As in RunningVm; absent in records of daemons before. */
-  refreshed?: RunningVm['refreshed'];
-  /** What it has of the host, so that no other VM takes it. */
-  claims: readonly HostClaim[];
-  definitionDigest: string;
-  /** Of the VMM. */
-  workingDirectory: string;
-  /** As it was when this was written: a VMM may outlive its definition. */
+/** `starting` until the guest was booted: such a VMM may have no VM, or not all of it. */
+export type RecordPhase = 'starting' | 'running';
+
+export interface VmRecord extends PreparedVm, AdoptedFacts {
+  phase: RecordPhase;
+  vmm: VmmId;
   definition: Definition;
+  /** As in RunningVm. */
+  refreshed?: RunningVm['refreshed'];
 }
 
 /** Of a VMM that is a child of the daemon that wrote it. */
-export type ChildRecord = RecordedVm & { pid: number; startTimeTicks: number };
-/** Of a VMM that is the main process of a unit. */
-export type UnitRecord = RecordedVm & { invocationId: string };
-export type VmmRecord = ChildRecord | UnitRecord;
+export interface ChildRecord extends VmRecord {
+  vmm: Extract<VmmId, { pid: number }>;
+}
 
-export function isChildRecord(record: VmmRecord): record is ChildRecord {
+/** Of a VMM that is the main process of a unit. */
+export interface UnitRecord extends VmRecord {
+  vmm: Extract<VmmId, { invocationId: string }>;
+}
+
+export function isChildRecord(record: VmRecord): record is ChildRecord {
   return !isUnitRecord(record);
 }
 
-export function isUnitRecord(record: VmmRecord): record is UnitRecord {
-  return 'invocationId' in record;
+export function isUnitRecord(record: VmRecord): record is UnitRecord {
+  return 'invocationId' in record.vmm;
 }
 
-export async function keepRecord(
-  vm: Pick<VmmRecord, 'definition' | 'startedAt' | 'ready' | 'receipt'> & { paths: VmPaths; state: VmState },
-  {
-    apiSocket,
-    console,
-    channels,
-    vmm,
-    credentials,
-    refreshed,
-    claims,
-    definitionDigest,
-    workingDirectory,
-  }: Omit<RunningVm, 'control' | 'plan'>,
-  phase: VmmRecord['phase'],
-): Promise<void> {
-  const { record: path } = vm.paths;
-  const { startedAt, ready, receipt } = vm;
-  const record: VmmRecord = {
-    phase,
-    ...vmm.id,
-    apiSocket,
-    console: console ?? null,
-    channels,
-    startedAt,
-    isPaused: vm.state === 'paused',
-    ready,
-    receipt,
-    credentials,
-    refreshed,
-    claims,
-    definitionDigest,
-    workingDirectory,
-    definition: vm.definition,
+export function writeRecord(record: Omit<VmRecord, 'phase'>): string {
+  const { name, origin, path, ...declared } = record.definition;
+  const json = {
+    version: 1,
+    ...record,
+    console: record.console ?? null,
+    definition: { name, origin, path, declared },
   };
-  await inLine(path, () => replaceFile(path, JSON.stringify(record)));
+  return JSON.stringify(json);
 }
 
-export async function removeRecord(path: string): Promise<void> {
-  await inLine(path, () => rm(path, { force: true }));
+/** @param phase as the name of the file says @returns undefined for what no version up to this one wrote */
+export function readRecord(text: string, phase: RecordPhase): VmRecord | undefined {
+  const json = parse(text);
+  if (isRecord(json)) return fromRecord(json, phase);
+  if (isUnversionedRecord(json)) return fromUnversioned(json);
+  return undefined;
 }
 
-async function replaceFile(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  // A name of its own: an earlier daemon may have left one.
-  const unfinished = `${path}.${randomUUID()}`;
+function parse(text: string): unknown {
   try {
-    await writeFile(unfinished, text, { mode: 0o600 });
-    await rename(unfinished, path);
-  } catch (error) {
-    // Half a record takes room that is short already.
-    await rm(unfinished, { force: true });
-    throw explainStorageError(error, path);
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 
-const lastOf = new Map<string, Promise<void>>();
-
-/** One change of a record after the other, as they were asked for: else an older one may be what stays. */
-async function inLine(path: string, change: () => Promise<void>): Promise<void> {
-  const done = (lastOf.get(path) ?? Promise.resolve()).catch(() => {}).then(change);
-  lastOf.set(path, done);
-  try {
-    await done;
-  } finally {
-    if (lastOf.get(path) === done) lastOf.delete(path);
-  }
+function fromRecord(
+  { version: _, definition, console, ...record }: Static<typeof RecordSchema>,
+  phase: RecordPhase,
+): VmRecord {
+  const { declared, ...where } = definition;
+  return { ...record, phase, console: console ?? undefined, definition: restoreDefinition(declared, where) };
 }
 
-/** @returns undefined where there is none, or none that can be read */
-export async function readRecord(path: string): Promise<VmmRecord | undefined> {
-  try {
-    return JSON.parse(await readFile(path, 'utf8')) as VmmRecord;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-/** @returns what earlier daemons wrote down; none where there is nothing yet */
-export async function readRecords(directory: string): Promise<VmmRecord[]> {
-  const files = (await readdir(directory).catch(() => [])).filter(file => file.endsWith('.json'));
-  const records = await Promise.all(files.map(file => readRecord(join(directory, file))));
-  return records.filter(record => record !== undefined);
+function fromUnversioned({ console, ...record }: Static<typeof UnversionedRecordSchema>): VmRecord {
+  const { name, origin, path, ...declared } = record.definition;
+  const definition = restoreDefinition(declared, { name, origin, path });
+  const isAsStarted = record.definitionDigest === digestUnversioned(definition);
+  return {
+    ...record,
+    console: console ?? undefined,
+    vmm:
+      'invocationId' in record
+        ? { invocationId: record.invocationId }
+        : { pid: record.pid, startTimeTicks: record.startTimeTicks },
+    definition,
+    definitionDigest: isAsStarted ? digestDefinition(definition) : record.definitionDigest,
+  };
 }

@@ -12,7 +12,6 @@ import { VmsecretdError } from '../errors.js';
 import { verifyReceipt } from '../reports/receipt.js';
 import { type RefreshChannel, RefreshRefusedError } from '../reports/refresh-channel.js';
 import { stateConflict } from './guest-controls.js';
-import { keepRecord } from './record.js';
 import { preparationOf, type RunningVm } from './start-vm.js';
 import type { Vm } from './vm.js';
 
@@ -82,15 +81,14 @@ export class Refreshes {
     try {
       const changed = findChanged(running, opened.credentials);
       if (changed.length > 0) {
-        vm.refreshing = opened;
+        vm.beginRefresh(opened);
         await askGuest(vm, running, changed, signal);
       }
       const names = new Set(opened.credentials.map(({ name }) => name));
       const others = running.credentials.filter(({ name }) => !names.has(name));
       vm.refreshed(running, [...opened.credentials, ...others], changed);
-      await keepRecord(vm, running, 'running').catch(error => void vm.describeProblem(error));
     } finally {
-      vm.refreshing = undefined;
+      vm.endRefresh();
       opened.end();
     }
   }

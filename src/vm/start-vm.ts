@@ -47,18 +47,22 @@ export interface PreparedVm {
   definitionDigest: string;
   /** Of the VMM. */
   workingDirectory: string;
-}
-
-/** A VM whose guest runs. */
-export interface RunningVm extends PreparedVm {
-  /** Undefined where the guest has what it was given at boot: else that, and the run of its kernel that got the new ones. */
-  refreshed?: { atBoot: readonly PreparedCredential[]; guestBoot: string | null } | undefined;
   apiSocket: string;
   console: ConsolePlan | undefined;
   channels: GuestChannelPlans;
+}
+
+/** A VM whose VMM is there, or about to be, and whose guest is not. */
+export interface LaunchedVm extends PreparedVm {
+  vmm: VmmProcess;
+}
+
+/** A VM whose guest runs. */
+export interface RunningVm extends LaunchedVm {
+  /** Undefined where the guest has what it was given at boot: else that, and the run of its kernel that got the new ones. */
+  refreshed?: { atBoot: readonly PreparedCredential[]; guestBoot: string | null } | undefined;
   /** Undefined where an earlier daemon started it. */
   plan: VmPlan | undefined;
-  vmm: VmmProcess;
   control: VmmControl;
 }
 

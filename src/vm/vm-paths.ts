@@ -19,6 +19,5 @@ export function vmPaths(runtimeDirectory: string, name: string, supervisor: Supe
     launcherCommand: join(directory, 'command'),
     netsAdded: join(directory, 'nets-added'),
     vmmLog: join(logs, `${name}.vmm.log`),
-    record: join(runtimeDirectory, 'records', `${name}.json`),
   };
 }

@@ -18,7 +18,6 @@ import { GuestReports } from '../reports/guest-reports.js';
 import { explainStorageError } from '../system/storage-error.js';
 import { parseTimeSpanMs } from '../system/time-span.js';
 import type { VmEvents } from './events.js';
-import type { VmmRecord } from './record.js';
 import type { RunningVm } from './start-vm.js';
 import { isLive, nextState, type VmEvent, type VmState } from './state.js';
 import type { StopStep } from './stop-vm.js';
@@ -69,6 +68,23 @@ export interface RefreshOutcome {
   problem: Omit<Problem, 'at'> | null;
 }
 
+/** What an earlier daemon knew of a VM that runs. */
+export interface AdoptedFacts {
+  startedAt: string | null;
+  isPaused: boolean;
+  ready: boolean;
+  receipt: string | null;
+}
+
+/** What belongs to one guest, from its boot or reset to its end. */
+interface GuestFacts {
+  ready: boolean;
+  status: string | null;
+  receipt: string | null;
+}
+
+const NO_GUEST: GuestFacts = { ready: false, status: null, receipt: null };
+
 export class Vm {
   readonly console = new Console();
   readonly reports = new GuestReports(this);
@@ -77,31 +93,30 @@ export class Vm {
   readonly #now: () => Date;
   readonly #logger: Pick<Logger, 'error' | 'warn'>;
   readonly #serve: ServeCredential | undefined;
-  definition: Definition;
-  state: VmState = 'stopped';
-  running: RunningVm | undefined;
-  ready = false;
-  guestStatus: string | null = null;
-  outdated: string[] = [];
-  receipt: string | null = null;
-  refresh: RefreshOutcome | null = null;
+  #definition: Definition;
+  #state: VmState = 'stopped';
+  #running: RunningVm | undefined;
+  #guest = NO_GUEST;
+  #refresh: RefreshOutcome | null = null;
   /** Of the run of the guest's kernel, by the guest part. */
-  guestBoot: string | null = null;
+  #guestBoot: string | null = null;
   /** The values of a refresh that is underway: the guest gets no others meanwhile. */
-  refreshing: Pick<OpenedRefresh, 'serve'> | undefined;
-  startedAt: string | null = null;
-  restarts = 0;
-  lastExit: LastExit | null = null;
-  problem: Problem | null = null;
+  #refreshing: Pick<OpenedRefresh, 'serve'> | undefined;
+  #outdated: readonly string[] = [];
+  #startedAt: string | null = null;
+  #restarts = 0;
+  #lastExit: LastExit | null = null;
+  #problem: Problem | null = null;
   /** When it is started again by itself, RFC 3339; null where nothing of the kind is planned. */
-  nextAttemptAt: string | null = null;
+  #nextAttemptAt: string | null = null;
   /** How far a stop has come. */
-  stopStep: StopProgress | null = null;
-  /** What the VMM said of the problem, for root alone. */
-  vmmWords: string | undefined;
+  #stopStep: StopProgress | null = null;
+  #vmmWords: string | undefined;
+  /** Of a VM that runs: why a later daemon would not find it as it is. */
+  #recordProblem: Problem | null = null;
 
   constructor({ definition, paths, events, now, logger, serveCredential }: VmFacts) {
-    this.definition = definition;
+    this.#definition = definition;
     this.paths = paths;
     this.#events = events;
     this.#now = now;
@@ -110,18 +125,77 @@ export class Vm {
   }
 
   get name(): string {
-    return this.definition.name;
+    return this.#definition.name;
+  }
+
+  get definition(): Definition {
+    return this.#definition;
+  }
+
+  get state(): VmState {
+    return this.#state;
+  }
+
+  get running(): RunningVm | undefined {
+    return this.#running;
+  }
+
+  get ready(): boolean {
+    return this.#guest.ready;
+  }
+
+  get guestStatus(): string | null {
+    return this.#guest.status;
+  }
+
+  get receipt(): string | null {
+    return this.#guest.receipt;
+  }
+
+  get guestBoot(): string | null {
+    return this.#guestBoot;
+  }
+
+  get refreshing(): Pick<OpenedRefresh, 'serve'> | undefined {
+    return this.#refreshing;
+  }
+
+  get outdated(): readonly string[] {
+    return this.#outdated;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  get startedAt(): string | null {
+    return this.#startedAt;
+  }
+
+  get problem(): Problem | null {
+    return this.#problem ?? this.#recordProblem;
+  }
+
+  /** What the VMM said of the problem, for root alone. */
+  get vmmWords(): string | undefined {
+    return this.#vmmWords;
+  }
+
+  /** It counts from the next start on, but for what is policy. */
+  redefine(definition: Definition): void {
+    this.#definition = definition;
+    this.publish('definition', { change: 'changed' });
   }
 
   /** @returns whether the event can happen in this state; if not, nothing happened */
   transition(event: VmEvent): boolean {
-    const to = nextState(this.state, event);
+    const to = nextState(this.#state, event);
     if (to === undefined) return false;
-    const from = this.state;
-    this.state = to;
-    if (!isLive(to)) this.#forgetGuest();
-    if (from !== to) this.nextAttemptAt = null;
-    const problem = to === 'failed' ? { problem: this.problem } : {};
+    const from = this.#state;
+    this.#state = to;
+    if (!isLive(to)) this.#guest = NO_GUEST;
+    if (from !== to) this.#nextAttemptAt = null;
+    const problem = to === 'failed' ? { problem: this.#problem } : {};
     if (from !== to) this.publish('state', { from, state: to, ...problem });
     return true;
   }
@@ -133,49 +207,46 @@ export class Vm {
   credentialsPrepared(credentials: readonly PreparedCredential[], notes: readonly string[]): void {
     const told = credentials.map(({ name, source, path, sizeBytes }) => ({ name, source, path, sizeBytes }));
     this.publish('credentials', { credentials: told, notes });
-    if (this.definition.delivery === 'cmdline') this.#logger.warn({ vm: this.name }, EXPOSED);
+    if (this.#definition.delivery === 'cmdline') this.#logger.warn({ vm: this.name }, EXPOSED);
   }
 
   booted(running: RunningVm): void {
-    this.running = running;
-    this.receipt ??= receiptBefore(running);
-    this.startedAt = this.#now().toISOString();
-    this.problem = null;
-    this.lastExit = null;
+    this.#running = running;
+    this.#guest = { ...this.#guest, receipt: this.#guest.receipt ?? receiptBefore(running) };
+    this.#startedAt = this.#now().toISOString();
+    this.#forgetProblem();
+    this.#lastExit = null;
     this.transition('booted');
-    if (this.definition.ready === 'boot') this.becomeReady();
+    if (this.#definition.ready === 'boot') this.becomeReady();
   }
 
   /** A VMM that outlived an earlier daemon is taken over, as that daemon knew it. */
-  adopted(
-    running: RunningVm,
-    { startedAt, isPaused, ready, receipt }: Pick<VmmRecord, 'startedAt' | 'isPaused' | 'ready' | 'receipt'>,
-  ): void {
-    this.running = running;
-    this.startedAt = startedAt;
+  adopted(running: RunningVm, { startedAt, isPaused, ready, receipt }: AdoptedFacts): void {
+    this.#running = running;
+    this.#startedAt = startedAt;
     this.transition('adopted');
-    this.receipt = receipt ?? receiptBefore(running);
+    this.#guest = { ...this.#guest, receipt: receipt ?? receiptBefore(running) };
     if (isPaused) this.transition('pause');
-    if (ready || this.definition.ready === 'boot') this.becomeReady();
+    if (ready || this.#definition.ready === 'boot') this.becomeReady();
   }
 
   /** A guest that is reset has the credentials of its boot still. */
-  guestStartsAnew(): void {
-    this.#forgetGuest();
+  resetGuest(): void {
     this.#forgetRefresh();
     this.reports.startAnew();
-    this.receipt = this.running === undefined ? null : receiptBefore(this.running);
+    const receipt = this.#running === undefined ? null : receiptBefore(this.#running);
+    this.#guest = { ...NO_GUEST, receipt };
     this.publish('reset');
-    if (this.definition.ready === 'boot') this.becomeReady();
+    if (this.#definition.ready === 'boot') this.becomeReady();
   }
 
-  /** The guest's receipt: what is wrong with it, or nothing. */
-  receiptCame(problems: readonly string[]): void {
+  /** The guest's receipt. @param problems what is wrong with it, or nothing */
+  recordReceipt(problems: readonly string[]): void {
     const receipt = problems.length === 0 ? 'verified' : `failed: ${problems.join(', ')}`;
-    if (receipt === this.receipt) return;
-    this.receipt = receipt;
+    if (receipt === this.#guest.receipt) return;
+    this.#guest = { ...this.#guest, receipt };
     this.publish('receipt', { receipt });
-    if (problems.length === 0 && this.definition.ready === 'receipt') this.becomeReady();
+    if (problems.length === 0 && this.#definition.ready === 'receipt') this.becomeReady();
   }
 
   async serveCredential(
@@ -188,10 +259,18 @@ export class Vm {
 
   /** Its guest part is there; after a reset of the guest what it was given since the boot is gone. */
   guestCame(boot: string): void {
-    if (this.guestBoot === boot) return;
-    if (this.running?.refreshed?.guestBoot !== boot) this.#forgetRefresh();
-    this.guestBoot = boot;
+    if (this.#guestBoot === boot) return;
+    if (this.#running?.refreshed?.guestBoot !== boot) this.#forgetRefresh();
+    this.#guestBoot = boot;
     this.publish('guest-part');
+  }
+
+  beginRefresh(opened: Pick<OpenedRefresh, 'serve'>): void {
+    this.#refreshing = opened;
+  }
+
+  endRefresh(): void {
+    this.#refreshing = undefined;
   }
 
   /** @param credentials all that its guest has now @param changed what it got just now */
@@ -202,90 +281,115 @@ export class Vm {
   ): void {
     if (changed.length > 0) {
       const atBoot = running.refreshed?.atBoot ?? running.credentials;
-      running.refreshed = { atBoot, guestBoot: this.guestBoot };
+      running.refreshed = { atBoot, guestBoot: this.#guestBoot };
       running.credentials = credentials;
       this.reports.expect(credentials);
     }
     const names = changed.map(({ name }) => name);
-    this.refresh = { at: this.#now().toISOString(), credentials: names, problem: null };
+    this.#refresh = { at: this.#now().toISOString(), credentials: names, problem: null };
     const reasons = new Set(names.map(name => `credential ${name}`));
-    this.becomeOutdated(this.outdated.filter(reason => !reasons.has(reason)));
+    this.becomeOutdated(this.#outdated.filter(reason => !reasons.has(reason)));
     this.publish('refreshed', { credentials: names });
   }
 
   refreshFailed(error: unknown): void {
     const { at, ...problem } = this.describeProblem(error);
-    this.refresh = { at, credentials: [], problem };
+    this.#refresh = { at, credentials: [], problem };
     this.publish('refresh_failed', { problem });
+  }
+
+  recordGuestStatus(status: string | null): void {
+    this.#guest = { ...this.#guest, status };
   }
 
   /** @param reasons what changed since its VM config was created; none when it is up to date (again) */
   becomeOutdated(reasons: readonly string[]): void {
-    if (reasons.join('\n') === this.outdated.join('\n')) return;
-    this.outdated = [...reasons];
-    this.publish('outdated', { outdated: this.outdated });
+    if (reasons.join('\n') === this.#outdated.join('\n')) return;
+    this.#outdated = [...reasons];
+    this.publish('outdated', { outdated: this.#outdated });
   }
 
   becomeReady(): void {
-    if (this.ready) return;
-    this.ready = true;
+    if (this.#guest.ready) return;
+    this.#guest = { ...this.#guest, ready: true };
     this.publish('ready');
   }
 
   /** A start that failed, or a failure that nobody asked for. */
   fail(error: unknown, event: 'start-failed' | 'broke'): void {
-    this.problem = this.describeProblem(error);
-    this.vmmWords = error instanceof VmsecretdError ? error.words : undefined;
+    this.#problem = this.describeProblem(error);
+    this.#vmmWords = error instanceof VmsecretdError ? error.words : undefined;
     this.transition(event);
+  }
+
+  /** Its VMM is gone or never was, and nothing is wrong with that. */
+  end(): void {
+    this.transition('ended');
+    this.#forgetProblem();
+  }
+
+  /** What becomes of the problem, such as `given up after 6 failures`. @returns whether that is news */
+  annotateProblem(note: string): boolean {
+    const ending = `; ${note}`;
+    if (this.#problem === null || this.#problem.detail.endsWith(ending)) return false;
+    this.#problem = { ...this.#problem, detail: `${this.#problem.detail}${ending}` };
+    return true;
   }
 
   /** systemd starts the unit again by itself. @param delay as systemd writes it, such as `5s` */
   noteRetry(delay: string): void {
-    const note = `; systemd tries again in ${delay}`;
-    if (this.problem === null || this.problem.detail.endsWith(note)) return;
-    this.planAttempt(parseTimeSpanMs(delay));
-    this.problem = { ...this.problem, detail: `${this.problem.detail}${note}` };
+    if (this.annotateProblem(`systemd tries again in ${delay}`)) this.planAttempt(parseTimeSpanMs(delay));
   }
 
   /** @param delayMs until it is started again by itself; undefined where it is not, after all */
   planAttempt(delayMs: number | undefined): void {
-    this.nextAttemptAt =
+    this.#nextAttemptAt =
       delayMs === undefined ? null : new Date(this.#now().getTime() + delayMs).toISOString();
   }
 
   /** A step of the stop ladder begins. @param timeoutMs how long it gets; undefined for the last */
   stopReached(step: StopStep, timeoutMs?: number): void {
     const timeoutSeconds = timeoutMs === undefined ? null : Math.ceil(timeoutMs / 1000);
-    this.stopStep = { step, at: this.#now().toISOString(), timeoutSeconds };
+    this.#stopStep = { step, at: this.#now().toISOString(), timeoutSeconds };
     this.publish('stop-step', { step, timeoutSeconds });
   }
 
+  /** @param count how often it was started again without anyone asking */
+  recordRestarts(count: number): void {
+    this.#restarts = count;
+  }
+
+  /** @param error why a later daemon would not find the VM as it is; undefined where it would */
+  recordKept(error?: unknown): void {
+    this.#recordProblem = error === undefined ? null : this.describeProblem(error);
+  }
+
   /** The VMM is gone; what that means for the state is for its supervisor to say. */
-  vmmGone({ status, signal }: Pick<VmmExit, 'status' | 'signal'>): void {
-    this.running = undefined;
-    this.#forgetGuest();
-    this.refresh = null;
-    this.guestBoot = null;
-    this.startedAt = null;
-    this.stopStep = null;
+  handleVmmExit({ status, signal }: Pick<VmmExit, 'status' | 'signal'>): void {
+    this.#running = undefined;
+    this.#guest = NO_GUEST;
+    this.#refresh = null;
+    this.#guestBoot = null;
+    this.#startedAt = null;
+    this.#stopStep = null;
+    this.#recordProblem = null;
     this.becomeOutdated([]);
-    this.lastExit = { at: this.#now().toISOString(), status, signal };
+    this.#lastExit = { at: this.#now().toISOString(), status, signal };
     this.publish('exit', { status, signal });
   }
 
   /** What counts is what SMBIOS has. */
   #forgetRefresh(): void {
-    this.guestBoot = null;
-    if (this.running?.refreshed === undefined) return;
-    this.running.credentials = this.running.refreshed.atBoot;
-    this.running.refreshed = undefined;
-    this.refresh = null;
+    this.#guestBoot = null;
+    if (this.#running?.refreshed === undefined) return;
+    this.#running.credentials = this.#running.refreshed.atBoot;
+    this.#running.refreshed = undefined;
+    this.#refresh = null;
   }
 
-  #forgetGuest(): void {
-    this.ready = false;
-    this.guestStatus = null;
-    this.receipt = null;
+  #forgetProblem(): void {
+    this.#problem = null;
+    this.#vmmWords = undefined;
   }
 
   describeProblem(error: unknown): Problem {
@@ -313,7 +417,7 @@ export class Vm {
       state: this.state,
       ready: this.ready,
       guestStatus: this.guestStatus,
-      outdated: this.outdated,
+      outdated: [...this.outdated],
       exposed: definition.delivery === 'cmdline',
       supervisor: definition.supervisor,
       unit: definition.supervisor === 'unit' ? definition.unit : null,
@@ -321,16 +425,16 @@ export class Vm {
       hypervisorVersion: running?.control.version ?? null,
       delivery: definition.delivery,
       receipt: this.receipt,
-      refresh: this.refresh,
+      refresh: this.#refresh,
       pid: running?.vmm.pid ?? null,
       startedAt: this.startedAt,
       restarts: this.restarts,
-      nextAttemptAt: this.nextAttemptAt,
-      stopStep: this.stopStep,
-      lastExit: this.lastExit,
+      nextAttemptAt: this.#nextAttemptAt,
+      stopStep: this.#stopStep,
+      lastExit: this.#lastExit,
       problem:
         problem !== null && isForRoot
-          ? { ...problem, detail: addWords(problem.detail, this.vmmWords) }
+          ? { ...problem, detail: addWords(problem.detail, this.#vmmWords) }
           : problem,
       origin: definition.origin,
       credentials: Object.entries(definition.credentials).map(([name, source]) => ({

@@ -5,6 +5,7 @@ import type { Definition } from '../definition/definition.js';
 import type { Definitions } from '../definition/definitions.js';
 import { VmsecretdError } from '../errors.js';
 import { suggestNearest } from '../nearest-name.js';
+import type { VmEvents } from './events.js';
 import type { Lifecycle } from './lifecycle.js';
 import { isLive } from './state.js';
 import type { Vm } from './vm.js';
@@ -17,6 +18,7 @@ export interface ManagedVm {
 
 export interface VmsTools {
   definitions: Definitions;
+  events: VmEvents;
   build(definition: Definition): { vm: Vm; lifecycle: Lifecycle };
 }
 
@@ -27,9 +29,15 @@ export class Vms {
   readonly #byName = new Map<string, ManagedVm>();
   /** One change of the definitions after the other: what a reload has read may be old by the time it is taken over. */
   readonly #change = pLimit(1);
+  readonly #unsubscribe: () => void;
 
   constructor(tools: VmsTools) {
     this.#tools = tools;
+    this.#unsubscribe = tools.events.subscribe(({ type, vm, state }) => {
+      if (type !== 'state' || (state !== 'stopped' && state !== 'failed')) return;
+      // After its lifecycle has done what the end of a VM asks for.
+      setImmediate(() => this.#settle(vm));
+    });
   }
 
   list(): Vm[] {
@@ -42,7 +50,6 @@ export class Vms {
 
   /** @throws VmsecretdError vm_unknown */
   get(name: string): ManagedVm {
-    this.#followSupervisor(name);
     const found = this.#byName.get(name);
     if (found !== undefined) return found;
     const invalid = this.#tools.definitions.problems.find(({ path }) => basename(path) === `${name}.json`);
@@ -80,13 +87,16 @@ export class Vms {
 
   /** Forgets VMs that neither run nor have a definition. */
   prune(): void {
-    const { definitions } = this.#tools;
-    for (const [name, { vm, lifecycle }] of this.#byName) {
-      if (definitions.get(name) !== undefined || isInUse({ vm, lifecycle })) continue;
-      lifecycle.close();
-      this.#byName.delete(name);
-      vm.publish('definition', { change: 'removed' });
-    }
+    for (const name of [...this.#byName.keys()]) this.#pruneOne(name);
+  }
+
+  #pruneOne(name: string): void {
+    const managed = this.#byName.get(name);
+    if (managed === undefined || isInUse(managed)) return;
+    if (this.#tools.definitions.get(name) !== undefined) return;
+    managed.lifecycle.close();
+    this.#byName.delete(name);
+    managed.vm.publish('definition', { change: 'removed' });
   }
 
   /** @throws VmsecretdError definition_invalid, definition_from_file */
@@ -135,6 +145,7 @@ export class Vms {
   }
 
   close(): void {
+    this.#unsubscribe();
     for (const { lifecycle } of this.#byName.values()) lifecycle.close();
   }
 
@@ -152,8 +163,7 @@ export class Vms {
       if (vm === undefined || vm !== existing) continue;
       const next = supervisedAs(definition, vm.definition);
       if (JSON.stringify(vm.definition) === JSON.stringify(next)) continue;
-      vm.definition = next;
-      vm.publish('definition', { change: 'changed' });
+      vm.redefine(next);
     }
     this.prune();
     this.#isLoaded = true;
@@ -169,13 +179,16 @@ export class Vms {
 
   #build(definition: Definition): ManagedVm {
     const { vm, lifecycle } = this.#tools.build(definition);
-    // What was put off while it worked: a definition may be gone, or name another supervisor.
     const onIdle = () => {
-      if (this.#byName.get(vm.name)?.vm !== vm) return;
-      this.#followSupervisor(vm.name);
-      this.prune();
+      if (this.#byName.get(vm.name)?.vm === vm) this.#settle(vm.name);
     };
     return { vm, lifecycle: new WorkingLifecycle(lifecycle, onIdle) };
+  }
+
+  /** What was put off while a VM worked or ran: its definition may be gone, or name another supervisor. */
+  #settle(name: string): void {
+    this.#followSupervisor(name);
+    this.#pruneOne(name);
   }
 
   #rebuild(definition: Definition): void {

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Test, test } from 'tap';
-import type { VmPaths } from '../../src/hypervisor/hypervisor.js';
 import { attachToVmm, endRecordedVmm } from '../../src/recovery/adoption.js';
 import { readProcess } from '../../src/system/procfs.js';
+import { writeRecord } from '../../src/vm/record.js';
+import { defineVm, makeEvents, makeRecords, makeVm, recordOf, recordPath } from '../vm/vm-for-test.js';
 
 /** A process whose API socket is gone by the time that it is looked at. */
 async function attach(t: Test) {
@@ -32,7 +33,14 @@ test('one whose socket is gone, and that nobody killed, ended by itself', async 
 
 test('drops the record of a VMM whose pid somebody got who is not to be looked at', async t => {
   // Init: another user's, or closed to root in a sandbox.
-  const record = join(t.testdir({ 'web.json': JSON.stringify({ pid: 1, startTimeTicks: 7 }) }), 'web.json');
-  await endRecordedVmm({ paths: { record, directory: '/run/vmsecretd/vms/web' } as VmPaths });
+  const folder = t.testdir({});
+  const record = recordPath(folder, 'web.json');
+  const vm = makeVm(folder, defineVm('web', {}));
+  mkdirSync(dirname(record));
+  writeFileSync(record, writeRecord(recordOf(vm, { pid: 1, startTimeTicks: 7 })));
+  await endRecordedVmm(
+    'web',
+    makeRecords(folder, makeEvents(), () => vm),
+  );
   t.notOk(existsSync(record));
 });

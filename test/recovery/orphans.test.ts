@@ -1,11 +1,14 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { endOrphans } from '../../src/recovery/orphans.js';
 import { isSameProcess, readProcess } from '../../src/system/procfs.js';
+import { writeRecord } from '../../src/vm/record.js';
+import type { VmmId } from '../../src/vm/vmm-process.js';
 import { socketFolder } from '../setup/socket-folder.js';
+import { defineVm, makeEvents, makeRecords, makeVm, recordOf, recordPath } from '../vm/vm-for-test.js';
 
 const OURS = new Set([process.getuid?.() ?? 0]);
 
@@ -32,6 +35,15 @@ async function spawnVmm(
   return { pid: facts.pid, startTimeTicks: facts.startTimeTicks, lives };
 }
 
+/** Of one VM. */
+function recordsOf(runtimeDirectory: string, name: string, vmm: VmmId) {
+  const path = recordPath(runtimeDirectory, `${name}.json`);
+  const vm = makeVm(runtimeDirectory, defineVm(name, {}));
+  mkdirSync(dirname(path));
+  writeFileSync(path, writeRecord(recordOf(vm, vmm)));
+  return makeRecords(runtimeDirectory, makeEvents(), () => vm);
+}
+
 t.test('ends a VMM that no record names, and no other process', async t => {
   const runtimeDirectory = socketFolder(t);
   const socketOf = (vm: string) => `path=${join(runtimeDirectory, 'vms', vm, 'api.sock')}`;
@@ -49,12 +61,12 @@ t.test('ends a VMM that no record names, and no other process', async t => {
   const another = await spawnVmm(t, runtimeDirectory, ['--api-socket', socketOf('another-user')], {
     log: 'another-user.vmm.log',
   });
-  mkdirSync(join(runtimeDirectory, 'records'));
   const { pid, startTimeTicks } = known;
-  writeFileSync(join(runtimeDirectory, 'records', 'known.json'), JSON.stringify({ pid, startTimeTicks }));
+  const records = recordsOf(runtimeDirectory, 'known', { pid, startTimeTicks });
   const uids: Record<string, Set<number> | undefined> = { unit: undefined, 'another-user': new Set([-1]) };
   const ended = await endOrphans({
     runtimeDirectory,
+    records,
     uidsOf: async vm => (vm in uids ? uids[vm] : OURS),
   });
   t.same(ended, [{ vm: 'lost', pid: orphan.pid }]);
@@ -65,9 +77,8 @@ t.test('ends a VMM that no record names, and no other process', async t => {
 t.test('a record of another process with the same pid names nobody', async t => {
   const runtimeDirectory = socketFolder(t);
   const orphan = await spawnVmm(t, runtimeDirectory, [join(runtimeDirectory, 'vms', 'lost', 'api.sock')]);
-  mkdirSync(join(runtimeDirectory, 'records'));
-  const record = JSON.stringify({ pid: orphan.pid, startTimeTicks: orphan.startTimeTicks - 1 });
-  writeFileSync(join(runtimeDirectory, 'records', 'lost.json'), record);
-  await endOrphans({ runtimeDirectory, uidsOf: async () => OURS });
+  const { pid, startTimeTicks } = orphan;
+  const records = recordsOf(runtimeDirectory, 'lost', { pid, startTimeTicks: startTimeTicks - 1 });
+  await endOrphans({ runtimeDirectory, records, uidsOf: async () => OURS });
   t.notOk(await orphan.lives());
 });

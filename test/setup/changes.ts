@@ -16,7 +16,7 @@ export class Changes<Item> {
   }
 
   /** @param what the condition in words, for the error at the deadline */
-  until(what: string, isMet: (seen: readonly Item[]) => boolean, timeoutMs = 5_000): Promise<void> {
+  until(what: string, isMet: (seen: readonly Item[]) => boolean, timeoutMs = 60_000): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = () => {
         clearTimeout(deadline);

@@ -8,7 +8,7 @@ import type { Systemctl, UnitFacts } from '../../src/system/systemctl.js';
 import { parseUnitFacts } from '../../src/system/systemctl.js';
 import { socketFolder } from '../setup/socket-folder.js';
 import { MemoryHost } from './memory-vmm.js';
-import { defineVm, makeVm } from './vm-for-test.js';
+import { defineVm, makeEvents, makeRecords, makeVm } from './vm-for-test.js';
 
 const DOWN = parseUnitFacts(
   'LoadState=loaded\nActiveState=inactive\nSubState=dead\nResult=success\nUID=1000\nRestartUSec=5s\n',
@@ -47,9 +47,10 @@ export const waitsToRestart = {
 } as const;
 
 export function makeUnit(t: Test) {
-  const vm = makeVm(socketFolder(t), defineVm('web', { supervisor: 'unit' }));
-  for (const path of [vm.paths.record, vm.paths.launcherCommand])
-    mkdirSync(dirname(path), { recursive: true });
+  const folder = socketFolder(t);
+  const events = makeEvents();
+  const vm = makeVm(folder, defineVm('web', { supervisor: 'unit' }), events);
+  mkdirSync(dirname(vm.paths.launcherCommand), { recursive: true });
   const host = new MemoryHost([1]);
   const asked: string[] = [];
   const journal: string[] = [];
@@ -96,6 +97,7 @@ export function makeUnit(t: Test) {
     },
   };
   const lifecycle = new UnitLifecycle(vm, {
+    records: makeRecords(folder, events, () => vm),
     systemctl,
     unitWatch: {
       watch: (_unit, heard) => {

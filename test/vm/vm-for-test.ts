@@ -4,9 +4,12 @@ import type { Definition } from '../../src/definition/definition.js';
 import { digestDefinition } from '../../src/definition/definition-digest.js';
 import { parseDefinition } from '../../src/definition/parse-definition.js';
 import { VmEvents } from '../../src/vm/events.js';
+import type { VmRecord } from '../../src/vm/record.js';
+import { RecordStore } from '../../src/vm/record-store.js';
 import type { RunningVm } from '../../src/vm/start-vm.js';
 import { Vm } from '../../src/vm/vm.js';
 import { vmPaths } from '../../src/vm/vm-paths.js';
+import type { VmmId } from '../../src/vm/vmm-process.js';
 
 const silentLogger = { error: () => {}, warn: () => {} };
 
@@ -26,6 +29,32 @@ export function defineVm(name: string, json: Record<string, unknown>, path = '/d
 export function makeVm(runtimeDirectory: string, definition: Definition, events = makeEvents()): Vm {
   const paths = vmPaths(runtimeDirectory, definition.name, definition.supervisor);
   return new Vm({ definition, paths, events, now: () => new Date(), logger: silentLogger });
+}
+
+/** @param fail is called with what the store logs: nothing, unless a test wants it */
+export function makeRecords(
+  runtimeDirectory: string,
+  events: VmEvents,
+  findVm: (name: string) => Vm | undefined,
+  fail: (...logged: unknown[]) => void = () => {},
+): RecordStore {
+  return new RecordStore({
+    directory: join(runtimeDirectory, 'records'),
+    events,
+    findVm,
+    logger: { error: fail },
+  });
+}
+
+/** As of a VM whose guest was booted by an earlier daemon. */
+export function recordOf(vm: Vm, vmm: VmmId): VmRecord {
+  const { vmm: _vmm, control: _control, plan: _plan, ...prepared } = runningVm(vm);
+  const facts = { startedAt: null, isPaused: false, ready: true, receipt: null };
+  return { ...prepared, ...facts, vmm, phase: 'running', definition: vm.definition };
+}
+
+export function recordPath(runtimeDirectory: string, file: string): string {
+  return join(runtimeDirectory, 'records', file);
 }
 
 export function makeEvents(): VmEvents {

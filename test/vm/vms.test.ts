@@ -5,13 +5,14 @@ import type { Definitions } from '../../src/definition/definitions.js';
 import type { Lifecycle } from '../../src/vm/lifecycle.js';
 import type { Vm } from '../../src/vm/vm.js';
 import { Vms } from '../../src/vm/vms.js';
-import { defineVm, makeVm, runningVm } from './vm-for-test.js';
+import { defineVm, makeEvents, makeVm, runningVm } from './vm-for-test.js';
 
 /** Definitions in memory, and lifecycles whose restart stops between its two halves. */
 function makeVms(t: Test) {
   const declared = new Map<string, Definition>();
   const closed: Vm[] = [];
   const gate = makeGate();
+  const events = makeEvents();
   const definitions = {
     problems: [],
     get: (name: string) => declared.get(name),
@@ -20,7 +21,7 @@ function makeVms(t: Test) {
     delete: async (name: string) => void declared.delete(name),
   } as unknown as Definitions;
   const build = (definition: Definition) => {
-    const vm = makeVm(t.testdir(), definition);
+    const vm = makeVm(t.testdir(), definition, events);
     const refuse = () => Promise.reject(new Error('not asked for in this test'));
     const lifecycle: Lifecycle = {
       start: refuse,
@@ -32,8 +33,8 @@ function makeVms(t: Test) {
       adopt: refuse,
       stop: async () => {
         vm.transition('stop');
-        vm.running = undefined;
-        vm.transition('ended');
+        vm.handleVmmExit({ status: 0, signal: null });
+        vm.end();
       },
       restart: async () => {
         vm.transition('stop');
@@ -46,7 +47,7 @@ function makeVms(t: Test) {
     };
     return { vm, lifecycle };
   };
-  return { vms: new Vms({ definitions, build }), declared, closed, gate };
+  return { vms: new Vms({ definitions, events, build }), declared, closed, gate };
 }
 
 async function beginRestart(t: Test) {
@@ -103,6 +104,23 @@ t.test('what fails in a restart goes with its definition', async t => {
   gate.reject(new Error('no such secret'));
   await t.rejects(restarted);
   t.throws(() => vms.get('web'), { code: 'vm_unknown' });
+});
+
+t.test('once a VM goes down by itself, its new supervisor has it before anybody asks for it', async t => {
+  const { vms, declared, closed } = makeVms(t);
+  declared.set('web', defineVm('web', {}));
+  await vms.reload();
+  const { vm } = vms.get('web');
+  vm.transition('start');
+  vm.booted(runningVm(vm));
+  declared.set('web', defineVm('web', { supervisor: 'unit', unit: 'web.service' }));
+  await vms.reload();
+  vm.handleVmmExit({ status: 0, signal: null });
+  vm.end();
+  t.equal(vms.get('web').vm, vm, 'to get a VM changes nothing');
+  await new Promise(resolve => setImmediate(resolve));
+  t.match(vms.get('web').vm.definition, { supervisor: 'unit' });
+  t.strictSame(closed, [vm]);
 });
 
 function makeGate() {

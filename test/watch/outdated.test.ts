@@ -118,11 +118,8 @@ t.test('a plain file shows by what the credential would be, and a change back cl
 });
 
 t.test('a definition that changed shows at its event; policy alone does not count', async t => {
-  const { vm, events, define, shows, shown } = await runVm(t);
-  const change = (json: Record<string, unknown>) => {
-    vm.definition = define(json);
-    events.publish('definition', vm.name, { change: 'changed' });
-  };
+  const { vm, define, shows, shown } = await runVm(t);
+  const change = (json: Record<string, unknown>) => vm.redefine(define(json));
   change({ oemStrings: ['a'] });
   await shows('definition');
   change({ restart: 'always', autostart: true, stopTimeoutSeconds: 3 });
@@ -134,10 +131,7 @@ t.test('a definition that changed shows at its event; policy alone does not coun
 
 t.test('a change that comes while the last one is being shown is not lost, at whatever moment', async t => {
   const { vm, events, define, shows, shown } = await runVm(t, {}, { digest: digestNothing });
-  const change = (json: Record<string, unknown>) => {
-    vm.definition = define(json);
-    events.publish('definition', vm.name, { change: 'changed' });
-  };
+  const change = (json: Record<string, unknown>) => vm.redefine(define(json));
   for (let turns = 0; turns < 30; turns += 1) {
     // Right behind the event that shows the first change, by so many turns of the microtask queue.
     const unsubscribe = events.subscribe(({ type }) => {
@@ -190,7 +184,7 @@ t.test('a VM that ends shows nothing and watches nothing', async t => {
   writeFileSync(at('password'), 'other');
   await shows('credential PASSWORD');
   t.ok(pathWatch.folderCount > 0);
-  vm.vmmGone({ status: 0, signal: null });
+  vm.handleVmmExit({ status: 0, signal: null });
   vm.transition('ended');
   t.same(vm.outdated, []);
   t.equal(pathWatch.folderCount, 0);
@@ -199,7 +193,7 @@ t.test('a VM that ends shows nothing and watches nothing', async t => {
 t.test('an adopted VM is compared with what its record says', async t => {
   const { at, vm, shows } = await runVm(t);
   const { running } = vm;
-  vm.vmmGone({ status: 0, signal: null });
+  vm.handleVmmExit({ status: 0, signal: null });
   vm.transition('ended');
   writeFileSync(at('password'), 'changed while no daemon ran');
   if (running !== undefined)
@@ -214,7 +208,7 @@ t.test('onChange "restart" restarts once for a change, however often it is looke
   await shows('current');
   t.same(calls.seen, ['restart']);
   // The links differ after the restart as well.
-  vm.vmmGone({ status: 0, signal: null });
+  vm.handleVmmExit({ status: 0, signal: null });
   vm.transition('ended');
   vm.transition('start');
   await start();

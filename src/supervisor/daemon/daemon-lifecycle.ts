@@ -23,7 +23,8 @@ import {
   stateConflict,
 } from '../../vm/guest-controls.js';
 import type { Lifecycle, LifecycleVerb } from '../../vm/lifecycle.js';
-import { isUnitRecord, keepRecord, readRecord, removeRecord } from '../../vm/record.js';
+import { isChildRecord } from '../../vm/record.js';
+import type { RecordStore } from '../../vm/record-store.js';
 import type { RunningVm } from '../../vm/start-vm.js';
 import { stopVm } from '../../vm/stop-vm.js';
 import type { Vm } from '../../vm/vm.js';
@@ -32,6 +33,7 @@ import { Restarts } from './restarts.js';
 import { type StartChildTools, startChild } from './start-child.js';
 
 export interface DaemonLifecycleTools extends StartChildTools {
+  records: RecordStore;
   /** Bounds the starts that run at once, of all VMs. */
   startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
 }
@@ -124,18 +126,20 @@ export class DaemonLifecycle implements Lifecycle {
   adopt(): Promise<void> {
     return this.#lock(async () => {
       const vm = this.#vm;
-      const record = await readRecord(vm.paths.record);
-      if (record === undefined || isUnitRecord(record)) return;
-      const { pid, startTimeTicks, phase } = record;
+      const { records } = this.#tools;
+      const record = await records.read(vm.name);
+      if (record === undefined || !isChildRecord(record)) return;
+      const { vmm: id, apiSocket, phase } = record;
       const kill = (signal: 'SIGTERM' | 'SIGKILL') =>
-        void killSame(pid, startTimeTicks, signal).catch(error => void vm.describeProblem(error));
+        void killSame(id.pid, id.startTimeTicks, signal).catch(error => void vm.describeProblem(error));
       const { hypervisor } = this.#tools.startTools();
       if (!(await canAdoptChild(vm.name, record, hypervisor))) {
-        await endRecordedVmm(vm);
+        await endRecordedVmm(vm.name, records);
         if (phase === 'starting') this.startUnasked().catch(() => {});
         return;
       }
-      const vmm = attachToVmm({ ...record, kill, servesOneClient: hypervisor.servesOneClient });
+      const { servesOneClient } = hypervisor;
+      const vmm = attachToVmm({ ...id, apiSocket, kill, servesOneClient });
       const running = await adoptVmm(vm.name, record, hypervisor, vmm);
       const isPaused = await findIsPaused(vm.name, record, hypervisor);
       await vm.console.connect(running.console, { isRunning: true });
@@ -195,18 +199,16 @@ export class DaemonLifecycle implements Lifecycle {
     this.#startAbort = abort;
     vm.transition('start');
     try {
-      await endRecordedVmm(vm);
+      await endRecordedVmm(vm.name, this.#tools.records);
       const running = await this.#whenAllowed(abort.signal, () => startChild(vm, this.#tools, abort.signal));
       vm.booted(running);
-      // Without it the record of the VMM's start still stands, from where the VM can be adopted.
-      const recorded = keepRecord(vm, running, 'running').catch(error => void vm.describeProblem(error));
-      this.#watch(running, recorded);
-      await recorded;
+      this.#watch(running);
+      await this.#tools.records.settled(vm.name);
     } catch (error) {
-      if (abort.signal.aborted) vm.transition('ended');
+      if (abort.signal.aborted) vm.end();
       else vm.fail(error, 'start-failed');
       await vm.reports.close();
-      await this.#forgetRecord();
+      await this.#tools.records.abandon(vm.name);
       throw error;
     } finally {
       this.#startAbort = undefined;
@@ -232,9 +234,8 @@ export class DaemonLifecycle implements Lifecycle {
     await this.#ending;
     const { running } = vm;
     if (running === undefined) {
-      await endRecordedVmm(vm);
-      vm.transition('ended');
-      vm.problem = null;
+      await endRecordedVmm(vm.name, this.#tools.records);
+      vm.end();
       return;
     }
     const isPaused = vm.state === 'paused';
@@ -258,32 +259,26 @@ export class DaemonLifecycle implements Lifecycle {
   }
 
   /** Notices the end of a VMM, whenever it comes. */
-  #watch(running: RunningVm, recorded: Promise<void> = Promise.resolve()): void {
+  #watch(running: RunningVm): void {
     void running.vmm.exited.then(exit => {
-      this.#ending = recorded.then(() => this.#vmmGone(exit));
+      this.#ending = this.#handleVmmExit(exit);
     });
   }
 
-  /** One that stays names a process that is gone, and the next daemon sees that. */
-  async #forgetRecord(): Promise<void> {
-    await removeRecord(this.#vm.paths.record).catch(error => void this.#vm.describeProblem(error));
-  }
-
-  async #vmmGone(exit: VmmExit): Promise<void> {
+  async #handleVmmExit(exit: VmmExit): Promise<void> {
     const vm = this.#vm;
     await vm.console.disconnect();
     await vm.reports.close();
     const asked = vm.state === 'stopping';
     const clean = asked || exit.status === 0;
-    if (!clean) vm.problem = vm.describeProblem(this.#broken(exit));
-    vm.vmmGone(exit);
-    vm.transition(clean ? 'ended' : 'broke');
-    // Not before: whoever asks something of a VM that runs writes it down anew.
-    await this.#forgetRecord();
+    vm.handleVmmExit(exit);
+    if (clean) vm.end();
+    else vm.fail(this.#explainExit(exit), 'broke');
     if (!asked) this.#restarts.schedule(clean);
+    await this.#tools.records.settled(vm.name);
   }
 
-  #broken(exit: VmmExit): VmsecretdError {
+  #explainExit(exit: VmmExit): VmsecretdError {
     const { name, definition } = this.#vm;
     return new VmsecretdError('vmm_refused', `VM ${name}: ${definition.hypervisor} ${describeExit(exit)}`, {
       details: { vm: name },

@@ -10,6 +10,7 @@ const LONGEST_LACK_DELAY_MS = 30_000;
 export class Restarts {
   readonly #vm: Vm;
   readonly #start: () => Promise<void>;
+  #count = 0;
   #timer: NodeJS.Timeout | undefined;
   /** When it failed, in ms of the monotonic clock: the wall clock may be set. */
   #failures: number[] = [];
@@ -45,7 +46,7 @@ export class Restarts {
     const next = nextRestart(vm.definition.restart, clean, this.#failures, now);
     if (next.kind === 'none') return;
     if (next.kind === 'give-up') {
-      if (vm.problem !== null) vm.problem = { ...vm.problem, detail: `${vm.problem.detail}; ${next.reason}` };
+      vm.annotateProblem(next.reason);
       return;
     }
     this.#startIn(next.delayMs);
@@ -70,7 +71,8 @@ export class Restarts {
     this.#vm.planAttempt(delayMs);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#vm.restarts += 1;
+      this.#count += 1;
+      this.#vm.recordRestarts(this.#count);
       // What fails is told by the VM's own problem.
       this.#start().catch(() => this.startFailed());
     }, delayMs);

@@ -7,7 +7,7 @@ import type { Delivery } from '../../delivery/deliverers.js';
 import { VmsecretdError } from '../../errors.js';
 import type { VmPlan } from '../../hypervisor/hypervisor.js';
 import type { UserIds } from '../../system/users.js';
-import { keepRecord } from '../../vm/record.js';
+import type { RecordStore } from '../../vm/record-store.js';
 import {
   bootVm,
   planVm,
@@ -23,6 +23,7 @@ import type { VmmProcess } from '../../vm/vmm-process.js';
 import { readLastWords } from './daemon-child.js';
 
 export interface StartChildTools {
+  records: Pick<RecordStore, 'begin'>;
   startTools(): StartTools;
   /** Who the VMM runs as; undefined for the daemon's own user. */
   resolveOwner(): Promise<UserIds | undefined>;
@@ -89,7 +90,7 @@ async function start(
     await vm.reports.open(plan.channels, credentials, owner);
     spawned ??= spawn();
     const vmm = await spawned;
-    const prepared = {
+    const launched = {
       apiSocket: plan.apiSocket,
       console: plan.console,
       channels: plan.channels,
@@ -100,7 +101,7 @@ async function start(
       vmm,
     };
     // A later daemon finds the VMM by this record alone.
-    await keepRecord(vm, prepared, 'starting');
+    await tools.records.begin(vm, launched);
     timer.end('spawn');
     const control = await bootVm(startTools, {
       definition,
@@ -111,7 +112,7 @@ async function start(
       timer,
       signal,
     }).catch(error => explainRefusal(error, plan, startTools));
-    return { ...prepared, plan, control };
+    return { ...launched, plan, control };
   } catch (error) {
     const vmm = await spawned?.catch(() => undefined);
     vmm?.kill('SIGKILL');

@@ -196,12 +196,12 @@ export class FollowedUnit {
       this.#endRun(facts);
     }
     if (this.#run !== undefined) this.#run.isSeen = true;
-    vm.guestStatus = facts.statusText;
-    vm.restarts = facts.restarts;
+    vm.recordRestarts(facts.restarts);
     const hadMainProcess = this.#run?.mainPid != null;
     if (this.#run !== undefined) {
       this.#run.mainPid = facts.mainPid;
       this.#run.cgroup = facts.controlGroup ?? undefined;
+      vm.recordGuestStatus(facts.statusText);
     }
     if (this.#run?.phase === 'launching') this.#followLaunch(this.#run, facts, hadMainProcess);
     else if (this.#run?.phase === 'booted') this.#followBooted(facts);
@@ -243,7 +243,7 @@ export class FollowedUnit {
     if (phase === 'failed' && !isFailedLaunch && vm.state !== 'failed' && this.stopsUnderway === 0)
       vm.fail(this.failure(facts), vm.state === 'running' ? 'broke' : 'start-failed');
     if (phase === 'failed' && isWaitingToRestart(facts)) vm.noteRetry(facts.restartDelay);
-    if (phase === 'stopped' && vm.transition('ended')) vm.problem = null;
+    if (phase === 'stopped') vm.end();
   }
 
   /** @param facts undefined where only a later run tells that this one has ended */
@@ -261,7 +261,7 @@ export class FollowedUnit {
     if (isOfThisRun && unitPhase(facts) === 'failed' && this.stopsUnderway === 0) {
       vm.fail(this.failure(facts), 'broke');
       if (isWaitingToRestart(facts)) vm.noteRetry(facts.restartDelay);
-    } else if (vm.transition('ended')) vm.problem = null;
+    } else vm.end();
   }
 
   #exitOf({ mainStatus, mainEndedBySignal }: UnitFacts): VmmExit {

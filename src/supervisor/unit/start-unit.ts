@@ -11,9 +11,10 @@ import type { Delivery } from '../../delivery/deliverers.js';
 import type { HostClaim } from '../../hypervisor/host-needs.js';
 import { GUEST_PORTS, type VmPlan } from '../../hypervisor/hypervisor.js';
 import type { LaunchRequest } from '../../vm/lifecycle.js';
-import { keepRecord } from '../../vm/record.js';
+import type { RecordStore } from '../../vm/record-store.js';
 import {
   bootVm,
+  type LaunchedVm,
   packagingOf,
   planVm,
   prepareCredentials,
@@ -28,6 +29,7 @@ import { writeLaunchFile } from './launch-file.js';
 import { readLauncherCommand } from './launcher-command.js';
 
 export interface StartUnitTools {
+  records: Pick<RecordStore, 'begin'>;
   startTools(): StartTools;
   /** Bounds the work of starts at once, of all VMs; not the wait for a launcher. */
   startLimit: <Result>(work: () => Promise<Result>) => Promise<Result>;
@@ -47,6 +49,7 @@ interface Context extends UnitStart {
   /** That the start was asked for: it may be replaced meanwhile. */
   definition: Definition;
   tools: StartTools;
+  records: StartUnitTools['records'];
   timer: StartTimer;
 }
 
@@ -65,6 +68,7 @@ export async function startUnit(vm: Vm, tools: StartUnitTools, start: UnitStart)
     vm,
     definition: vm.definition,
     tools: startTools,
+    records: tools.records,
     timer: startTimer(startTools),
   };
   const opened = await tools.startLimit(() => open(context));
@@ -89,7 +93,7 @@ async function open(context: Context): Promise<Opened> {
     vm.credentialsPrepared(delivery.credentials, delivery.notes);
     const opened = { delivery, plan, claims: await claiming };
     await openReports(context, opened);
-    await keepRecord(vm, prepared(context, opened), 'starting');
+    await context.records.begin(vm, launched(context, opened));
     context.answer(
       writeLaunchFile({
         invocationId: request.invocationId,
@@ -142,7 +146,7 @@ async function boot(context: Context, opened: Opened): Promise<RunningVm> {
     timer,
     signal,
   });
-  return { ...prepared(context, { delivery, plan, claims }), plan, control };
+  return { ...launched(context, { delivery, plan, claims }), plan, control };
 }
 
 /** Where the launcher was given a command line, that counts, as it does in a unit without vmsecretd. */
@@ -154,7 +158,7 @@ async function completePlan(context: Context, opened: Opened): Promise<Opened & 
   const claims = await claim(context, plan);
   await opened.delivery.pack(packagingOf(plan), signal);
   const completed = { ...opened, plan, claims };
-  await keepRecord(vm, prepared(context, completed), 'starting');
+  await context.records.begin(vm, launched(context, completed));
   return completed;
 }
 
@@ -203,7 +207,7 @@ function channelsOf({ vm, definition }: Context, { plan }: Opened): VmPlan['chan
   };
 }
 
-function prepared(context: Context, opened: Opened): Omit<RunningVm, 'plan' | 'control'> {
+function launched(context: Context, opened: Opened): LaunchedVm {
   const { vm, definition, run, request } = context;
   return {
     apiSocket: vm.paths.apiSocket,

@@ -8,13 +8,14 @@
 import { VmsecretdError } from '../../errors.js';
 import { startInterrupted, stateConflict } from '../../vm/guest-controls.js';
 import type { Launches, LaunchRequest } from '../../vm/lifecycle.js';
-import { keepRecord, removeRecord } from '../../vm/record.js';
+import type { RecordStore } from '../../vm/record-store.js';
 import { withinStartTimeout } from '../../vm/start-vm.js';
 import type { Vm } from '../../vm/vm.js';
 import type { FollowedUnit } from './followed-unit.js';
 import { type StartUnitTools, startUnit } from './start-unit.js';
 
 export interface UnitLaunchTools extends StartUnitTools {
+  records: RecordStore;
   /** Writes an error into the unit's own journal. */
   writeJournal(message: string): Promise<void>;
 }
@@ -85,7 +86,7 @@ export class UnitLaunches implements Launches {
   async #launch(request: LaunchRequest, signal: AbortSignal, answer: (text: string) => void): Promise<void> {
     const { vm, unit, tools } = this.#options;
     const run = unit.beginRun(request.invocationId);
-    if (vm.state !== 'failed' && vm.state !== 'starting') vm.transition('ended');
+    if (vm.state !== 'failed' && vm.state !== 'starting') vm.end();
     vm.transition('start');
     let isAnswered = false;
     try {
@@ -102,16 +103,15 @@ export class UnitLaunches implements Launches {
         }),
       );
       vm.booted(running);
-      // Without it the record of the launch still stands, from where the VM can be adopted.
-      await keepRecord(vm, running, 'running').catch(error => void vm.describeProblem(error));
+      await tools.records.settled(vm.name);
       unit.runBooted();
     } catch (error) {
-      if (signal.aborted) vm.transition('ended');
+      if (signal.aborted) vm.end();
       else vm.fail(error, 'start-failed');
       const { code, detail } = vm.describeProblem(error);
       unit.runFailed(new VmsecretdError(code, detail, { details: { vm: vm.name } }));
       await vm.reports.close();
-      await removeRecord(vm.paths.record);
+      await tools.records.abandon(vm.name);
       // Before the answer the launcher prints the error itself.
       if (!isAnswered) throw error;
       await tools.writeJournal(detail);

@@ -15,7 +15,7 @@ import {
   stateConflict,
 } from '../../vm/guest-controls.js';
 import type { Lifecycle } from '../../vm/lifecycle.js';
-import { isUnitRecord, readRecord, removeRecord, type UnitRecord } from '../../vm/record.js';
+import { isUnitRecord, type UnitRecord } from '../../vm/record.js';
 import type { Vm } from '../../vm/vm.js';
 import type { VmmExit } from '../../vm/vmm-process.js';
 import { FollowedUnit, type FollowedUnitTools } from './followed-unit.js';
@@ -122,19 +122,23 @@ export class UnitLifecycle implements Lifecycle {
 
   async adopt(): Promise<void> {
     const vm = this.#vm;
-    const record = await readRecord(vm.paths.record);
+    const { records } = this.#tools;
+    const record = await records.read(vm.name);
     const facts = await this.#systemctl.show(this.#unit.name);
     const phase = unitPhase(facts);
     const isUp = phase === 'active' || phase === 'starting' || phase === 'stopping';
-    if (record === undefined || !isUnitRecord(record) || record.invocationId !== facts.invocationId) {
-      if (record !== undefined) await removeRecord(vm.paths.record);
+    const ofThisRun =
+      record !== undefined && isUnitRecord(record) && record.vmm.invocationId === facts.invocationId
+        ? record
+        : undefined;
+    if (ofThisRun === undefined || !isUp) {
+      await records.remove(vm.name);
       if (phase === 'active') vm.fail(this.#unknownVmm(), 'start-failed');
       return;
     }
-    if (!isUp) return removeRecord(vm.paths.record);
     // Its ExecStartPre= asks this daemon again.
     if (facts.subState === 'start-pre') return;
-    await this.#adoptRecorded(record);
+    await this.#adoptRecorded(ofThisRun);
   }
 
   close(): void {
@@ -150,9 +154,9 @@ export class UnitLifecycle implements Lifecycle {
     if (record.phase === 'starting' && !(await this.#isBooted())) {
       // A VMM that no daemon will give a VM: systemd starts the unit again, and its ExecStartPre= asks this daemon.
       await this.#unit.kill();
-      return removeRecord(vm.paths.record);
+      return this.#tools.records.remove(vm.name);
     }
-    const { vmm } = this.#unit.adoptRun(record.invocationId);
+    const { vmm } = this.#unit.adoptRun(record.vmm.invocationId);
     const running = await adoptVmm(vm.name, record, hypervisor, vmm);
     const isPaused = await findIsPaused(vm.name, record, hypervisor);
     await vm.reports.reopen(running);
@@ -232,11 +236,10 @@ export class UnitLifecycle implements Lifecycle {
 
   #handleVmmExit(exit: VmmExit): void {
     const vm = this.#vm;
-    vm.vmmGone(exit);
+    vm.handleVmmExit(exit);
     const clear = async () => {
       await vm.reports.close();
-      // Not before the VM is known to have ended: a request to a VM that runs writes its record again.
-      await removeRecord(vm.paths.record).catch(error => void vm.describeProblem(error));
+      await this.#tools.records.settled(vm.name);
     };
     this.#clearing = clear();
   }

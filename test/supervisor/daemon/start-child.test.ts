@@ -4,7 +4,7 @@ import type { VmPlan } from '../../../src/hypervisor/hypervisor.js';
 import { type StartChildTools, startChild } from '../../../src/supervisor/daemon/start-child.js';
 import { socketFolder } from '../../setup/socket-folder.js';
 import { MemoryHost } from '../../vm/memory-vmm.js';
-import { defineVm, makeVm } from '../../vm/vm-for-test.js';
+import { defineVm, makeEvents, makeRecords, makeVm } from '../../vm/vm-for-test.js';
 
 interface Subject {
   definition?: Record<string, unknown>;
@@ -15,13 +15,15 @@ interface Subject {
 
 /** A start of which each half waits until the test lets it go on. */
 function makeStart(t: Test, { definition = {}, waitsForVm = true, fails = {} }: Subject = {}) {
-  const vm = makeVm(socketFolder(t), defineVm('my-app', definition));
+  const folder = socketFolder(t);
+  const vm = makeVm(folder, defineVm('my-app', definition));
   const host = new MemoryHost([1]);
   const secrets = makeGate(fails.secrets);
   const vmm = makeGate(fails.spawn);
   const abort = new AbortController();
   const shared = host.startTools();
   const tools: StartChildTools = {
+    records: makeRecords(folder, makeEvents(), () => vm),
     startTools: () => ({
       ...shared,
       hypervisor: {

@@ -4,7 +4,7 @@ import { UnitLifecycle } from '../../../src/supervisor/unit/unit-lifecycle.js';
 import { parseUnitFacts } from '../../../src/system/systemctl.js';
 import { socketFolder } from '../../setup/socket-folder.js';
 import { MemoryHost } from '../../vm/memory-vmm.js';
-import { defineVm, makeVm, runningVm } from '../../vm/vm-for-test.js';
+import { defineVm, makeEvents, makeRecords, makeVm, runningVm } from '../../vm/vm-for-test.js';
 
 const ACTIVE = parseUnitFacts(
   'LoadState=loaded\nActiveState=active\nSubState=running\nMainPID=1\nResult=success\n',
@@ -12,11 +12,14 @@ const ACTIVE = parseUnitFacts(
 
 /** A unit whose VM runs, and a systemd that only writes down what it is asked. */
 function makeSubject(t: Parameters<typeof socketFolder>[0]) {
-  const vm = makeVm(socketFolder(t), defineVm('web', { supervisor: 'unit' }));
+  const folder = socketFolder(t);
+  const events = makeEvents();
+  const vm = makeVm(folder, defineVm('web', { supervisor: 'unit' }), events);
   const host = new MemoryHost([3]);
   const asked: string[] = [];
   const ask = (verb: string) => async () => void asked.push(verb);
   const lifecycle = new UnitLifecycle(vm, {
+    records: makeRecords(folder, events, () => vm),
     systemctl: {
       start: ask('start'),
       stop: ask('stop'),
@@ -56,7 +59,7 @@ for (const verb of ['stop', 'kill'] as const)
 t.test('a VM that ended while its restart was checked is not started by it', async t => {
   const { vm, lifecycle, asked } = makeSubject(t);
   const restart = lifecycle.restart();
-  vm.vmmGone({ status: 0, signal: null });
+  vm.handleVmmExit({ status: 0, signal: null });
   vm.transition('ended');
   await t.rejects(restart, { code: 'state_conflict', message: /its VMM ended meanwhile/ });
   t.same(asked, []);
