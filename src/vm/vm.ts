@@ -112,7 +112,6 @@ export class Vm {
   /** How far a stop has come. */
   #stopStep: StopProgress | null = null;
   #vmmWords: string | undefined;
-  /** Of a VM that runs: why a later daemon would not find it as it is. */
   #recordProblem: Problem | null = null;
 
   constructor({ definition, paths, events, now, logger, serveCredential }: VmFacts) {
@@ -174,6 +173,11 @@ export class Vm {
 
   get problem(): Problem | null {
     return this.#problem ?? this.#recordProblem;
+  }
+
+  /** Of a VM that runs: why a later daemon would not find it as it is. */
+  get recordProblem(): Problem | null {
+    return this.#recordProblem;
   }
 
   /** What the VMM said of the problem, for root alone. */

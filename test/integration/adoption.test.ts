@@ -1,7 +1,7 @@
 // What a daemon does with the records of one that was killed: it takes over what is its own, and nothing else.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { watch } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readProcess } from '../../src/system/procfs.js';
@@ -12,23 +12,29 @@ import { apiSocketOf, CLOUD_HYPERVISOR, defineVm, QEMU, STAND_IN } from './vmm.j
 
 const options = { config: { hypervisors: STAND_IN.hypervisors } };
 
-function recordPath({ daemon }: Rig): string {
-  return join(daemon.runtime, 'records', 'web.json');
+/** Until the guest is booted its VMM has a record of another name. */
+function recordPath({ daemon }: Rig, phase: 'starting' | 'running' = 'running'): string {
+  return join(daemon.runtime, 'records', phase === 'running' ? 'web.json' : 'web.starting');
 }
 
-/** Leaves the record of a VM that is gone, with other facts in it, to a new daemon. */
-async function leaveRecord(rig: Rig, facts: Record<string, unknown>): Promise<void> {
+/** Leaves the record of a VM that is gone, with another VMM in it, to a new daemon. */
+async function leaveRecord(
+  rig: Rig,
+  phase: 'starting' | 'running',
+  vmm: Record<string, unknown>,
+): Promise<void> {
   const { daemon } = rig;
   await defineVm(STAND_IN, rig, 'web');
   await daemon.act('web', 'start');
   await daemon.kill9();
   const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
   await STAND_IN.powerOff(apiSocketOf(rig, 'web'));
-  writeFileSync(recordPath(rig), JSON.stringify({ ...record, ...facts }));
+  rmSync(recordPath(rig));
+  writeFileSync(recordPath(rig, phase), JSON.stringify({ ...record, vmm: { ...record.vmm, ...vmm } }));
   await daemon.restart();
 }
 
-for (const phase of ['running', 'starting']) {
+for (const phase of ['running', 'starting'] as const) {
   daemonTest(
     `never touches a process that got the pid of a VMM (phase ${phase})`,
     options,
@@ -36,7 +42,7 @@ for (const phase of ['running', 'starting']) {
       const bystander = spawn('sleep', ['60'], { stdio: 'ignore' });
       try {
         await once(bystander, 'spawn');
-        await leaveRecord(rig, { pid: bystander.pid, phase });
+        await leaveRecord(rig, phase, { pid: bystander.pid });
         if (phase === 'starting') {
           await rig.daemon.untilVm('web', 'was started afresh', vm => vm.state === 'running');
         } else {
@@ -61,9 +67,9 @@ daemonTest(
     mkdirSync(join(daemon.runtime, 'records'), { mode: 0o700 });
     const changes = watch(join(daemon.runtime, 'records'), { signal: AbortSignal.timeout(TIMEOUT_MS) });
     const start = daemon.call('POST', '/v1/vms/web/start').catch(() => 'cut off');
-    for await (const _ of changes) if (existsSync(recordPath(rig))) break;
-    const { phase, pid } = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
-    t.equal(phase, 'starting');
+    const path = recordPath(rig, 'starting');
+    for await (const _ of changes) if (existsSync(path)) break;
+    const { pid } = JSON.parse(readFileSync(path, 'utf8')).vmm;
     await daemon.kill9();
     t.equal(await start, 'cut off');
     t.strictSame(daemon.vmms(), [pid]);
@@ -86,8 +92,7 @@ daemonTest(
     await defineVm(QEMU, rig, 'web');
     const { pid } = await daemon.act('web', 'start');
     await daemon.kill9();
-    const record = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
-    writeFileSync(recordPath(rig), JSON.stringify({ ...record, phase: 'starting' }));
+    renameSync(recordPath(rig), recordPath(rig, 'starting'));
     await daemon.restart();
     const again = await daemon.untilVm('web', 'was started afresh', vm => vm.state === 'running');
     t.not(again.pid, pid);
@@ -123,6 +128,21 @@ daemonTest(
     t.match(await daemon.act('web', 'resume'), { state: 'running', ready: false });
   },
 );
+
+daemonTest('takes over what vmsecretd 0.1.0 started, as it was', options, async (t, rig) => {
+  const { daemon } = rig;
+  await defineVm(STAND_IN, rig, 'web');
+  const { pid, startedAt } = await daemon.act('web', 'start');
+  await daemon.act('web', 'pause');
+  await daemon.kill9();
+  const { version: _, vmm, definition, ...rest } = JSON.parse(readFileSync(recordPath(rig), 'utf8'));
+  const { declared, ...place } = definition;
+  const unversioned = { phase: 'running', ...vmm, ...rest, definition: { ...place, ...declared } };
+  writeFileSync(recordPath(rig), JSON.stringify(unversioned));
+  await daemon.restart();
+  t.match(await daemon.show('web'), { state: 'paused', pid, startedAt });
+  t.match(JSON.parse(readFileSync(recordPath(rig), 'utf8')), { version: 1 });
+});
 
 /** A definition file, as an operator or Nix changes it. */
 async function writeDefinition(rig: Rig, json: object): Promise<string> {

@@ -66,17 +66,24 @@ daemonTest('a full runtime directory starts nothing and loses nothing', options,
   for (let attempt = 0; attempt < 2; attempt += 1) {
     t.match(await daemon.call('POST', '/v1/vms/web/start'), {
       status: 409,
-      json: { code: 'resource_conflict', detail: /records\/web\.json cannot be used: no space is left/ },
+      json: { code: 'resource_conflict', detail: /records\/web\.starting cannot be used: no space is left/ },
     });
   }
   t.match(await daemon.show('web'), { state: 'failed', pid: null, problem: { code: 'resource_conflict' } });
   t.strictSame(daemon.vmms(), [pid], 'no VMM without a record');
   t.strictSame(readdirSync(join(daemon.runtime, 'records')), ['kept.json'], 'and no half record');
+  t.match(await daemon.act('kept', 'pause'), { state: 'paused' }, 'what runs goes on');
+  const unwritten = { code: 'resource_conflict', detail: /VM kept .*records\/kept\.json/ };
+  await daemon.untilVm('kept', 'says that it is not recorded', ({ problem }) => problem !== null);
+  t.match(await daemon.show('kept'), { state: 'paused', problem: unwritten });
+  t.match(await daemon.call('GET', '/v1/health'), { json: { status: 'degraded', problems: [unwritten] } });
   await daemon.kill9();
   await daemon.restart();
-  t.match(await daemon.show('kept'), { state: 'running', pid }, 'the next daemon takes over what runs');
-  t.match(await daemon.act('kept', 'stop'), { state: 'stopped' });
+  t.match(await daemon.show('kept'), { pid }, 'the next daemon takes over what runs');
   disk.free();
+  await daemon.untilVm('kept', 'is recorded again', ({ problem }) => problem === null);
+  t.match((await daemon.call('GET', '/v1/health')).json, { status: 'ok', problems: [] });
+  t.match(await daemon.act('kept', 'stop'), { state: 'stopped' });
   t.match(await daemon.act('web', 'start'), { state: 'running', problem: null });
 });
 

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Folders } from '../../default-folders.js';
 import { PACKAGE_ROOT } from '../../package-root.js';
+import type { Vms } from '../../vm/vms.js';
 
 /** Written by npm run build, from the routes. */
 const OPENAPI_FILE = new URL('dist/bundle/openapi.json', PACKAGE_ROOT);
@@ -18,12 +19,14 @@ export interface DaemonPaths extends Folders {
 export interface ServiceTools {
   version: string;
   paths: DaemonPaths;
+  vms: Vms;
 }
 
-export function addServiceRoutes(app: FastifyInstance, { version, paths }: ServiceTools): void {
-  app.get('/v1/health', { schema: { summary: 'Whether the daemon answers' } }, async () => ({
-    status: 'ok',
-  }));
+export function addServiceRoutes(app: FastifyInstance, { version, paths, vms }: ServiceTools): void {
+  app.get('/v1/health', { schema: { summary: 'Whether the daemon is well, and what is not' } }, async () => {
+    const problems = vms.list().flatMap(({ recordProblem }) => recordProblem ?? []);
+    return { status: problems.length === 0 ? 'ok' : 'degraded', problems };
+  });
   app.get('/v1/version', { schema: { summary: 'Versions' } }, async () => ({
     version,
     node: process.version,
