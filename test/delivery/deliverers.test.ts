@@ -30,7 +30,7 @@ t.test(
     const waiting = new AbortController();
     const others = deliverers.prepare(PREPARATION, waiting.signal);
     await t.rejects(deliverers.prepare(PREPARATION, AbortSignal.timeout(100)), { name: 'TimeoutError' });
-    const delivery = await deliverers.prepare(PREPARATION, AbortSignal.timeout(20_000));
+    const delivery = await deliverers.prepare(PREPARATION, AbortSignal.timeout(120_000));
     t.equal(delivery.credentials[0]?.sizeBytes, 4);
     delivery.end();
     waiting.abort();
@@ -48,7 +48,7 @@ t.test('warns of a "file" that looks encrypted, and of no other', async t => {
   const deliverers = new Deliverers(OPTIONS);
   t.teardown(() => deliverers.close());
   const credentials = { A: { file: at('sops.yaml') }, B: { file: at('plain') }, C: { file: at('armored') } };
-  const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(20_000));
+  const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(120_000));
   delivery.end();
   t.strictSame(delivery.notes, [
     `credential A: ${at('sops.yaml')} is delivered as it is, and looks encrypted: it is a sops file; name it as "sops", and say which value: {"sops": "FILE", "key": "NAME"}`,
@@ -91,10 +91,10 @@ t.test('certificate and key are of one generation, though its link is swapped ev
   const deliverers = new Deliverers(OPTIONS);
   t.teardown(() => deliverers.close());
   // One deliverer for all of them.
-  const other = await deliverers.prepare(PREPARATION, AbortSignal.timeout(20_000));
+  const other = await deliverers.prepare(PREPARATION, AbortSignal.timeout(120_000));
   const seen = new Set<number>();
   for (let start = 0; start < 40; start += 1) {
-    const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(20_000));
+    const delivery = await deliverers.prepare({ ...PREPARATION, credentials }, AbortSignal.timeout(120_000));
     const sizes = new Set(delivery.credentials.map(({ sizeBytes }) => sizeBytes));
     t.equal(sizes.size, 1, `start ${start}: ${[...sizes].join(' and ')}`);
     for (const size of sizes) seen.add(size);

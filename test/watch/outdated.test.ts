@@ -26,7 +26,7 @@ const deliverers = new Deliverers({
 deliverers.warmUp();
 t.teardown(() => deliverers.close());
 
-const digest: OutdatedTools['digest'] = sources => deliverers.digest(sources, AbortSignal.timeout(10_000));
+const digest: OutdatedTools['digest'] = sources => deliverers.digest(sources, AbortSignal.timeout(120_000));
 /** For tests of definitions alone: each look of the other takes a process. */
 const digestNothing: OutdatedTools['digest'] = async sources => sources.map(() => null);
 
@@ -91,7 +91,7 @@ async function prepare(vm: Vm, identity: string): Promise<readonly PreparedCrede
       },
       wantsReceipt: false,
     },
-    AbortSignal.timeout(10_000),
+    AbortSignal.timeout(120_000),
   );
   delivery.end();
   return delivery.credentials;

@@ -30,7 +30,7 @@ function failVm(t: Test, json: Record<string, unknown> = {}) {
     findVm: () => vm,
     pathWatch,
     digest: async sources => {
-      const digests = await deliverers.digest(sources, AbortSignal.timeout(10_000));
+      const digests = await deliverers.digest(sources, AbortSignal.timeout(120_000));
       // Told once the answer was taken.
       setImmediate(() => asked.push('digest'));
       return digests;
