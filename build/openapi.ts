@@ -14,10 +14,16 @@ const answer = (description: string, type: string, schema: object = { type: 'str
 });
 const AnyJson = answer('Done', 'application/json', { type: 'object', additionalProperties: true });
 const VmJson = answer('The VM', 'application/json', VmSchema);
+const header = (description: string) => ({ type: 'string', description });
+const ETAG = header('Entity tag of the definition, for If-Match');
+const LOCATION = header('Path of the VM');
 const NOTHING = { 204: { type: 'null', description: 'Done' } };
 
 const ANSWERS: Readonly<Record<string, object>> = {
-  'PUT /v1/vms/:name': { 200: VmJson, 201: VmJson },
+  'PUT /v1/vms/:name': {
+    200: { ...VmJson, headers: { etag: ETAG } },
+    201: { ...VmJson, headers: { etag: ETAG, location: LOCATION } },
+  },
   'DELETE /v1/vms/:name': NOTHING,
   'GET /v1/vms/:name/console': { 200: answer('What it printed', 'application/octet-stream') },
   'POST /v1/vms/:name/console': NOTHING,
@@ -39,8 +45,36 @@ const codesOf = (matches: (status: number) => boolean) =>
 
 const problem = (matches: (status: number) => boolean) =>
   answer(codesOf(matches), PROBLEM_TYPE, ProblemSchema);
+const UNCHANGED = { 304: { type: 'null', description: 'As If-None-Match has it' } };
 const REFUSED = { '4XX': problem(status => status < 500) };
 const VMM_FAILED = { 502: problem(status => status === 502), 504: problem(status => status === 504) };
+
+const OPERATION_IDS: Readonly<Record<string, string>> = {
+  'GET /v1/vms': 'listVms',
+  'GET /v1/vms/:name': 'getVm',
+  'PUT /v1/vms/:name': 'putDefinition',
+  'DELETE /v1/vms/:name': 'deleteDefinition',
+  'GET /v1/vms/:name/definition': 'getDefinition',
+  'GET /v1/vms/:name/command': 'getCommand',
+  'GET /v1/vms/:name/console': 'readConsole',
+  'POST /v1/vms/:name/console': 'writeConsole',
+  'GET /v1/vms/:name/booted': 'awaitBooted',
+  'POST /v1/convert': 'convertCommand',
+  'POST /v1/reload': 'reloadDefinitions',
+  'GET /v1/events': 'followEvents',
+  'GET /v1/health': 'getHealth',
+  'GET /v1/version': 'getVersion',
+  'GET /v1/paths': 'getPaths',
+  'GET /metrics': 'getMetrics',
+  'GET /openapi.json': 'getOpenApi',
+};
+
+/** What a generated client calls it. Verbs of VMs have their own names. */
+function operationIdOf(route: string): string {
+  const id = OPERATION_IDS[route] ?? route.replace(/^POST \/v1\/vms\/:name\/(\w+)$/, '$1Vm');
+  if (id.includes(' ')) throw new Error(`build/openapi.ts has no operationId for ${route}`);
+  return id;
+}
 
 function describeRoute({
   schema = {},
@@ -52,17 +86,45 @@ function describeRoute({
   route: RouteOptions;
 }) {
   const known = schema.response ?? ANSWERS[`${route.method} ${url}`] ?? { 200: AnyJson };
-  const response = { ...known, ...REFUSED, ...(ASKS_VMM.test(url) ? VMM_FAILED : {}) };
-  return { schema: { ...schema, response }, url };
+  const { access, entityTag } = route.config ?? {};
+  const response = {
+    ...known,
+    ...(entityTag === undefined ? {} : UNCHANGED),
+    ...REFUSED,
+    ...(ASKS_VMM.test(url) ? VMM_FAILED : {}),
+  };
+  const described = access === 'admin' ? { description: 'On admin.sock alone.' } : {};
+  const operationId = operationIdOf(`${route.method} ${url}`);
+  return { schema: { ...schema, ...described, operationId, response }, url };
 }
 
 /** The routes are declared and never called, so there is nothing behind them. */
 const NO_TOOLS = { logger: pino({ level: 'silent' }) } as unknown as AppTools;
 
+const DESCRIPTION = `Starts VMs with their secrets.
+
+There is no authentication in HTTP: the UNIX socket that a request comes by decides. \`vmsecretd.sock\` is for the operator group,
+\`admin.sock\` for root; what is on admin.sock alone says so.`;
+
+const SERVERS = [
+  {
+    url: '/',
+    description: 'Over /run/vmsecretd/vmsecretd.sock or admin.sock beside it; any name of a host will do',
+  },
+];
+
 export async function renderOpenApi(): Promise<string> {
-  const info = { title: 'vmsecretd', version: readVersion(), description: 'Starts VMs with their secrets' };
+  const info = {
+    title: 'vmsecretd',
+    version: readVersion(),
+    description: DESCRIPTION,
+    license: { name: 'MIT', identifier: 'MIT' },
+  };
   const app = await buildApp(NO_TOOLS, async routes => {
-    await routes.register(swagger, { transform: describeRoute, openapi: { info } });
+    await routes.register(swagger, {
+      transform: describeRoute,
+      openapi: { openapi: '3.1.0', info, servers: SERVERS, security: [] },
+    });
   });
   const text = `${JSON.stringify(app.swagger(), null, 2)}\n`;
   await app.close();

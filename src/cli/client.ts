@@ -34,7 +34,7 @@ export class CliError extends Error {
 export interface Client {
   readonly socketPath: string;
   /** @param body JSON, or the text of it @returns the answer's JSON, or null where it has no body @throws CliError */
-  call(method: string, path: string, body?: unknown): Promise<unknown>;
+  call(method: string, path: string, body?: unknown, ifMatch?: string): Promise<unknown>;
   /** As call, of what may take as long as a VM takes: while it waits, the daemon must answer whether it is well. */
   wait(method: string, path: string): Promise<unknown>;
   /** An answer that goes on. @throws CliError */
@@ -56,18 +56,30 @@ interface Request {
   path: string;
   body?: Buffer;
   type?: string;
+  ifMatch?: string | undefined;
   timeoutMs?: number;
   signal?: AbortSignal;
 }
 
 export function createClient(socketPath: string): Client {
-  const request = async ({ method, path, body, type, timeoutMs = ANSWER_TIMEOUT_MS, signal }: Request) => {
+  const request = async ({
+    method,
+    path,
+    body,
+    type,
+    ifMatch,
+    timeoutMs = ANSWER_TIMEOUT_MS,
+    signal,
+  }: Request) => {
     const answer = await requestUnix({
       socketPath,
       method,
       path,
       body,
-      headers: type === undefined ? {} : { 'content-type': type },
+      headers: {
+        ...(type === undefined ? {} : { 'content-type': type }),
+        ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+      },
       timeoutMs,
       signal,
     }).catch(error => {
@@ -80,10 +92,11 @@ export function createClient(socketPath: string): Client {
   const requireHealth = () => request({ method: 'GET', path: '/v1/health' });
   return {
     socketPath,
-    call: (method, path, body) =>
+    call: (method, path, body, ifMatch) =>
       request({
         method,
         path,
+        ifMatch,
         ...(body === undefined
           ? {}
           : {

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
+import { json as readJson } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { VmView } from '../vm/vm.js';
 import { CliError, type Client, EXIT } from './client.js';
@@ -38,7 +39,9 @@ export function addEditCommands(program: Command): void {
 /** @returns the VM with its new definition; undefined where nothing was changed */
 async function editDefinition(name: string, client: Client): Promise<VmView | undefined> {
   await refuseFileOwned(name, client);
-  const before = `${JSON.stringify(await client.call('GET', vmPath(name, '/definition')), null, 2)}\n`;
+  const read = await client.stream(vmPath(name, '/definition'));
+  const { etag } = read.headers;
+  const before = `${JSON.stringify(await readJson(read), null, 2)}\n`;
   const folder = await mkdtemp(join(tmpdir(), 'vmsecretctl-'));
   const file = join(folder, `${name}.json`);
   await writeFile(file, before, { mode: 0o600 });
@@ -51,14 +54,16 @@ async function editDefinition(name: string, client: Client): Promise<VmView | un
     }
     try {
       if (status !== 0) throw new CliError(`the editor failed (${status})`, EXIT.failed);
-      const vm = (await client.call('PUT', vmPath(name), await readDefinition(file))) as VmView;
+      const vm = (await client.call('PUT', vmPath(name), await readDefinition(file), etag)) as VmView;
       await rm(folder, { recursive: true });
       return vm;
     } catch (thrown) {
       // What was typed stays.
       const error = nameFile(thrown, file);
       if (!(error instanceof CliError)) throw error;
-      const isAgain = process.stdin.isTTY && (await askToEditAgain(error.message));
+      // What somebody else has changed meanwhile would be lost.
+      const isLate = error.problem.code === 'precondition_failed';
+      const isAgain = !isLate && process.stdin.isTTY && (await askToEditAgain(error.message));
       if (!isAgain) throw new CliError(`${error.message}; ${keptIn(file)}`, error.exitStatus, error.problem);
     }
   }

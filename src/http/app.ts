@@ -10,12 +10,14 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { VmsecretdError } from '../errors.js';
-import { findJsonFault } from '../json-keys.js';
 import { compileSchema } from '../schema-check.js';
 import { explainStorageError } from '../system/storage-error.js';
 import type { VmEvents } from '../vm/events.js';
 import { type Access, mayCall, type SocketRole } from './access.js';
+import { checkBodies } from './bodies.js';
 import { boundCrowds } from './crowds.js';
+import { tagAnswers } from './entity-tags.js';
+import { answerMethods } from './methods.js';
 import { buildProblem, internalError, PROBLEM_TYPE } from './problem.js';
 import { addCommandRoutes, type CommandTools } from './routes/commands.js';
 import { addConsoleRoutes, type ConsoleTools } from './routes/console.js';
@@ -55,6 +57,8 @@ export interface AppTools
 
 /** A definition with 255 credentials and its command line is far below this. */
 const BODY_LIMIT_BYTES = 1024 * 1024;
+/** As much as Node takes: a name that is too long is told as one. */
+const MAXIMUM_URL_LENGTH = 16 * 1024;
 
 /** @param before sees every route: openapi.json is made so */
 export async function buildApp(
@@ -66,7 +70,18 @@ export async function buildApp(
     // Requests are told by what they change (events.ts); bodies and URLs stay out of the log.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT_BYTES,
-    routerOptions: { maxParamLength: 300 },
+    routerOptions: { maxParamLength: MAXIMUM_URL_LENGTH, ignoreTrailingSlash: true },
+    // As a proxy sends it: RFC 9112, 3.2.2.
+    rewriteUrl: ({ url = '' }) => url.replace(/^https?:\/\/[^/?#]*\/?/i, '/'),
+    frameworkErrors: (_error, request, reply) =>
+      sendProblem(
+        new VmsecretdError(
+          'request_invalid',
+          'The URL is not valid: a percent sign and two hexadecimal digits stand for a byte of UTF-8',
+        ),
+        request,
+        reply,
+      ),
     genReqId: () => crypto.randomUUID(),
     schemaController: { compilersFactory: { buildValidator: NO_COMPILER, buildSerializer: NO_COMPILER } },
   });
@@ -74,22 +89,13 @@ export async function buildApp(
     compileSchema(schema as object, httpPart === 'body' ? 'body' : 'text'),
   );
   app.setSerializerCompiler(() => JSON.stringify);
-  checkBodies(app);
   app.setErrorHandler<FastifyError>((error, request, reply) =>
     sendProblem(toProblem(error, request), request, reply),
   );
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      new VmsecretdError(
-        'request_invalid',
-        `There is no ${request.method} ${request.url.slice(0, 200)}; GET /openapi.json lists what there is`,
-      ),
-      request,
-      reply,
-      404,
-    ),
-  );
   checkAccess(app, tools.roleOf);
+  answerMethods(app, (error, request, reply) => sendProblem(error, request, reply, 404));
+  checkBodies(app);
+  tagAnswers(app);
   dropAbandoned(app);
   boundCrowds(app, tools.roleOf);
   await before?.(app);
@@ -106,18 +112,6 @@ export async function buildApp(
   addServiceRoutes(app, tools);
   await app.ready();
   return app;
-}
-
-/** JSON is taken as it stands: no key twice, nothing converted. */
-function checkBodies(app: FastifyInstance): void {
-  const parseJson = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, text, done) =>
-    parseJson(request, text, (error, value) => {
-      const fault = error ? undefined : findJsonFault(text);
-      if (fault === undefined) done(error, value);
-      else done(new VmsecretdError('request_invalid', `The body is refused: ${fault}`));
-    }),
-  );
 }
 
 /** In place of what fastify would load to make functions of schemas, which takes longer than all else of a start. */

@@ -1,12 +1,21 @@
 // The daemon's two sockets: who may connect to each, and which of them a request came by.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../errors.js';
 import { listenOn } from '../system/sockets.js';
 import { resolveGroup } from '../system/users.js';
 import type { SocketRole } from './access.js';
+import { buildProblem, PROBLEM_TYPE } from './problem.js';
 
 interface SocketPlan {
   /** FileDescriptorName= of the socket unit. */
@@ -106,6 +115,7 @@ export class DaemonSockets {
     };
     // Node would refuse what it does not know of itself, and take in its body first.
     const server = createServer(limits, take).on('checkExpectation', take);
+    server.on('clientError', refuseUnparsed);
     server.maxConnections = MAXIMUM_CONNECTIONS;
     // Who was answered has no reason to stay.
     server.maxRequestsPerSocket = 1;
@@ -147,9 +157,40 @@ function comesInChunks({ headers }: IncomingMessage): boolean {
 
 /** Without waiting for the rest of it. */
 function refuseBody(request: IncomingMessage, response: ServerResponse): void {
-  response.writeHead(411, { connection: 'close', 'content-length': 0 }).end();
+  const text = renderRefusal(411, 'a body needs its Content-Length; in chunks only admin.sock takes one');
+  response.writeHead(411, { connection: 'close', ...headersOf(text) }).end(text);
   request.socket.destroySoon();
 }
+
+/** What is no HTTP, or comes too slowly, as a problem document too. */
+function refuseUnparsed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  const { bytesWritten } = socket as Socket;
+  // Each connection has one answer.
+  if (!socket.writable || bytesWritten > 0) return void socket.destroy();
+  const status = UNPARSED_STATUS[error.code ?? ''] ?? 400;
+  const text = renderRefusal(status, `the request is not valid HTTP (${error.code ?? 'unknown'})`);
+  const headers = Object.entries({ connection: 'close', ...headersOf(text) });
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    ...headers.map(([name, value]) => `${name}: ${value}`),
+  ];
+  socket.write(`${head.join('\r\n')}\r\n\r\n${text}`);
+  (socket as Socket).destroySoon();
+}
+
+const UNPARSED_STATUS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+function renderRefusal(status: number, message: string): string {
+  return JSON.stringify({ ...buildProblem(new VmsecretdError('request_invalid', message), false), status });
+}
+
+const headersOf = (text: string) => ({
+  'content-type': PROBLEM_TYPE,
+  'content-length': Buffer.byteLength(text),
+});
 
 function hasBody(request: IncomingMessage): boolean {
   return comesInChunks(request) || Number(request.headers['content-length'] ?? 0) > 0;

@@ -22,6 +22,9 @@ export interface VmsTools {
   build(definition: Definition): { vm: Vm; lifecycle: Lifecycle };
 }
 
+/** Nothing else changes definitions until it settles. */
+export type RequireSeen = (existing: Definition | undefined) => Promise<void>;
+
 export class Vms {
   /** What is there at first is no news. */
   #isLoaded = false;
@@ -99,9 +102,13 @@ export class Vms {
     managed.vm.publish('definition', { change: 'removed' });
   }
 
-  /** @throws VmsecretdError definition_invalid, definition_from_file */
-  put(name: string, json: unknown): Promise<{ vm: Vm; created: boolean }> {
+  /**
+   * @param requireSeen is given the definition that this one replaces, and throws where it must not
+   * @throws VmsecretdError definition_invalid, definition_from_file
+   */
+  put(name: string, json: unknown, requireSeen?: RequireSeen): Promise<{ vm: Vm; created: boolean }> {
     return this.#change(async () => {
+      await requireSeen?.(this.#tools.definitions.get(name));
       const created = !this.#byName.has(name);
       await this.#tools.definitions.put(name, json);
       this.#follow();
@@ -110,8 +117,11 @@ export class Vms {
   }
 
   /** @throws VmsecretdError vm_unknown, state_conflict, definition_from_file */
-  delete(name: string): Promise<void> {
-    return this.#change(() => this.#delete(name));
+  delete(name: string, requireSeen?: RequireSeen): Promise<void> {
+    return this.#change(async () => {
+      await requireSeen?.(this.get(name).vm.definition);
+      await this.#delete(name);
+    });
   }
 
   async #delete(name: string): Promise<void> {

@@ -1,6 +1,7 @@
 // vmsecretctl's errors for programs, and what is not done in halves: an edit that is refused, a stop that is hurried.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { CTL } from './daemon.js';
 import { daemonTest } from './daemon-test.js';
 import { NO_TERMINAL, RunningCtl } from './running-ctl.js';
 import { CLOUD_HYPERVISOR, defineVm, STAND_IN } from './vmm.js';
@@ -58,6 +59,8 @@ daemonTest(
         environment: { EDITOR: `sed -i ${script}` },
       });
     const before = await definition();
+    const meanwhile = join(daemon.folder, 'meanwhile.json');
+    writeFileSync(meanwhile, JSON.stringify({ ...(before as object), restart: 'always' }));
     const refused = edit('s/restart/restrat/');
     await refused.untilPrinted('Edit it again?');
     refused.type('n\r');
@@ -67,6 +70,19 @@ daemonTest(
     t.match(readFileSync(file, 'utf8'), 'restrat');
     rmSync(dirname(file), { recursive: true });
     t.strictSame(await definition(), before, 'it is as it was');
+    const editor = join(daemon.folder, 'editor.sh');
+    writeFileSync(editor, `sed -i s/64M/65M/ "$1"; ${process.execPath} ${CTL} define web ${meanwhile}`);
+    const late = new RunningCtl(daemon, ['edit', 'web'], {
+      terminal: true,
+      environment: { EDITOR: `sh ${editor}` },
+    });
+    t.equal(await late.ended, 1);
+    t.match(
+      late.printed,
+      /The definition is another than If-Match names; .* \(precondition_failed\); .* your text is in/,
+    );
+    rmSync(dirname(/your text is in (\S+web\.json)/.exec(late.printed)?.[1] ?? ''), { recursive: true });
+    t.match(await definition(), { restart: 'always' }, 'what came meanwhile stays');
     const same = edit('s/nothing/else/');
     t.equal(await same.ended, 0);
     t.match(same.printed, 'web is not changed');

@@ -4,11 +4,10 @@ import type { FastifyInstance } from 'fastify';
 import { VmsecretdError } from '../../errors.js';
 import type { Vm } from '../../vm/vm.js';
 import type { Vms } from '../../vm/vms.js';
+import { BYTES } from '../bodies.js';
 import { admit } from '../oldest-gives-way.js';
 import { FollowQuery, NameParams } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
-
-const RAW = 'application/octet-stream';
 
 /** Of one VM at once; the oldest gives way. Each keeps what its reader has not taken, or is a journalctl. */
 const MAXIMUM_FOLLOWERS = 64;
@@ -41,19 +40,20 @@ export function addConsoleRoutes(app: FastifyInstance, { vms, readConsole }: Con
       const { vm } = vms.get(request.params.name);
       const output = readConsole(vm, request.query.follow === true);
       if (output instanceof Readable) follow(vm, output);
-      return reply.type(RAW).send(output);
+      return reply.type(BYTES).send(output);
     },
   );
 
-  app.addContentTypeParser(RAW, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-
   app.post<ConsoleRoute>(
     '/v1/vms/:name/console',
-    { config: { access: 'admin' }, schema: { summary: 'Type into the serial console', params: NameParams } },
+    {
+      config: { access: 'admin', takesBytes: true },
+      schema: { summary: 'Type into the serial console', params: NameParams },
+    },
     async (request, reply) => {
       const { vm } = vms.get(request.params.name);
       if (!Buffer.isBuffer(request.body)) {
-        throw new VmsecretdError('request_invalid', `The console takes raw bytes, as ${RAW}`);
+        throw new VmsecretdError('request_invalid', `The console takes raw bytes, as ${BYTES}`);
       }
       if (!(await vm.console.write(request.body))) {
         throw new VmsecretdError('state_conflict', `VM ${vm.name} has no console that takes input`, {

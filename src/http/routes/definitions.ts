@@ -1,9 +1,11 @@
 // What VMs there are, and their definitions.
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Definition } from '../../definition/definition.js';
 import type { Definitions } from '../../definition/definitions.js';
 import { DefinitionSchema } from '../../definition/schema.js';
 import type { Vms } from '../../vm/vms.js';
+import { requireConditions, tagOf } from '../entity-tags.js';
 import { ComparedQuery, NameParams, ReloadSchema, VmListSchema, VmSchema } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
 
@@ -22,7 +24,10 @@ export function addDefinitionRoutes(app: FastifyInstance, tools: DefinitionTools
   const { vms, definitions, reload } = tools;
   app.get<{ Querystring: { compared?: boolean } }>(
     '/v1/vms',
-    { schema: { summary: 'List VMs', querystring: ComparedQuery, response: { 200: VmListSchema } } },
+    {
+      config: { entityTag: 'weak' },
+      schema: { summary: 'List VMs', querystring: ComparedQuery, response: { 200: VmListSchema } },
+    },
     async request => {
       if (request.query.compared === true)
         await Promise.race([tools.compareNow(), delay(COMPARISON_TIMEOUT_MS, undefined, { ref: false })]);
@@ -33,7 +38,10 @@ export function addDefinitionRoutes(app: FastifyInstance, tools: DefinitionTools
 
   app.get<NameRoute>(
     '/v1/vms/:name',
-    { schema: { summary: 'Show a VM', params: NameParams, response: { 200: VmSchema } } },
+    {
+      config: { entityTag: 'weak' },
+      schema: { summary: 'Show a VM', params: NameParams, response: { 200: VmSchema } },
+    },
     async request => vms.get(request.params.name).vm.view(request.isRoot),
   );
 
@@ -50,6 +58,11 @@ export function addDefinitionRoutes(app: FastifyInstance, tools: DefinitionTools
 
 /** For root alone: a definition names files and programs. */
 function addKeepingRoutes(app: FastifyInstance, { vms, definitions }: DefinitionTools): void {
+  const requireSeen = async ({ headers }: FastifyRequest, existing: Definition | undefined) => {
+    if (headers['if-match'] === undefined && headers['if-none-match'] === undefined) return;
+    const current = existing === undefined ? undefined : await definitions.readJson(existing);
+    requireConditions(headers, current === undefined ? undefined : tagOf(JSON.stringify(current)));
+  };
   // Name and body are checked by parse-definition.ts, which says more than a schema can.
   app.put<NameRoute>(
     '/v1/vms/:name',
@@ -59,8 +72,13 @@ function addKeepingRoutes(app: FastifyInstance, { vms, definitions }: Definition
       validatorCompiler: () => () => true,
     },
     async (request, reply) => {
-      const { vm, created } = await vms.put(request.params.name, request.body);
-      return reply.code(created ? 201 : 200).send(vm.view(request.isRoot));
+      const { name } = request.params;
+      const { vm, created } = await vms.put(name, request.body, existing => requireSeen(request, existing));
+      if (created) reply.header('location', `/v1/vms/${name}`);
+      return reply
+        .code(created ? 201 : 200)
+        .header('etag', tagOf(JSON.stringify(request.body)))
+        .send(vm.view(request.isRoot));
     },
   );
 
@@ -68,14 +86,17 @@ function addKeepingRoutes(app: FastifyInstance, { vms, definitions }: Definition
     '/v1/vms/:name',
     { config: { access: 'admin' }, schema: { summary: 'Drop a kept definition', params: NameParams } },
     async (request, reply) => {
-      await vms.delete(request.params.name);
+      await vms.delete(request.params.name, existing => requireSeen(request, existing));
       return reply.code(204).send();
     },
   );
 
   app.get<NameRoute>(
     '/v1/vms/:name/definition',
-    { config: { access: 'admin' }, schema: { summary: 'Read a definition back', params: NameParams } },
+    {
+      config: { access: 'admin', entityTag: 'strong' },
+      schema: { summary: 'Read a definition back', params: NameParams },
+    },
     async request => definitions.readJson(vms.get(request.params.name).vm.definition),
   );
 }
