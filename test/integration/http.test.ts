@@ -22,7 +22,7 @@ const ADMIN_ROUTES = [
 const OPERATOR_ROUTES = [
   'GET /v1/vms',
   'GET /v1/vms/{name}',
-  ...['start', 'stop', 'restart', 'reboot', 'kill', 'pause', 'resume', 'check'].map(
+  ...['start', 'stop', 'restart', 'reboot', 'kill', 'pause', 'resume', 'refresh', 'check'].map(
     verb => `POST /v1/vms/{name}/${verb}`,
   ),
   'GET /v1/vms/{name}/command',
