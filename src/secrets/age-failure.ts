@@ -2,6 +2,7 @@
 // a sops file.
 import type { ErrorCode } from '../errors.js';
 import type { AgeFileError, AgeFileProblem } from './age-identity.js';
+import { toSentence } from './foreign-file.js';
 import type { Identities } from './identities.js';
 import { PASSPHRASE_REMEDY } from './identity-file-error.js';
 
@@ -16,10 +17,6 @@ export function explainAgeFailure(
     return { code, text: `does not open: ${explainNoIdentity(error, identities)}` };
   const keys = code === 'secret_no_identity' ? ` ${describeKeys(error, identities)}` : '';
   return { code, text: `does not open: ${error.message}.${keys} ${advice}` };
-}
-
-function toSentence(clause: string): string {
-  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
 }
 
 const RESTORE = 'Restore it from a good copy, or encrypt it again.';

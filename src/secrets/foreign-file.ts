@@ -10,6 +10,11 @@ export interface ForeignFile {
   advice: string;
 }
 
+/** Of an advice. */
+export function toSentence(clause: string): string {
+  return `${clause.charAt(0).toUpperCase()}${clause.slice(1)}.`;
+}
+
 interface Kind extends ForeignFile {
   is(content: Buffer): boolean;
   /** Whether a guest that was given the file as it is would get ciphertext. */

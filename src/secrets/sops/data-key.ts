@@ -88,7 +88,7 @@ function explainFailures(
   if (problem === undefined || problem === 'no_match') {
     return new AgeFileError(
       problem ?? of?.problem ?? 'header',
-      `${missing}${problem === undefined ? `of its data key: ${of?.message}` : 'its data key is encrypted to other keys'}`,
+      `${missing}${problem === undefined ? `its data key: ${of?.message}` : 'its data key is encrypted to other keys'}`,
       {
         recipientTypes,
         advice:

@@ -1,6 +1,6 @@
 // A sops file as it is stored: its format is told by its content, since the Nix store and clan change names.
 import { TextDecoder } from 'node:util';
-import { identifyFile } from '../foreign-file.js';
+import { identifyFile, toSentence } from '../foreign-file.js';
 import { parseDotenvTree } from './dotenv-tree.js';
 import { parseIniTree } from './ini-tree.js';
 import { parseJsonTree } from './json-tree.js';
@@ -71,7 +71,5 @@ function notSops(file: Buffer): SopsFileError {
     return damaged(
       'it is no sops file, or what sops keeps at its end is missing. Encrypt it with sops, or name a plain file as "file"',
     );
-  return damaged(
-    `it is no sops file: ${foreign.what}. ${foreign.advice.replace(/^./, first => first.toUpperCase())}`,
-  );
+  return damaged(`it is no sops file: ${foreign.what}. ${toSentence(foreign.advice).slice(0, -1)}`);
 }

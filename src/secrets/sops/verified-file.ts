@@ -2,7 +2,7 @@
 //
 // INVARIANT: there is none of which a value, or the MAC over them, is not what somebody with the data key wrote.
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { isSealed, openSealed } from './encrypted-value.js';
+import { hasFormOf, isSealed, openSealed, sealedType } from './encrypted-value.js';
 import { createEncryptionRule, type EncryptionRule } from './encryption-rule.js';
 import type { FoundValue } from './find-value.js';
 import type { SopsFile } from './sops-file.js';
@@ -36,8 +36,9 @@ export class VerifiedSopsFile {
   /** The caller wipes the bytes. */
   open(found: FoundValue): Buffer {
     const bytes = this.#openAsHashed(found);
-    const isBool = found.value.type === 'bool' || /type:bool\]$/.test(found.value.text);
+    const { type, text } = found.value;
     // As YAML and JSON have it; sops hashes it as Python does.
+    const isBool = type === 'bool' || (type === 'str' && sealedType(text) === 'bool');
     return isBool ? Buffer.from(bytes.toString().toLowerCase()) : bytes;
   }
 
@@ -50,7 +51,8 @@ export class VerifiedSopsFile {
     if (!this.#isEncrypted(found) || value.text === '') return Buffer.from(value.text);
     const place = { dataKey: this.#dataKey, sealedWith: `${keys.join(':')}:` };
     const bytes = openSealed(value.text, place);
-    if (bytes !== null) return bytes;
+    if (bytes !== null && hasFormOf(sealedType(value.text), bytes)) return bytes;
+    bytes?.fill(0);
     throw damaged(`its value ${showKeys(keys)} is damaged, or was moved there from another place`);
   }
 

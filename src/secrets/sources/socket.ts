@@ -1,7 +1,7 @@
 // What a service sends to whoever connects to its socket, as LoadCredential= of systemd has it: it learns from the address that
 // connects whose credential is asked for. Nothing is sent to it.
 import { constants, fstatSync } from 'node:fs';
-import { systemErrorCode } from '../../errors.js';
+import { systemErrorCode, VmsecretdError } from '../../errors.js';
 import { createBoundSocket, credentialAddress } from '../../system/connect-from.js';
 import { closePlace, findPlace } from '../../system/find-together.js';
 import { UntrustedPathError } from '../../system/trusted-path.js';
@@ -47,6 +47,7 @@ function requireSocket(named: NamedSource, path: string, descriptor: number): vo
 }
 
 function explain(named: NamedSource, path: string, cause: unknown): unknown {
+  if (cause instanceof VmsecretdError) return cause;
   const failure = { path, cause };
   if (cause instanceof StreamError) {
     const code = cause.problem === 'too_large' ? 'secret_too_large' : 'secret_unreadable';

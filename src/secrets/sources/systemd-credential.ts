@@ -3,7 +3,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { basename } from 'node:path';
 import { systemErrorCode } from '../../errors.js';
-import { identifyFile, isSystemdCredential } from '../foreign-file.js';
+import { identifyFile, isSystemdCredential, toSentence } from '../foreign-file.js';
 import { readStream, StreamError } from '../read-stream.js';
 import { ProgramError, runSecretProgram } from '../secret-program.js';
 import { type NamedSource, type SourceReader, sourceFailure } from './reader.js';
@@ -141,6 +141,8 @@ function notOne(named: NamedSource, path: string, file: Buffer) {
   const foreign = identifyFile(file);
   const what =
     file.length === 0 ? 'it is empty' : (foreign?.what ?? 'it is not a file of systemd-creds encrypt');
-  const advice = foreign?.advice ?? 'Make it so: systemd-creds encrypt --name=NAME - FILE';
-  return sourceFailure('secret_corrupt', named, `${path} does not open: ${what}. ${advice}.`, { path });
+  const advice = foreign?.advice ?? 'make it so: systemd-creds encrypt --name=NAME - FILE';
+  return sourceFailure('secret_corrupt', named, `${path} does not open: ${what}. ${toSentence(advice)}`, {
+    path,
+  });
 }
