@@ -47,7 +47,7 @@ let
   needsIdentity =
     vm:
     vm.identities or null == null
-    && lib.any (source: source.age != null) (lib.attrValues vm.credentials);
+    && lib.any (source: source.age != null || source.sops != null) (lib.attrValues vm.credentials);
   withoutIdentity = lib.attrNames (lib.filterAttrs (_: needsIdentity) (cfg.vms // cfg.microvms));
 in
 {

@@ -74,7 +74,18 @@ let
       }
     );
 
-  # `check` takes the VM's name from the file's name. Age files of the host itself are not there at build time.
+  # KIND:PATH of each file in the Nix store that has to be encrypted.
+  encryptedFilesOf =
+    source:
+    map (kind: "${kind}:${source.${kind}}") (
+      lib.filter (kind: lib.hasPrefix builtins.storeDir (source.${kind} or "")) [
+        "age"
+        "sops"
+        "systemdCredential"
+      ]
+    );
+
+  # `check` takes the VM's name from the file's name. Encrypted files of the host itself are not there at build time.
   checkedFile =
     name: definition:
     let
@@ -89,9 +100,7 @@ let
         vm = name;
         definition = builtins.toJSON definition;
         passAsFile = [ "definition" ];
-        ageFiles = lib.filter (lib.hasPrefix builtins.storeDir) (
-          map (source: source.age or "") (lib.attrValues (definition.credentials or { }))
-        );
+        encryptedFiles = lib.concatMap encryptedFilesOf (lib.attrValues (definition.credentials or { }));
         runner = if guest == null then null else guest.microvm.declaredRunner;
         preferLocalBuild = true;
       }
@@ -100,16 +109,34 @@ let
         cp "$definitionPath" "$out/$vm.json"
         vmsecretd check --other-host ${forRelease} "$out/$vm.json"
 
-        for file in $ageFiles; do
-          case $(head -c 64 "$file" | tr -d '\0 \t\r\n') in
-            age-encryption.org/* | -----BEGINAGEENCRYPTEDFILE-----*) ;;
-            *)
-              echo "VM $vm: $file is no age file: every user can read its content in the Nix store." >&2
-              echo "Encrypt it (age -R /etc/ssh/ssh_host_ed25519_key.pub), take the plaintext out of the store" >&2
-              echo "(nix-store --delete $file), and replace the secret if others could read it." >&2
-              exit 1
+        isEncrypted() { # KIND FILE
+          case $1 in
+            age)
+              case $(head -c 64 "$2" | tr -d '\0 \t\r\n') in
+                age-encryption.org/* | -----BEGINAGEENCRYPTEDFILE-----*) ;;
+                *) return 1 ;;
+              esac
+              ;;
+            sops) grep -q 'ENC\[AES256_GCM,' "$2" && grep -qE '(^sops:|^\[sops\]|^sops_mac=|"sops":)' "$2" ;;
+            # Behind an ID of 16 bytes: sizes of AES-256-GCM, as 32-bit numbers.
+            systemdCredential)
+              base64 -d "$2" 2>/dev/null | od -An -tx1 -j16 -N16 | tr -d ' \n' | grep -q '^20000000010000000c00000010000000$'
               ;;
           esac
+        }
+        for entry in $encryptedFiles; do
+          file=''${entry#*:} kind=''${entry%%:*}
+          if ! isEncrypted "$kind" "$file"; then
+            case $kind in
+              age) what='age file' how='age -R /etc/ssh/ssh_host_ed25519_key.pub' ;;
+              sops) what='sops file' how='sops encrypt -i' ;;
+              systemdCredential) what='file of systemd-creds' how='systemd-creds encrypt' ;;
+            esac
+            echo "VM $vm: $file is no $what: every user can read its content in the Nix store." >&2
+            echo "Encrypt it ($how), take the plaintext out of the store" >&2
+            echo "(nix-store --delete $file), and replace the secret if others could read it." >&2
+            exit 1
+          fi
         done
 
         # The command line that microvm-run executes, extraArgs included, as the daemon will read it.

@@ -1,7 +1,8 @@
 # Takes a definition as the NixOS options hold it, gives what its JSON file holds: unset (null) and empty options are left out, so
-# that the daemon's own defaults apply. A path of an age file becomes its store path; plaintext is refused by ./problems.nix.
+# that the daemon's own defaults apply. A path of an encrypted file becomes its store path; plaintext is refused by ./problems.nix.
 definition:
 let
+  sources = import ./sources.nix;
   isSet = value: value != null && value != { } && value != [ ];
   compact =
     attrs:
@@ -16,7 +17,9 @@ let
   credential =
     _: source:
     compact (
-      source // (if source.age or null != null then { age = "${source.age}"; } else { })
+      builtins.foldl' (
+        json: kind: if source.${kind} or null == null then json else json // sources.${kind}.toJson source
+      ) source (builtins.attrNames sources)
     );
 in
 compact (

@@ -21,14 +21,18 @@ let
   # A path value becomes a store path as soon as it is written into a file.
   isInStore = value: isPathValue value || startsWith "${builtins.storeDir}/" (toString value);
 
-  kinds = [
-    "age"
-    "file"
-    "text"
+  kinds = attrNames (import ./sources.nix);
+  # Keys that go with a kind, or with all of them.
+  furtherKeys = [
+    "key"
+    "name"
+    "onDemand"
+    "trim"
+    "watch"
   ];
   orEmpty = list: if list == null then [ ] else list;
   # A source of a kind that is not known here is left to `vmsecretd check`.
-  otherKeys = source: filter (key: !elem key (kinds ++ [ "trim" "onDemand" ])) (attrNames source);
+  otherKeys = source: filter (key: !elem key (kinds ++ furtherKeys)) (attrNames source);
   kindsOf = source: filter (kind: source.${kind} or null != null) (kinds ++ otherKeys source);
 
   isCredentialName =
@@ -57,7 +61,7 @@ let
       }
       {
         assertion = length given == 1;
-        message = "${at}: set exactly one of age, file and text; ${
+        message = "${at}: set exactly one of ${concatStringsSep ", " kinds}; ${
           if given == [ ] then "none is set" else "${concatStringsSep " and " given} are set"
         }.";
       }

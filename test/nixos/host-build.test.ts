@@ -44,6 +44,31 @@ t.test(
   },
 );
 
+const SOPS = ['values.yaml', 'values.json', 'values.env', 'values.ini', 'binary'].map(name =>
+  join(projectRoot, 'test/fixtures/sops/v3.11.0', name),
+);
+const other = (source: string) =>
+  build(`microvm.vms.my-app = { config = { }; vmsecretd.credentials.K.${source}; };`);
+
+t.test('builds a host with a sops file of every format', { skip, timeout: 240_000 }, async t => {
+  for (const file of SOPS) await t.resolves(other(`sops = { file = ${file}; key = "a"; }`), file);
+});
+
+t.test('rejects plaintext given as another encrypted file', { skip, timeout: 240_000 }, async t => {
+  const plain = writeFile(t, 'password: hunter2-plain\n');
+  for (const [source, says] of [
+    [`sops = { file = ${plain}; key = "password"; }`, /is no sops file: every user can read/],
+    [`systemdCredential = ${plain}`, /is no file of systemd-creds: every user can read/],
+  ] as const) {
+    const failure: Error = await other(source).then(
+      () => t.fail(source),
+      error => error,
+    );
+    t.match(failure.message, says);
+    t.notMatch(failure.message, 'hunter2-plain');
+  }
+});
+
 t.test('rejects extraArgs that the daemon cannot read', { skip, timeout: 120_000 }, async t => {
   await t.rejects(microvm('microvm.cloud-hypervisor.extraArgs = [ "--rgn" "src=/dev/urandom" ];'), {
     message: /There is no option "--rgn". Did you mean "--rng"/,

@@ -150,6 +150,31 @@ t.test('a credential is an age file, a path of the host, or an attribute set', {
   });
 });
 
+t.test('a credential of every other kind is typed, and becomes its JSON', { skip }, async t => {
+  const sops = join(projectRoot, 'test/fixtures/sops/v3.11.0/values.yaml');
+  const module = enabled(`${VM} microvm.vms.my-app.vmsecretd.credentials = {
+      A.sops = { file = ${sops}; key = "my-app/api-key"; }; B.sops = "/srv/secret"; C.systemdCredential = ${AGE};
+      D = { systemdCredential = "/etc/credstore.encrypted/d"; name = "db"; };
+      E = { program = [ ${AGE} "show" ]; watch = [ "/srv/store" ]; trim = "newline"; }; F.socket = "/run/x.sock";
+    };`);
+  t.match(await definitionOf(t, { modules: [module] }, 'my-app'), {
+    credentials: {
+      A: { sops: /^\/nix\/store\/.*-values\.yaml$/, key: 'my-app/api-key' },
+      B: { sops: '/srv/secret' },
+      C: { systemdCredential: /^\/nix\/store\//, name: 'api-key.age' },
+      D: { systemdCredential: '/etc/credstore.encrypted/d', name: 'db' },
+      E: { program: [/^\/nix\/store\/.*-api-key\.age$/, 'show'], watch: ['/srv/store'], trim: 'newline' },
+      F: { socket: '/run/x.sock' },
+    },
+  });
+  const text = (credential: string) =>
+    enabled(`${VM} microvm.vms.my-app.vmsecretd.credentials.K.${credential};`);
+  const refused = (credential: string) =>
+    evaluateHost({ modules: [text(credential)] }, 'config.system.build');
+  await t.rejects(refused('program = "pass show x"'), /program.*is not of type/s);
+  await t.rejects(refused('sops = { file = "/x"; kay = "a"; }'), /kay.*does not exist/s);
+});
+
 t.test('secrets beside the VM and those of the service are merged', { skip }, async t => {
   const module =
     enabled(`${VM} microvm.vms.my-app.vmsecretd = { credentials.A.text = "a"; onChange = "restart"; };
