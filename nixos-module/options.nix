@@ -127,16 +127,21 @@ in
     identityPaths = mkOption {
       type = types.listOf types.path;
       default =
-        if options ? age.identityPaths then
-          config.age.identityPaths
-        else
-          lib.optionals (config.services.openssh.enable or false) (
-            map (key: key.path) (
-              lib.filter (key: key.type == "rsa" || key.type == "ed25519") config.services.openssh.hostKeys
+        (
+          if options ? age.identityPaths then
+            config.age.identityPaths
+          else
+            lib.optionals (config.services.openssh.enable or false) (
+              map (key: key.path) (
+                lib.filter (key: key.type == "rsa" || key.type == "ed25519") config.services.openssh.hostKeys
+              )
             )
-          );
-      defaultText = literalMD "{option}`age.identityPaths` with agenix, else the host keys of {option}`services.openssh` of type rsa and ed25519";
-      description = "Private keys of the running host that open age files: SSH host keys or age identities.";
+        )
+        ++ lib.optional (
+          options ? sops.age.keyFile && config.sops.age.keyFile != null
+        ) config.sops.age.keyFile;
+      defaultText = literalMD "{option}`age.identityPaths` with agenix, else the host keys of {option}`services.openssh` of type rsa and ed25519; and {option}`sops.age.keyFile` with sops-nix or clan";
+      description = "Private keys of the running host that open age and sops files: SSH host keys or age identities.";
     };
 
     operators = mkOption {

@@ -368,6 +368,13 @@ t.test('identityPaths are agenix’s where the host imports it', { skip }, async
   t.strictSame(await of([enabled(''), agenix]), ['/a']);
   t.strictSame(await of([enabled('')]), ['/etc/ssh/ssh_host_rsa_key', '/etc/ssh/ssh_host_ed25519_key']);
   t.equal(await of(['{ services.vmsecretd.enable = true; }']), null);
+  const sops = (value: string) =>
+    `{ lib, ... }: { options.sops.age.keyFile = lib.mkOption { default = ${value}; }; }`;
+  t.strictSame(await of([enabled(''), agenix, sops('"/var/lib/sops-nix/key.txt"')]), [
+    '/a',
+    '/var/lib/sops-nix/key.txt',
+  ]);
+  t.strictSame(await of([enabled(''), agenix, sops('null')]), ['/a']);
 });
 
 for (const withMicrovmNix of [true, false]) {

@@ -22,6 +22,7 @@ const BLOCKS: Readonly<Record<string, readonly string[]>> = {
   'docs/install.md': [PACKAGES, PACKAGES, ON_SYSTEMD, ON_SYSTEMD],
   'docs/operations.md': [ON_SYSTEMD, ON_SYSTEMD],
   'docs/pacemaker.md': [PACEMAKER, PACEMAKER, PACEMAKER],
+  'docs/secrets.md': ['test/systemd/sources.test.ts'],
   'docs/systemd.md': [ON_SYSTEMD],
 };
 
@@ -87,6 +88,9 @@ const WHY_NOT: Readonly<Record<string, string>> = {
     'in a guest; test/guests/debian has a service that reads one',
   'journalctl -u vmsecretd-refresh': 'in a guest; test/guests/debian has the part that logs there',
   "journalctl -u 'vmsecretd-credentials@*'": 'in a guest; test/guests/debian has the part that logs there',
+  'systemd-creds encrypt': 'docs/secrets.md has it with its arguments',
+  'systemd-creds decrypt': 'what the deliverer runs',
+  'systemctl edit vmsecretd.service': 'opens an editor; docs/systemd.md has one that a test types',
   'systemctl status': 'docs/systemd.md has it with its unit',
   'systemctl start': 'docs/install.md has it with its unit',
   'systemctl stop': 'docs/systemd.md has it with its unit',
