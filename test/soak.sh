@@ -27,6 +27,8 @@ VMSECRETD_CHAOS_ROUNDS="${VMSECRETD_CHAOS_ROUNDS:-100}" run dist/test/systemd/ch
 VMSECRETD_LOAD=full run dist/test/integration/{load,storage}.test.js
 # A thousand starts with an error of each code between them, and the search for the secret.
 VMSECRETD_LEAK_ROUNDS=1000 run dist/test/integration/leak-rounds.test.js
+# New secrets in running guests of each Debian, paused and reset in the middle.
+VMSECRETD_SUITES='bookworm trixie sid' run dist/test/guests/debian/refresh.test.js
 # Whatever openapi.json allows and forbids, where schemathesis is installed.
 VMSECRETD_CASES=5000 run dist/test/soak/schemathesis.js
 exit $status

@@ -10,27 +10,32 @@ export interface ServeOptions {
   socket: Socket;
   /** What was read of the connection already. */
   head: Buffer;
-  /** For all of it: a guest that is paused, or reads slowly, holds a value no longer. */
+  /** A guest that neither asks nor reads, being paused say, is left after that; one that reads slowly after {@link SLOW} times as long. */
   timeoutMs: number;
   /** @returns undefined for a name that this guest may not ask for; the value is wiped once it is sent @throws VmsecretdError */
   open(name: string): Promise<SecretValue | undefined>;
 }
 
 const LIMIT_BYTES = 1_024;
+const SLOW = 4;
 /** Of a guest whose request is none. */
 const NO_ID = '-';
 
 export async function serveCredential({ socket, head, timeoutMs, open }: ServeOptions): Promise<ServeResult> {
   socket.on('error', () => {});
-  const late = setTimeout(() => socket.destroy(), timeoutMs);
+  const idle = setTimeout(() => socket.destroy(), timeoutMs);
+  const late = setTimeout(() => socket.destroy(), SLOW * timeoutMs);
   try {
     const request = await readRequest(socket, head);
     if (request === undefined) {
       await send(socket, [refusalLine(NO_ID, 'invalid')]);
       return { outcome: 'invalid', unit: null, name: null, sizeBytes: null };
     }
-    return await answer(socket, request, open);
+    const result = await answer(socket, request, { open, onProgress: () => idle.refresh() });
+    await untilTaken(socket);
+    return result;
   } finally {
+    clearTimeout(idle);
     clearTimeout(late);
     socket.destroy();
   }
@@ -39,7 +44,7 @@ export async function serveCredential({ socket, head, timeoutMs, open }: ServeOp
 async function answer(
   socket: Socket,
   { id, unit, name }: CredentialRequest,
-  open: ServeOptions['open'],
+  { open, onProgress }: Pick<ServeOptions, 'open'> & { onProgress(): void },
 ): Promise<ServeResult> {
   const asked = { unit: unit ?? null, name, sizeBytes: null };
   let value: SecretValue | undefined;
@@ -58,19 +63,35 @@ async function answer(
   }
   const { sizeBytes } = value;
   // The lines are made as the guest reads them, so until then the value has to be there.
-  const isSent = await value.open(bytes => send(socket, answerLines(id, bytes)));
+  const isSent = await value.open(bytes => send(socket, answerLines(id, bytes), onProgress));
   value.wipe();
   return { outcome: isSent ? 'delivered' : 'cut', ...asked, sizeBytes };
 }
 
 /** @returns whether all of it was taken */
-async function send(socket: Socket, lines: Iterable<string>): Promise<boolean> {
+async function send(socket: Socket, lines: Iterable<string>, onProgress = () => {}): Promise<boolean> {
+  // The next one is taken when there is room for it.
+  const taken = function* () {
+    for (const line of lines) {
+      onProgress();
+      yield line;
+    }
+  };
   try {
-    await pipeline(lines, socket);
+    await pipeline(taken, socket);
     return true;
   } catch {
     return false;
   }
+}
+
+/**
+ * The end of the connection would cut what is under way: QEMU drops what its guest has no room for as soon as its peer is gone. So the
+ * other side ends it, once it has read to the end. A guest that sends more than its request waits for nothing.
+ */
+async function untilTaken(socket: Socket): Promise<void> {
+  if (socket.closed) return;
+  await new Promise(resolve => socket.once('close', resolve).once('data', resolve).resume());
 }
 
 /** @returns undefined where the first line is no request, or none came */

@@ -11,10 +11,10 @@ export interface CredentialServerTools {
   passphraseFiles: readonly string[];
 }
 
-/** For a request and its answer: a guest that is paused holds a value no longer. */
-const ANSWER_TIMEOUT_MS = 30_000;
-/** Opening a source has deadlines of its own; a deliverer that answers nothing is given up. */
-const DELIVERER_TIMEOUT_MS = 2 * ANSWER_TIMEOUT_MS;
+/** Without a request, or progress of its answer. */
+const IDLE_TIMEOUT_MS = 30_000;
+/** A deliverer that has neither ended a slow answer nor failed is given up. */
+const DELIVERER_TIMEOUT_MS = 180_000;
 
 export function createCredentialServer(tools: CredentialServerTools): ServeCredential {
   return async (vm, socket, head, delivered) => {
@@ -25,7 +25,7 @@ export function createCredentialServer(tools: CredentialServerTools): ServeCrede
       identities: [...(definition.identities ?? tools.identities)],
       passphraseFiles: [...tools.passphraseFiles],
       head: head.toString('latin1'),
-      timeoutMs: ANSWER_TIMEOUT_MS,
+      timeoutMs: IDLE_TIMEOUT_MS,
     };
     const deadline = new AbortController();
     const late = () => deadline.abort(new Error('the deliverer did not answer'));

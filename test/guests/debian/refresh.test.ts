@@ -13,11 +13,13 @@ import { buildGuestImage, GUEST_KERNEL_PARAMETERS, writeInitramfs } from './gues
 
 // Root for debootstrap, where the guest is not in the cache yet.
 const skip = whyNotOnPath('qemu-system-x86_64') || whyNotRoot();
-const suites = (process.env.VMSECRETD_SUITES ?? 'bookworm').split(' ');
+const suites = (process.env.VMSECRETD_SUITES ?? 'bookworm').split(' ').filter(suite => suite !== '');
 const isSoak = suites.length > 1;
 
 const SOCKET = '/run/vmsecretd/credentials.sock';
-const LARGE = Buffer.concat([randomBytes(499_990), Buffer.from('\0\n\r\0 end.')]);
+/** Its guest prints a digest of it alone: what is shown of a console passes through the daemon. */
+const unprinted = new Canary();
+const LARGE = Buffer.concat([randomBytes(499_000), Buffer.from(`\0\n\r${unprinted.text}\0 end.`)]);
 
 function service(name: string, lines: readonly string[]): CpioEntry[] {
   const path = `usr/lib/systemd/system/${name}.service`;
@@ -43,16 +45,16 @@ function printer(name: string, source: string, lines: readonly string[]): CpioEn
 }
 
 const FILES: CpioEntry[] = [
-  ...printer('on-demand', '${CREDENTIALS_DIRECTORY}/api-key', [`LoadCredential=api-key:${SOCKET}`]),
-  ...printer('at-boot', '${CREDENTIALS_DIRECTORY}/mine', ['LoadCredential=mine:BOOT']),
+  ...printer('on-demand', `\${CREDENTIALS_DIRECTORY}/api-key`, [`LoadCredential=api-key:${SOCKET}`]),
+  ...printer('at-boot', `\${CREDENTIALS_DIRECTORY}/mine`, ['LoadCredential=mine:BOOT']),
   ...printer('placed', '/run/agenix/placed', [
     'ExecReload=/bin/sh -c \'echo "reloaded has $(cat /run/agenix/placed)."\'',
   ]),
-  ...printer('other', '${CREDENTIALS_DIRECTORY}/OTHER', ['LoadCredential=OTHER']),
+  ...printer('other', `\${CREDENTIALS_DIRECTORY}/OTHER`, ['LoadCredential=OTHER']),
   ...service('large', [
     'Type=oneshot',
     `LoadCredential=large:${SOCKET}`,
-    'ExecStart=/bin/sh -c \'echo "large has $(sha256sum <${CREDENTIALS_DIRECTORY}/large)"\'',
+    `ExecStart=/bin/sh -c 'echo "large has $(sha256sum <\${CREDENTIALS_DIRECTORY}/large)"'`,
   ]),
   ...service('refused', [
     'Type=oneshot',
@@ -72,12 +74,16 @@ const FILES: CpioEntry[] = [
 
 const has = (unit: string, value: string) => `${unit} has ${value}.`;
 
+type Name = 'BOOT' | 'api-key' | 'PLACED';
+type Secrets = Record<Name, Canary>;
+const NAMES: readonly Name[] = ['BOOT', 'api-key', 'PLACED'];
+
 interface Guest {
-  rig: Rig;
-  secrets: Record<'BOOT' | 'api-key' | 'PLACED', Canary>;
+  kernel: string;
+  initramfs: string;
 }
 
-async function define({ daemon }: Rig, initramfs: string, kernel: string, startTimeoutSeconds: number) {
+async function define({ daemon }: Rig, { kernel, initramfs }: Guest, startTimeoutSeconds: number) {
   const age = (name: string) => ({ age: join(daemon.secrets, `${name}.age`) });
   await daemon.define('web', {
     hypervisor: 'qemu',
@@ -100,14 +106,11 @@ async function define({ daemon }: Rig, initramfs: string, kernel: string, startT
   });
 }
 
-async function change({ daemon }: Rig, names: readonly Name[]): Promise<Guest['secrets']> {
+async function change({ daemon }: Rig, names: readonly Name[]): Promise<Secrets> {
   const secrets = { BOOT: new Canary(), 'api-key': new Canary(), PLACED: new Canary() };
   for (const name of names) await daemon.seal(name, secrets[name].text);
   return secrets;
 }
-
-type Name = keyof Guest['secrets'];
-const NAMES: readonly Name[] = ['BOOT', 'api-key', 'PLACED'];
 
 for (const suite of suites) {
   daemonTest(
@@ -121,7 +124,8 @@ for (const suite of suites) {
       await writeInitramfs(initramfs, image, { files, withPerl: true });
       const first = await change(rig, NAMES);
       await daemon.seal('large', LARGE);
-      await define(rig, initramfs, image.kernel, 390);
+      const guest = { kernel: image.kernel, initramfs };
+      await define(rig, guest, 390);
       const { receipt, pid } = (await daemon.call('POST', '/v1/vms/web/start?wait=ready')).json as {
         receipt: string;
         pid: number;
@@ -144,11 +148,12 @@ for (const suite of suites) {
       t.match(console, 'VMSECRETD-TEST failed refused.service', 'without its credential no unit starts');
       t.notMatch(console, 'refused was started');
 
+      t.notOk(isInMemory(daemon.pid, unprinted.forms), 'the daemon has nothing of it in its memory');
+
       await t.test('refresh', t => checkRefresh(t, rig, pid));
-      await t.test('a guest that is paused in the middle', t =>
-        checkPause(t, rig, { initramfs, kernel: image.kernel }),
-      );
-      if (isSoak) await t.test('a guest that is reset in the middle', t => checkReset(t, rig));
+      if (!isSoak) return;
+      await t.test('a guest that is paused in the middle', t => checkPause(t, rig, guest));
+      await t.test('a guest that is reset in the middle', t => checkReset(t, rig));
     },
   );
 }
@@ -160,7 +165,7 @@ async function untilPrinted(t: Test, { daemon }: Rig, lines: readonly string[]):
   t.pass(`printed: ${lines.map(line => line.split(' ')[0]).join(', ')}`);
 }
 
-const printedOf = (secrets: Guest['secrets']) => [
+const printedOf = (secrets: Secrets) => [
   has('on-demand', secrets['api-key'].text),
   has('at-boot', secrets.BOOT.text),
   has('reloaded', secrets.PLACED.text),
@@ -190,20 +195,16 @@ async function checkRefresh(t: Test, rig: Rig, pid: number): Promise<void> {
   const console = await daemon.untilConsole('web', DONE_LINE);
   t.equal(console.split('other has').length, 2, 'a unit that uses none of them is not restarted');
   t.notMatch(console, `placed has ${secrets.PLACED.text}`, 'nor is one that is reloaded');
-  for (const [name, secret] of Object.entries(secrets)) {
-    if (name === 'BOOT') t.notOk(isInMemory(pid, []), 'no needle is found nowhere');
-    const found = secret.searchText('answers', Buffer.concat(daemon.said));
-    t.strictSame([...found, ...secret.searchFiles([daemon.state])], []);
-  }
+  for (const secret of Object.values(secrets)) t.strictSame(secret.searchFiles([daemon.state]), []);
+  const everywhere = Object.values(secrets).flatMap(secret =>
+    secret.searchText('answers', Buffer.concat(daemon.said)),
+  );
+  t.strictSame(everywhere, []);
 }
 
-async function checkPause(
-  t: Test,
-  rig: Rig,
-  { initramfs, kernel }: { initramfs: string; kernel: string },
-): Promise<void> {
+async function checkPause(t: Test, rig: Rig, guest: Guest): Promise<void> {
   const { daemon } = rig;
-  await define(rig, initramfs, kernel, 20);
+  await define(rig, guest, 20);
   const secrets = await change(rig, NAMES);
   await daemon.untilVm('web', 'is outdated', ({ outdated }) => outdated.length === 3);
   const seen = daemon.events.length;
@@ -215,7 +216,7 @@ async function checkPause(
   t.match(await refresh, { status: 502, json: { code: 'refresh_failed', detail: /within 20 s/ } });
   t.equal((await daemon.show('web')).outdated.length, 3, 'it stays outdated');
   t.match(await daemon.call('POST', '/v1/vms/web/refresh'), { status: 409 }, 'a paused guest is not asked');
-  await define(rig, initramfs, kernel, 390);
+  await define(rig, guest, 390);
   await daemon.act('web', 'resume');
   t.match(
     await daemon.call('POST', '/v1/vms/web/refresh'),
