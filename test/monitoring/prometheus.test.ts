@@ -32,7 +32,7 @@ const expressions = dashboard.panels.flatMap(({ title, targets = [] }) =>
   targets.map(({ expr }) => ({ title, expr })),
 );
 
-/** What there is nothing of in a VM without a network, a unit, a health check and a failure. */
+/** What there is nothing of in a VM without a network, a unit and a failure. */
 const MAY_BE_EMPTY = ['Network, by the guest', 'Block devices of the host', 'Failures'];
 
 t.test('promtool takes the rules, and each alert fires as its test says', { skip }, t => {

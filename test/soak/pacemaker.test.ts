@@ -101,6 +101,8 @@ async function bootNode(
   const address = `10.0.0.${NODES.indexOf(name) + 1}`;
   const host = await bootVmHost(t, {}, undefined, { packages: PACKAGES, bridge: network });
   await host.sh(`
+    # Debian starts both at boot, as a cluster of one.
+    systemctl stop pacemaker corosync; rm -rf /var/lib/pacemaker/cib/* /var/lib/corosync/*
     hostname ${name}; echo ${name} > /etc/hostname
     ip address add ${address}/24 dev host0; ip link set host0 up
     ${NODES.map((node, index) => `echo 10.0.0.${index + 1} ${node} >> /etc/hosts`).join('; ')}
