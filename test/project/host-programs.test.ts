@@ -111,7 +111,9 @@ t.test('every program that src runs by name is declared', async t => {
   );
   t.ok(declared.has('prlimit') && declared.has('setpriv'), 'those of runAs');
   t.ok(declared.has('systemd-notify'), 'the one of the package systemd-notify');
-  const others = SOURCES.filter(file => /'(node:)?child_process'\)?;/.test(readFileSync(file, 'utf8')));
+  // vmsecretctl runs what people have on their own PATH: an editor, ssh.
+  const daemon = SOURCES.filter(file => !file.startsWith('src/cli/'));
+  const others = daemon.filter(file => /'(node:)?child_process'\)?;/.test(readFileSync(file, 'utf8')));
   t.strictSame(others, [], 'execa is the only way to run one');
 });
 

@@ -140,7 +140,7 @@ if (whyNoPackages) {
       t.equal(await host.sh('vmm_count'), '0', 'a removal stops the VMs');
       t.equal(
         await host.sh(
-          'systemctl list-units --all --no-legend --plain "*vmsecretd*" "microvm@*" | grep -v vmsecretd-test || true',
+          'systemctl list-units --type=service,socket --state=active,failed --no-legend --plain "*vmsecretd*" "microvm@*" | grep -v vmsecretd-test || true',
         ),
         '',
       );

@@ -192,7 +192,7 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
       mkdir -p /run/credentials/@system /etc/vmsecretd-guest/kubernetes
       for name in HEADSCALE_PRIVATE DERP_KEY; do printf %s "of $name" > /run/credentials/@system/$name; done
       printf '#!/bin/sh\\ncat >> /run/applied\\n' > /usr/local/bin/kubectl; chmod 755 /usr/local/bin/kubectl
-      cat > /etc/vmsecretd-guest/secrets << 'PAGE'\n${readBlock(page, '# credential')}PAGE
+      cat > /etc/vmsecretd-guest/secrets << 'PAGE'\n${readBlock(page, '# credential:path:owner')}PAGE
       cat > /etc/vmsecretd-guest/kubernetes/keys << 'PAGE'\n${readBlock(page, 'namespace:')}PAGE
       ${readInline(page, 'guest/install.sh [ROOT]').replace(' [ROOT]', '')}
       ${readInline(page, 'systemctl restart vmsecretd-place')}
