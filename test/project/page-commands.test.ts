@@ -81,7 +81,6 @@ const WHY_NOT: Readonly<Record<string, string>> = {
   'age -p': 'asks on a terminal; identity-kinds.test.ts has its files',
   'age -r': 'docs/first-vm.md has a program of its own for it',
   'agenix -r': 'agenix is for NixOS',
-  'systemd-creds encrypt': 'docs/secrets.md has it with its file',
   'microvm -c': 'NixOS',
   'nix build': 'needs a Nix store and the network',
   'nixos-rebuild switch --flake .#host': 'NixOS',
