@@ -20,6 +20,9 @@ import { isHostStopping, isSystemdHost } from './system/systemd-host.js';
 import { startWatchdog } from './system/watchdog.js';
 import { readVersion } from './version.js';
 
+/** How long a change of the VMs that run waits until systemd's status has it. */
+const STATUS_DELAY_MS = 500;
+
 /** Where the service manager gives none. */
 const DEFAULT_PROGRAM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -68,8 +71,14 @@ async function run(flags: Flags): Promise<void> {
   });
   const running = () => daemon.vms.list().filter(vm => vm.running !== undefined).length;
   const status = () => `${running()} VMs running`;
+  // Each is a process: a burst of starts is told once.
+  let statusTimer: NodeJS.Timeout | undefined;
   daemon.events.subscribe(event => {
-    if (event.type === 'state') void notifier.status(status());
+    if (event.type !== 'state' || statusTimer !== undefined) return;
+    statusTimer = setTimeout(() => {
+      statusTimer = undefined;
+      void notifier.status(status());
+    }, STATUS_DELAY_MS).unref();
   });
   const watchdog = startWatchdog({
     environment: process.env,

@@ -25,6 +25,7 @@ import { recoverVms } from './recovery/recover.js';
 import { prepareDirectory, spawnVmm } from './supervisor/daemon/daemon-child.js';
 import { DaemonLifecycle } from './supervisor/daemon/daemon-lifecycle.js';
 import { showCommand } from './supervisor/show-command.js';
+import { watchApiSockets } from './supervisor/unit/api-socket-watch.js';
 import { Machines } from './supervisor/unit/machines.js';
 import { tellUnitJournals } from './supervisor/unit/tell-unit-journals.js';
 import { readUnitConsole } from './supervisor/unit/unit-console.js';
@@ -105,6 +106,9 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     definitionsDirectory: folders.definitionsDirectory,
   });
   await recoverVms({ vms, records, runtimeDirectory, user: config.user, logger });
+  const stopWatchingSockets = watchApiSockets(join(runtimeDirectory, 'api'), name =>
+    vms.find(name)?.lifecycle.launches?.expect(),
+  );
   const http = await wireHttp(options, parts, { reload, compareNow: () => changes.compareNow() });
   deliverers.warmUp();
   return {
@@ -117,6 +121,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     probe: () => http.sockets.probe(),
     close: async () => {
       changes.close();
+      stopWatchingSockets();
       stopBoundingLogs();
       vms.close();
       await http.close();

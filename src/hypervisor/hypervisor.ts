@@ -1,4 +1,5 @@
 // The one interface of a hypervisor: plan a start from a definition (pure), bring the VM up, control it.
+import type { Duplex } from 'node:stream';
 import type { Static } from 'typebox';
 import type { Definition, HypervisorKind } from '../definition/definition.js';
 import type { JsonObject } from './exact-json.js';
@@ -36,7 +37,10 @@ export interface VmPaths {
 
 export type Packing = Static<typeof PackingSchema>;
 export type Destination = Static<typeof DestinationSchema>;
-export type VmmApi = Static<typeof VmmApiSchema>;
+export type VmmApi = Static<typeof VmmApiSchema> & {
+  /** Connects otherwise than to that socket; never in a message between processes. */
+  connect?: (socketPath: string) => Promise<Duplex>;
+};
 export type ChannelPlan = Static<typeof ChannelPlanSchema>;
 export type GuestChannelPlans = Static<typeof GuestChannelPlansSchema>;
 export type ConsolePlan = Static<typeof ConsolePlanSchema>;
@@ -126,6 +130,8 @@ export interface BringUp {
   /** The credentials of this start. @param signal ends the wait for a VMM that does not take them */
   delivery: { deliver(destination: Destination, signal: AbortSignal): Promise<void> };
   timeoutMs: number;
+  /** Of a VMM that has answered already. */
+  answered?: VmmControl | undefined;
   /** Told once the VMM waits for its VM, where it does. */
   onListening(): void;
   /** Called once the VM exists and before it runs, so that the console misses nothing. */

@@ -3,7 +3,8 @@
 import { readVmState } from './cloud-hypervisor/api-client.js';
 import { writeVmConfig } from './cloud-hypervisor/create-body.js';
 import { packCommandLine, packCreateBody } from './cloud-hypervisor/pack.js';
-import type { Destination, Packing } from './hypervisor.js';
+import { playVmm } from './cloud-hypervisor/played-vmm.js';
+import type { Destination, Packing, VmmApi } from './hypervisor.js';
 import type { EncodedCredential, Packed } from './packed.js';
 import { packFifos } from './qemu/pack.js';
 
@@ -24,8 +25,8 @@ export function packOemStrings(
   return packFifos(vm, packing, staticOemStrings, credentials);
 }
 
-/** For a delivery that warms the process up: a VM config without a secret, and a VMM that is not there. */
-export const WARM_UP: { packing: Packing; destination: Destination } = {
+/** For a delivery that warms the process up: a VM config without a secret, and a VMM that is played in this process. */
+export const WARM_UP: { packing: Packing; destination: Destination & Pick<VmmApi, 'connect'> } = {
   packing: { kind: 'api', vmConfigText: writeVmConfig({}), limitBytes: 1024 },
-  destination: { kind: 'api', socketPath: '/dev/null/nobody', timeoutMs: 1_000 },
+  destination: { kind: 'api', socketPath: '', timeoutMs: 1_000, connect: playVmm() },
 };

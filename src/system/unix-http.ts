@@ -1,6 +1,6 @@
 // One HTTP request over a UNIX socket, with a deadline and a bound on the answer.
 import { request as httpRequest } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 export interface UnixRequest {
   socketPath: string;
@@ -10,7 +10,7 @@ export interface UnixRequest {
   headers?: Record<string, string>;
   timeoutMs: number;
   /** How to connect; by its name unless given. */
-  connect?: (socketPath: string) => Promise<Socket>;
+  connect?: (socketPath: string) => Promise<Duplex>;
   signal?: AbortSignal | undefined;
   /** Of the answer's body. One that comes in chunks of a byte takes some 500 times as much memory. */
   limitBytes?: number;
@@ -34,7 +34,7 @@ export async function requestUnix(options: UnixRequest): Promise<UnixResponse> {
   return exchange(options, socket);
 }
 
-function exchange(options: UnixRequest, socket: Socket | undefined): Promise<UnixResponse> {
+function exchange(options: UnixRequest, socket: Duplex | undefined): Promise<UnixResponse> {
   const {
     socketPath,
     method,

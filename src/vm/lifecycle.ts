@@ -11,6 +11,8 @@ export interface LaunchRequest {
 
 /** What the launcher of a unit asks for. */
 export interface Launches {
+  /** A start is likely to be asked for: its secrets are opened ahead of that. */
+  expect(): void;
   /** Opens every secret. @returns what the launcher is to execute @throws VmsecretdError why the VM cannot start */
   prepare(request: LaunchRequest): Promise<string>;
   /** Settles once the guest of the launch in progress is booted. @throws VmsecretdError why it was not */

@@ -160,6 +160,8 @@ export interface BootOptions {
   plan: VmPlan;
   delivery: Delivery;
   vmm: VmmProcess;
+  /** Undefined where the VMM has not answered yet. */
+  answered?: VmmControl;
   timer: StartTimer;
   signal: AbortSignal;
 }
@@ -183,6 +185,7 @@ export async function bootVm(tools: StartTools, options: BootOptions): Promise<V
       plan,
       delivery,
       timeoutMs: definition.startTimeoutSeconds * 1000,
+      answered: options.answered,
       onListening: () => timer.end('listen'),
       connectConsole: () => {
         timer.end('create');

@@ -25,6 +25,8 @@ export interface DaemonOptions {
   environment?: Readonly<Record<string, string>>;
   /** For every call and wait, where VMs have slow guests. */
   timeoutMs?: number;
+  /** The daemon's program; the compiled sources unless given. */
+  program?: string;
 }
 
 /** A log record or an event. */
@@ -96,7 +98,7 @@ export class TestDaemon {
       ...['--runtime-directory', this.runtime, '--state-directory', this.state],
     ];
     const env = { PATH: process.env.PATH, HOME: this.folder, ...this.#options.environment };
-    const child = spawnNode([DAEMON, ...args], { env });
+    const child = spawnNode([this.#options.program ?? DAEMON, ...args], { env });
     this.#child = child;
     const firstRecord = this.log.length;
     let errors = '';

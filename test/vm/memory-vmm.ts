@@ -66,7 +66,10 @@ export class MemoryHost {
     for (let turn = 0; turn < turns; turn += 1) await new Promise(resolve => setImmediate(resolve));
   }
 
+  prepared = 0;
+
   async prepare(signal: AbortSignal): Promise<Delivery> {
+    this.prepared += 1;
     await this.pass();
     signal.throwIfAborted();
     this.#fail('secrets', 'secret_missing');

@@ -171,7 +171,7 @@ async function put(api: VmmApi, verb: string, sent: Sent): Promise<UnixResponse>
 }
 
 function request(
-  { socketPath, timeoutMs }: VmmApi,
+  { socketPath, timeoutMs, connect = connectDirectly }: VmmApi,
   method: 'GET' | 'PUT',
   verb: string,
   { body, signal, limitBytes = ANSWER_LIMIT_BYTES }: Sent,
@@ -184,7 +184,7 @@ function request(
     headers: body === undefined ? {} : { 'content-type': 'application/json' },
     timeoutMs,
     signal,
-    connect: connectDirectly,
+    connect,
     limitBytes,
   });
 }

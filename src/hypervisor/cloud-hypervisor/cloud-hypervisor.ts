@@ -44,7 +44,7 @@ async function bringUp(options: BringUp): Promise<VmmControl> {
     return connect(vm, apiSocket, signal);
   }
   const startingApi = apiOf(vm, apiSocket, timeoutMs);
-  const version = await waitForApi(startingApi, signal);
+  const version = options.answered?.version ?? (await waitForApi(startingApi, signal));
   onListening();
   await delivery.deliver({ kind: 'api', socketPath: apiSocket, timeoutMs: CALL_TIMEOUT_MS }, signal);
   for (const path of plan.bootsAfter) await untilFileIsThere(path, signal);

@@ -87,9 +87,7 @@ export class FollowedUnit {
   constructor(options: FollowedUnitOptions) {
     this.#options = options;
     this.name = options.vm.definition.unit;
-    // While it is launched, the launch decides, and what reads the unit would delay it.
-    const canWait = () => this.isLaunching;
-    this.#unwatch = options.unitWatch.watch(this.name, facts => this.#follow(facts), canWait);
+    this.#unwatch = options.unitWatch.watch(this.name, facts => this.#follow(facts));
   }
 
   close(): void {

@@ -9,7 +9,9 @@ import { digestDefinition } from '../../definition/definition-digest.js';
 import { hasCredentialChannel } from '../../definition/on-demand.js';
 import type { Delivery } from '../../delivery/deliverers.js';
 import type { HostClaim } from '../../hypervisor/host-needs.js';
-import { GUEST_PORTS, type VmPlan } from '../../hypervisor/hypervisor.js';
+
+import { GUEST_PORTS, type VmmControl, type VmPlan } from '../../hypervisor/hypervisor.js';
+
 import type { LaunchRequest } from '../../vm/lifecycle.js';
 import type { RecordStore } from '../../vm/record-store.js';
 import {
@@ -39,6 +41,8 @@ export interface UnitStart {
   unit: FollowedUnit;
   run: UnitRun;
   request: LaunchRequest;
+  /** @returns secrets that were opened ahead, unpacked; undefined where there are none */
+  takeEarly(): Promise<Delivery | undefined>;
   /** Takes the text for the launcher, once every secret is open. */
   answer(text: string): void;
   signal: AbortSignal;
@@ -73,8 +77,8 @@ export async function startUnit(vm: Vm, tools: StartUnitTools, start: UnitStart)
   };
   const opened = await tools.startLimit(() => open(context));
   try {
-    await untilVmmAnswers(context);
-    return await tools.startLimit(() => boot(context, opened));
+    const answered = await untilVmmAnswers(context);
+    return await tools.startLimit(() => boot(context, opened, answered));
   } finally {
     opened.delivery.end();
   }
@@ -87,8 +91,10 @@ async function open(context: Context): Promise<Opened> {
   timer.end('plan');
   const claiming = plan === undefined ? Promise.resolve([]) : claim(context, plan);
   claiming.catch(() => {});
-  const delivery = await prepareCredentials(tools, definition, plan, signal);
+  const early = await context.takeEarly();
+  const delivery = early ?? (await prepareCredentials(tools, definition, plan, signal));
   try {
+    if (early !== undefined && plan !== undefined) await early.pack(packagingOf(plan), signal);
     timer.end('secrets');
     vm.credentialsPrepared(delivery.credentials, delivery.notes);
     const opened = { delivery, plan, claims: await claiming };
@@ -115,7 +121,7 @@ async function open(context: Context): Promise<Opened> {
 }
 
 /** The connection waits until the VMM accepts it: systemd listens already. */
-async function untilVmmAnswers(context: Context): Promise<void> {
+async function untilVmmAnswers(context: Context): Promise<VmmControl> {
   const { vm, unit, run, definition, tools, timer, signal } = context;
   const ended = new AbortController();
   run.vmm.exited
@@ -126,13 +132,14 @@ async function untilVmmAnswers(context: Context): Promise<void> {
     );
   const either = AbortSignal.any([signal, ended.signal]);
   const timeoutMs = definition.startTimeoutSeconds * 1000;
-  await orKill(run, async () => {
-    await tools.hypervisor.connect(vm.name, vm.paths.apiSocket, either, timeoutMs);
-  });
+  const answered = await orKill(run, () =>
+    tools.hypervisor.connect(vm.name, vm.paths.apiSocket, either, timeoutMs),
+  );
   timer.end('listen');
+  return answered;
 }
 
-async function boot(context: Context, opened: Opened): Promise<RunningVm> {
+async function boot(context: Context, opened: Opened, answered: VmmControl): Promise<RunningVm> {
   const { vm, definition, tools, timer, run, signal } = context;
   const { console } = vm;
   const { plan, claims } = await orKill(run, () => completePlan(context, opened));
@@ -143,6 +150,7 @@ async function boot(context: Context, opened: Opened): Promise<RunningVm> {
     plan,
     delivery,
     vmm: run.vmm,
+    answered,
     timer,
     signal,
   });

@@ -9,8 +9,9 @@ import { VmsecretdError } from '../../errors.js';
 import { startInterrupted, stateConflict } from '../../vm/guest-controls.js';
 import type { Launches, LaunchRequest } from '../../vm/lifecycle.js';
 import type { RecordStore } from '../../vm/record-store.js';
-import { withinStartTimeout } from '../../vm/start-vm.js';
+import { prepareCredentials, withinStartTimeout } from '../../vm/start-vm.js';
 import type { Vm } from '../../vm/vm.js';
+import { EarlySecrets } from './early-secrets.js';
 import type { FollowedUnit } from './followed-unit.js';
 import { type StartUnitTools, startUnit } from './start-unit.js';
 
@@ -39,10 +40,21 @@ interface Launch {
 
 export class UnitLaunches implements Launches {
   readonly #options: UnitLaunchOptions;
+  readonly #early: EarlySecrets;
   #last: Launch | undefined;
 
   constructor(options: UnitLaunchOptions) {
     this.#options = options;
+    const { startLimit, startTools } = options.tools;
+    this.#early = new EarlySecrets({
+      open: (definition, signal) =>
+        startLimit(() => prepareCredentials(startTools(), definition, undefined, signal)),
+    });
+  }
+
+  expect(): void {
+    const { vm, unit } = this.#options;
+    if (vm.running === undefined && !unit.isLaunching) this.#early.begin(vm.definition);
   }
 
   /** Goes on once the VMM of the run answers. */
@@ -62,11 +74,12 @@ export class UnitLaunches implements Launches {
 
   /** @param by what ends the launch in progress, if there is one */
   interrupt(by: string): void {
+    this.#early.forget();
     this.#last?.abort.abort(startInterrupted(this.#options.vm, by));
   }
 
   #begin(request: LaunchRequest, before: Launch | undefined): Launch {
-    this.interrupt('a newer start of its unit');
+    before?.abort.abort(startInterrupted(this.#options.vm, 'a newer start of its unit'));
     const abort = new AbortController();
     let answer: (text: string) => void = () => {};
     let refuse: (error: unknown) => void = () => {};
@@ -95,6 +108,7 @@ export class UnitLaunches implements Launches {
           unit,
           run,
           request,
+          takeEarly: () => this.#early.take(vm.definition, both),
           answer: text => {
             isAnswered = true;
             answer(text);

@@ -4,8 +4,8 @@
 //
 // INVARIANTS
 // - After the monitor says it listens, every watched unit is read once: nothing that happened before is missed.
-// - For one unit one read runs at a time, and a signal during it causes exactly one more: Systemctl.show sees to it. Where the
-//   listener can wait, signals that come in a burst cause one read: a unit that starts sends many, and each read is a process.
+// - For one unit one read runs at a time, and a signal during it causes exactly one more: Systemctl.show sees to it. Signals
+//   that come in a burst cause one read: a unit that starts sends many, and each read is a process.
 // - A listener hears of facts that differ from the last it heard, in order, and nothing after it left.
 
 import { createInterface } from 'node:readline';
@@ -28,10 +28,9 @@ interface WatchedUnit {
   lastFacts: string | undefined;
   /** Of the read to come. */
   timer: NodeJS.Timeout | undefined;
-  canWait: () => boolean;
 }
 
-/** How long a signal waits for others, where the listener can wait. */
+/** How long a signal waits for others: for most of a start, of which the reads would take a third more. */
 const BURST_MS = 100;
 
 const MATCH =
@@ -50,8 +49,8 @@ export class UnitWatch {
   }
 
   /** The listener hears the present facts first, then each change. Returns what ends it. */
-  watch(unit: string, listener: UnitListener, canWait = () => false): () => void {
-    const watched: WatchedUnit = { unit, listener, lastFacts: undefined, timer: undefined, canWait };
+  watch(unit: string, listener: UnitListener): () => void {
+    const watched: WatchedUnit = { unit, listener, lastFacts: undefined, timer: undefined };
     const path = unitObjectPath(unit);
     const sameUnit = this.#watchedByPath.get(path) ?? new Set();
     this.#watchedByPath.set(path, sameUnit.add(watched));
@@ -100,7 +99,6 @@ export class UnitWatch {
   }
 
   #readSoon(watched: WatchedUnit): void {
-    if (!watched.canWait()) return void this.#read(watched);
     watched.timer ??= setTimeout(() => {
       watched.timer = undefined;
       void this.#read(watched);

@@ -48,6 +48,22 @@ t.test('a run whose ExecStartPre= asks is a launch, and its VM runs once it is b
   await unit.lifecycle.launches.untilBooted();
 });
 
+t.test('a start that was expected finds its secrets open, unless they did not open', async t => {
+  const unit = makeUnit(t);
+  unit.lifecycle.launches.expect();
+  await boot(unit, 'a');
+  t.equal(unit.host.prepared, 1);
+  unit.lifecycle.launches.expect();
+  t.equal(unit.host.prepared, 1, 'a VM that runs does not start');
+  unit.say(waitsToRestart);
+  unit.host.nextFaults.push('secrets');
+  unit.lifecycle.launches.expect();
+  await settle();
+  await boot(unit, 'b');
+  t.equal(unit.host.prepared, 3);
+  t.equal(unit.vm.state, 'running');
+});
+
 t.test('facts of the run before change nothing, whenever they come', async t => {
   const unit = makeUnit(t);
   await boot(unit, 'a');
