@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { buildPvhGuest } from '../test/guests/pvh/pvh-guest.js';
 import { TestDaemon } from '../test/integration/daemon.js';
 import { openUnix } from '../test/integration/unix-api.js';
@@ -10,6 +11,7 @@ import type { SealedSecret } from './bare-vm.js';
 import { durationOf } from './row.js';
 
 const TIMEOUT_MS = 120_000;
+const INSTALLED_DAEMON = fileURLToPath(new URL('../bundle/daemon.js', import.meta.url));
 const SECRET_CHARACTERS = 64;
 
 /** The real program where it runs; QEMU starts too slowly for a hundred VMs at once. */
@@ -36,7 +38,7 @@ export class BenchVms {
 
   static async use<Result>(vmm: Vmm, work: (vms: BenchVms) => Promise<Result>): Promise<Result> {
     const config = { hypervisors: vmm.hypervisors };
-    const daemon = await TestDaemon.start({ config, timeoutMs: TIMEOUT_MS });
+    const daemon = await TestDaemon.start({ config, timeoutMs: TIMEOUT_MS, program: INSTALLED_DAEMON });
     try {
       return await work(new BenchVms(daemon, vmm));
     } finally {

@@ -29,7 +29,8 @@ export async function benchDeliverer(bench: Bench): Promise<void> {
       const rounds = Math.ceil(bench.rounds / 10);
       const samples = await interleave(rounds, isComparable ? { ours, theirs } : { ours });
       const what = `${count} starts at once, ${sealed.length} credentials each`;
-      bench.add({ what, unit: 'ms', against: 'shells with age -d' }, samples);
+      const goal = { of: 'ratio', atMost: sealed.length === 0 ? 3 : 0.6 } as const;
+      bench.add({ what, unit: 'ms', against: 'shells with age -d', goal }, samples);
     }
   });
 }
@@ -42,8 +43,9 @@ async function benchWarmUp(bench: Bench): Promise<void> {
     theirs: () => untilReady(['-e', EMPTY_PROGRAM], memory.theirs),
   });
   const against = 'empty Node process';
-  bench.add({ what: 'until a deliverer is warm', unit: 'ms', against }, samples);
-  bench.add({ what: 'memory of a warm deliverer', unit: 'MiB', against }, memory);
+  const goals = { warm: { of: 'ratio', atMost: 1.5 }, memory: { of: 'ours', atMost: 50 } } as const;
+  bench.add({ what: 'until a deliverer is warm', unit: 'ms', against, goal: goals.warm }, samples);
+  bench.add({ what: 'memory of a warm deliverer', unit: 'MiB', against, goal: goals.memory }, memory);
 }
 
 async function untilReady(args: readonly string[], memory: number[]): Promise<number> {

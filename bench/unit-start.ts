@@ -29,9 +29,9 @@ sed -e '/vmsecretd/d' "$unit" > /etc/systemd/system/bare@.service
 sed -i "/^Type=/a ExecStart=/usr/bin/cloud-hypervisor --kernel /opt/guests/stay --memory size=64M --serial file=/var/lib/microvms/bare/out --console off --platform oem_strings=[$strings]" /etc/systemd/system/bare@.service
 sed -i '/^\\[Service\\]/a TemporaryFileSystem=/var/lib/microvms:ro\\nBindPaths=/var/lib/microvms/%i' /etc/systemd/system/bare@.service
 # More starts than systemd's limit of five in ten seconds.
-for unit in microvm@ours bare@bare; do
-  mkdir -p "/etc/systemd/system/$unit.service.d"
-  printf '[Unit]\\nStartLimitIntervalSec=0\\n' > "/etc/systemd/system/$unit.service.d/limit.conf"
+for unit in microvm@ours.service vmsecretd-api@ours.socket bare@bare.service; do
+  mkdir -p "/etc/systemd/system/$unit.d"
+  printf '[Unit]\\nStartLimitIntervalSec=0\\n' > "/etc/systemd/system/$unit.d/limit.conf"
 done
 systemctl daemon-reload
 systemctl start vmsecretd
