@@ -177,6 +177,8 @@ export class FollowedUnit {
       id => id != null && id !== invocationId,
     ) as string[];
     this.#earlierRuns = [...this.#earlierRuns, ...earlier].slice(-REMEMBERED_RUNS);
+    // Read before this run began: later it would tell that the run has ended.
+    if (this.#facts?.invocationId !== invocationId) this.#facts = undefined;
     this.#run = new Run(invocationId, phase, signal => void this.kill(signal));
     this.#catchUp();
     return this.#run;

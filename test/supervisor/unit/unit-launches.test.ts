@@ -97,6 +97,19 @@ t.test('facts of a run that the daemon never saw, and that come late, do not end
   t.match(unit.vm.toJSON(), { state: 'running', problem: null, pid: 7 });
 });
 
+t.test('what was read before a run began does not end it, however late the next read is', async t => {
+  const unit = makeUnit(t);
+  await boot(unit, 'a');
+  unit.say(powerOff);
+  t.equal(unit.vm.state, 'stopped');
+  unit.change(starting('b'));
+  await unit.prepare('b');
+  unit.change(waitsForBoot);
+  unit.answer();
+  await unit.lifecycle.launches.untilBooted();
+  t.equal(unit.vm.state, 'running');
+});
+
 t.test('a guest that powers off by itself is no failure, whatever Restart= makes of it', async t => {
   for (const end of [powerOff, { ...waitsToRestart, result: 'success', mainStatus: 0 }]) {
     const unit = makeUnit(t);
