@@ -29,6 +29,8 @@ VMSECRETD_LOAD=full run dist/test/integration/{load,storage}.test.js
 VMSECRETD_LEAK_ROUNDS=1000 run dist/test/integration/leak-rounds.test.js
 # New secrets in running guests of each Debian, paused and reset in the middle.
 VMSECRETD_SUITES='bookworm trixie sid' run dist/test/guests/debian/refresh.test.js
+# Three nodes with Pacemaker, of which one is lost; machinectl of a later systemd. Each builds a Debian of its own.
+run dist/test/soak/{pacemaker,machined-261}.js
 # Whatever openapi.json allows and forbids, where schemathesis is installed.
 VMSECRETD_CASES=5000 run dist/test/soak/schemathesis.js
 exit $status

@@ -7,7 +7,7 @@ import { listBlocks, listInline, PAGES } from '../setup/pages.js';
 import { PROJECT_ROOT } from '../setup/project-root.js';
 
 const ON_SYSTEMD = 'test/systemd/pages.test.ts';
-const PACEMAKER = 'test/soak/pacemaker.test.ts';
+const PACEMAKER = 'test/soak/pacemaker.ts';
 const REFERENCE = 'test/integration/pages.test.ts';
 const CI = '.ci/run';
 const PACKAGES = 'test/systemd/packages.test.ts';
