@@ -31,6 +31,8 @@ VMSECRETD_LEAK_ROUNDS=1000 run dist/test/integration/leak-rounds.test.js
 VMSECRETD_SUITES='bookworm trixie sid' run dist/test/guests/debian/refresh.test.js
 # Three nodes with Pacemaker, of which one is lost; machinectl of a later systemd. Each builds a Debian of its own.
 run dist/test/soak/{pacemaker,machined-261}.js
+# The Debian package on Debian 13, from installation to purge.
+VMSECRETD_PACKAGES=1 run dist/test/systemd/packages.test.js
 # Whatever openapi.json allows and forbids, where schemathesis is installed.
 VMSECRETD_CASES=5000 run dist/test/soak/schemathesis.js
 exit $status

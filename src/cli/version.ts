@@ -1,6 +1,6 @@
 // version: of this program, and of the daemon that it asks.
 import type { Command } from 'commander';
-import { readVersion } from '../version.js';
+import { readCommit, readVersion } from '../version.js';
 import { contextOf } from './context.js';
 import { renderTable } from './render.js';
 
@@ -10,7 +10,7 @@ export function addVersionCommand(program: Command): void {
     .description('versions of vmsecretctl and of the daemon')
     .action(async (_options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      const versions = { client: readVersion() };
+      const versions = { client: readVersion(), commit: readCommit() };
       // Without a daemon the half of it, and why.
       const daemon = await (client.call('GET', '/v1/version') as Promise<DaemonVersion>).catch(
         async error => {
