@@ -170,7 +170,9 @@ function warningsOf(
   if (plan.channels.receipt !== undefined) return [...notes];
   const warning = warnOfFirstPage([
     ...plan.staticOemStrings.map(string => Buffer.byteLength(string)),
-    ...credentials.map(({ name, sizeBytes }) => credentialStringSize(name, sizeBytes)),
+    ...credentials
+      .filter(({ onDemand }) => onDemand !== true)
+      .map(({ name, sizeBytes }) => credentialStringSize(name, sizeBytes)),
   ]);
   return warning === undefined ? [...notes] : [...notes, warning];
 }

@@ -11,7 +11,7 @@ import { defineVm, STAND_IN } from './vmm.js';
 
 const ID = '0123456789abcdef';
 
-function rule(title: string, body: (t: Test, rig: Rig) => Promise<void>): void {
+function channelTest(title: string, body: (t: Test, rig: Rig) => Promise<void>): void {
   daemonTest(`on demand: ${title}`, { config: { hypervisors: STAND_IN.hypervisors } }, body);
 }
 
@@ -39,7 +39,7 @@ async function startWeb(rig: Rig, more: Record<string, unknown> = {}): Promise<G
   return new GuestPeer(vsockOf(rig, 'web'));
 }
 
-rule('gives what is on demand, of any size, and what came at boot, as it is now', async (t, rig) => {
+channelTest('gives what is on demand, of any size, and what came at boot, as it is now', async (t, rig) => {
   const { daemon, canary } = rig;
   const guest = await startWeb(rig);
   t.equal((await stat(`${vsockOf(rig, 'web')}_8890`)).mode & 0o777, 0o600);
@@ -70,7 +70,7 @@ rule('gives what is on demand, of any size, and what came at boot, as it is now'
   t.strictSame(onDemand.searchText('answers', Buffer.concat(daemon.said)), []);
 });
 
-rule('a start opens what is on demand, too', async (t, rig) => {
+channelTest('a start opens what is on demand, too', async (t, rig) => {
   const missing = { LARGE: { age: '/nonexistent.age', onDemand: true } };
   await defineVm(VMM, rig, 'web', { more: { credentials: missing } });
   t.match(await rig.daemon.call('POST', '/v1/vms/web/start'), {
@@ -79,7 +79,7 @@ rule('a start opens what is on demand, too', async (t, rig) => {
   });
 });
 
-rule('gives a guest nothing that is not its own, and says no more than that', async (t, rig) => {
+channelTest('gives a guest nothing that is not its own, and says no more than that', async (t, rig) => {
   const { daemon } = rig;
   const guest = await startWeb(rig);
   const other = { OTHER: { age: await daemon.seal('other', 'of another VM'), onDemand: true } };
@@ -99,7 +99,7 @@ rule('gives a guest nothing that is not its own, and says no more than that', as
   );
 });
 
-rule('a hostile guest costs a bounded amount, and keeps no other waiting', async (t, rig) => {
+channelTest('a hostile guest costs a bounded amount, and keeps no other waiting', async (t, rig) => {
   const { daemon } = rig;
   const guest = await startWeb(rig);
   await defineVm(VMM, rig, 'db', { more: { onChange: 'refresh' } });
@@ -129,22 +129,25 @@ rule('a hostile guest costs a bounded amount, and keeps no other waiting', async
   );
 });
 
-rule('the channel is there for those who ask for it, and its socket goes with the VM', async (t, rig) => {
-  const { daemon } = rig;
-  await defineVm(VMM, rig, 'web');
-  await daemon.act('web', 'start');
-  await t.rejects(stat(`${vsockOf(rig, 'web')}_8890`), { code: 'ENOENT' });
-  await daemon.act('web', 'stop');
-  const noVsock = { more: { onChange: 'refresh' } };
-  await defineVm(STAND_IN, rig, 'web', noVsock);
-  t.match(await daemon.call('POST', '/v1/vms/web/start'), {
-    status: 422,
-    json: { code: 'command_invalid', detail: /onChange "refresh" needs a channel.*--vsock/ },
-  });
-  await t.rejects(
-    defineVm(VMM, rig, 'web', {
-      more: { credentials: { 'vmsecretd.nonce': { text: 'x', onDemand: true } } },
-    }),
-    { message: /"code":"definition_invalid".*name of the nonce/ },
-  );
-});
+channelTest(
+  'the channel is there for those who ask for it, and its socket goes with the VM',
+  async (t, rig) => {
+    const { daemon } = rig;
+    await defineVm(VMM, rig, 'web');
+    await daemon.act('web', 'start');
+    await t.rejects(stat(`${vsockOf(rig, 'web')}_8890`), { code: 'ENOENT' });
+    await daemon.act('web', 'stop');
+    const noVsock = { more: { onChange: 'refresh' } };
+    await defineVm(STAND_IN, rig, 'web', noVsock);
+    t.match(await daemon.call('POST', '/v1/vms/web/start'), {
+      status: 422,
+      json: { code: 'command_invalid', detail: /onChange "refresh" needs a channel.*--vsock/ },
+    });
+    await t.rejects(
+      defineVm(VMM, rig, 'web', {
+        more: { credentials: { 'vmsecretd.nonce': { text: 'x', onDemand: true } } },
+      }),
+      { message: /"code":"definition_invalid".*name of the nonce/ },
+    );
+  },
+);

@@ -10,7 +10,7 @@ import { defineVm, STAND_IN } from './vmm.js';
 
 const BOOT = '11111111-aaaa';
 
-function rule(title: string, body: (t: Test, rig: Rig) => Promise<void>): void {
+function refreshTest(title: string, body: (t: Test, rig: Rig) => Promise<void>): void {
   daemonTest(`refresh: ${title}`, { config: { hypervisors: STAND_IN.hypervisors } }, body);
 }
 
@@ -40,55 +40,58 @@ async function change({ daemon }: Rig, value: string): Promise<void> {
 
 const refresh = ({ daemon }: Rig) => daemon.call('POST', '/v1/vms/web/refresh');
 
-rule('a guest that proves that it has the new values is up to date, without a restart', async (t, rig) => {
-  const { daemon } = rig;
-  const guest = await startWeb(rig);
-  const { pid } = await daemon.show('web');
-  const seen: string[] = [];
-  const told: string[][] = [];
-  await guest.follow(BOOT, async changed => {
-    told.push(changed.names);
-    await guest.acknowledge(values => seen.push(String(values.get('TOKEN'))))(changed);
-  });
-  await daemon.until('the guest part is there', () =>
-    daemon.events.some(({ type }) => type === 'guest-part'),
-  );
-  const secret = new Canary();
-  await change(rig, secret.text);
-  t.match(await refresh(rig), {
-    status: 200,
-    json: { outdated: [], pid, refresh: { credentials: ['TOKEN'], problem: null } },
-  });
-  t.strictSame({ told, seen }, { told: [['TOKEN']], seen: [secret.text] });
-  t.notOk(isInMemory(daemon.pid, secret.forms), 'the daemon has nothing of it in its memory');
-  t.match(
-    daemon.events.filter(({ type }) => type === 'refreshed'),
-    [{ vm: 'web', credentials: ['TOKEN'] }],
-  );
-  t.match(
-    (await daemon.call('GET', '/metrics')).body.toString(),
-    /^vmsecretd_refreshes_total\{result="refreshed"\} 1$/m,
-  );
+refreshTest(
+  'a guest that proves that it has the new values is up to date, without a restart',
+  async (t, rig) => {
+    const { daemon } = rig;
+    const guest = await startWeb(rig);
+    const { pid } = await daemon.show('web');
+    const seen: string[] = [];
+    const told: string[][] = [];
+    await guest.follow(BOOT, async changed => {
+      told.push(changed.names);
+      await guest.acknowledge(values => seen.push(String(values.get('TOKEN'))))(changed);
+    });
+    await daemon.until('the guest part is there', () =>
+      daemon.events.some(({ type }) => type === 'guest-part'),
+    );
+    const secret = new Canary();
+    await change(rig, secret.text);
+    t.match(await refresh(rig), {
+      status: 200,
+      json: { outdated: [], pid, refresh: { credentials: ['TOKEN'], problem: null } },
+    });
+    t.strictSame({ told, seen }, { told: [['TOKEN']], seen: [secret.text] });
+    t.notOk(isInMemory(daemon.pid, secret.forms), 'the daemon has nothing of it in its memory');
+    t.match(
+      daemon.events.filter(({ type }) => type === 'refreshed'),
+      [{ vm: 'web', credentials: ['TOKEN'] }],
+    );
+    t.match(
+      (await daemon.call('GET', '/metrics')).body.toString(),
+      /^vmsecretd_refreshes_total\{result="refreshed"\} 1$/m,
+    );
 
-  t.match(await refresh(rig), { status: 200, json: { refresh: { credentials: [] } } }, 'nothing is new');
-  t.equal(told.length, 1, 'so the guest is not told');
-  await daemon.kill9();
-  await daemon.restart();
-  await daemon.untilVm('web', 'is adopted', ({ state }) => state === 'running');
-  t.match(
-    await daemon.call('GET', '/v1/vms?compared=true'),
-    { json: { vms: [{ outdated: [] }] } },
-    'and stays so',
-  );
-  await guest.follow(BOOT, () => {});
-  t.match(await daemon.call('GET', '/v1/vms?compared=true'), { json: { vms: [{ outdated: [] }] } });
-  await guest.follow('22222222-bbbb', () => {});
-  await daemon.untilVm('web', 'has lost it with a reset of its guest', vm =>
-    vm.outdated.includes('credential TOKEN'),
-  );
-});
+    t.match(await refresh(rig), { status: 200, json: { refresh: { credentials: [] } } }, 'nothing is new');
+    t.equal(told.length, 1, 'so the guest is not told');
+    await daemon.kill9();
+    await daemon.restart();
+    await daemon.untilVm('web', 'is adopted', ({ state }) => state === 'running');
+    t.match(
+      await daemon.call('GET', '/v1/vms?compared=true'),
+      { json: { vms: [{ outdated: [] }] } },
+      'and stays so',
+    );
+    await guest.follow(BOOT, () => {});
+    t.match(await daemon.call('GET', '/v1/vms?compared=true'), { json: { vms: [{ outdated: [] }] } });
+    await guest.follow('22222222-bbbb', () => {});
+    await daemon.untilVm('web', 'has lost it with a reset of its guest', vm =>
+      vm.outdated.includes('credential TOKEN'),
+    );
+  },
+);
 
-rule('whatever else a guest does, the VM stays outdated, and says why', async (t, rig) => {
+refreshTest('whatever else a guest does, the VM stays outdated, and says why', async (t, rig) => {
   const { daemon } = rig;
   const guest = await startWeb(rig);
   const answers: [what: string, answer: (change: Change) => unknown, why: RegExp][] = [
@@ -124,7 +127,7 @@ rule('whatever else a guest does, the VM stays outdated, and says why', async (t
   t.match(await daemon.ctl('show', 'web'), { stdout: /refresh .*has not taken the new secrets/ });
 });
 
-rule('nothing is told to a guest before every secret is open', async (t, rig) => {
+refreshTest('nothing is told to a guest before every secret is open', async (t, rig) => {
   const { daemon } = rig;
   const guest = await startWeb(rig);
   let isTold = false;
@@ -137,7 +140,7 @@ rule('nothing is told to a guest before every secret is open', async (t, rig) =>
   t.notOk(isTold);
 });
 
-rule('onChange refreshes a guest that is there, and one that comes later', async (t, rig) => {
+refreshTest('onChange refreshes a guest that is there, and one that comes later', async (t, rig) => {
   const { daemon } = rig;
   const guest = await startWeb(rig, { onChange: 'refresh' });
   await change(rig, 'second');
@@ -152,7 +155,7 @@ rule('onChange refreshes a guest that is there, and one that comes later', async
   t.match(await daemon.show('web'), { outdated: [] });
 });
 
-rule('a VM that cannot be refreshed says what to do', async (t, rig) => {
+refreshTest('a VM that cannot be refreshed says what to do', async (t, rig) => {
   const { daemon } = rig;
   await defineVm(VMM, rig, 'web');
   t.match(await refresh(rig), { status: 409, json: { code: 'state_conflict' } }, 'stopped');

@@ -143,7 +143,9 @@ export class DaemonLifecycle implements Lifecycle {
       const running = await adoptVmm(vm.name, record, hypervisor, vmm);
       const isPaused = await findIsPaused(vm.name, record, hypervisor);
       await vm.console.connect(running.console, { isRunning: true });
-      await vm.reports.reopen(running, await this.#tools.resolveOwner());
+      // A user that is gone meanwhile has sockets that nobody reaches, and its VM runs on.
+      const owner = await this.#tools.resolveOwner().catch(() => undefined);
+      await vm.reports.reopen(running, owner);
       vm.adopted(running, { ...record, isPaused });
       this.#watch(running);
     });
