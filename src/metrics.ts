@@ -120,6 +120,8 @@ export class Metrics {
       labelNames: ['result'],
       registers,
     });
+    for (const result of ['refreshed', 'refresh_failed']) refreshes.inc({ result }, 0);
+    onDemand.inc({ outcome: 'delivered' }, 0);
     const bootedAt = new Map<string, number>();
     return events.subscribe(({ type, vm, from, state, problem, outcome }) => {
       if (type === 'on-demand') onDemand.inc({ outcome: String(outcome) });

@@ -38,6 +38,8 @@ const CALLS: readonly [call: string, status: number, body?: unknown, query?: str
   ['POST /v1/vms/NAME/pause', 200],
   ['POST /v1/vms/NAME/resume', 200],
   ['POST /v1/vms/NAME/reboot', 200],
+  // It was started without the channel; refresh.test.ts has the others.
+  ['POST /v1/vms/NAME/refresh', 409],
   ['POST /v1/vms/NAME/restart', 200],
   ['DELETE /v1/vms/NAME', 409],
   ['POST /v1/vms/NAME/stop', 200],

@@ -1,6 +1,6 @@
 // Who may take part in the start of a unit's VM: other users of the host, and what the VMM's own user leaves for the daemon.
 import { test } from 'tap';
-import { bootVmHost, PRINTED_SECRET, SECRET, whyNoVmHost } from './vm-host.js';
+import { bootVmHost, PRINTED_SECRET, whyNoVmHost } from './vm-host.js';
 
 const skip = whyNoVmHost();
 
@@ -83,31 +83,4 @@ LIAR
     t.strictSame(lines.slice(index * 3 + 1, index * 3 + 3), ['failed failed', '0']);
   }
   t.notMatch(await host.sh('console demo'), PRINTED_SECRET, 'no guest was booted');
-});
-
-test('a guest’s channels are reached by the user of its unit alone, after a restart of the daemon, too', {
-  skip,
-  timeout: 240_000,
-}, async t => {
-  const host = await bootVmHost(t);
-  const answers = await host.sh(`
-    define demo await-power-button ', "--vsock", "cid=3,socket=/var/lib/microvms/demo/vsock.sock"'
-    sed -i 's#"/etc/secrets/api-key.age"#&, "onDemand": true#' /etc/vmsecretd/vms/demo.json
-    cat > /tmp/ask << 'ASK'
-use Socket;
-socket(H, AF_UNIX, SOCK_STREAM, 0);
-connect(H, pack_sockaddr_un($ARGV[0])) or do { print "no: $!\\n"; exit };
-syswrite(H, "VMSECRETD_GET=1 0123456789abcdef test.service API_KEY\\n");
-print <H>;
-ASK
-    systemctl start microvm@demo || diagnose
-    as_user() { runuser -u microvm -- perl /tmp/ask /var/lib/microvms/demo/vsock.sock_8890; }
-    as_user
-    setpriv --reuid=nobody --regid=kvm --clear-groups perl /tmp/ask /run/vmsecretd/reports/demo/credentials.sock
-    systemctl restart vmsecretd
-    eventually '[ "$(vm_state demo)" = running ]'
-    as_user
-    stat -c '%a %U %G' /run/vmsecretd/reports/demo`);
-  const answer = `VMSECRETD_VALUE=1 0123456789abcdef ${SECRET.length}\n${Buffer.from(SECRET).toString('base64')}\nVMSECRETD_END=0123456789abcdef`;
-  t.equal(answers, `${answer}\nno: Permission denied\n${answer}\n570 microvm root`);
 });
