@@ -70,7 +70,7 @@ async function run(flags: Flags): Promise<void> {
     version: readVersion(),
   });
   const running = () => daemon.vms.list().filter(vm => vm.running !== undefined).length;
-  const status = () => `${running()} VMs running`;
+  const status = () => `${running()} ${running() === 1 ? 'VM' : 'VMs'} running`;
   // Each is a process: a burst of starts is told once.
   let statusTimer: NodeJS.Timeout | undefined;
   daemon.events.subscribe(event => {
@@ -103,6 +103,7 @@ async function run(flags: Flags): Promise<void> {
       // systemd would kill VMMs that are children of this process without a word to their guests.
       if (isOnSystemd && (await isHostStopping())) await daemon.stopChildren();
       await daemon.close();
+      return daemon.isStuck();
     },
   });
   logger.info({ folders, pid: process.pid }, 'listening');
@@ -110,13 +111,24 @@ async function run(flags: Flags): Promise<void> {
   daemon.autostart();
 }
 
+interface SignalActions {
+  reload(): Promise<void>;
+  /** @returns whether the process cannot exit */
+  stop(): Promise<boolean>;
+}
+
 /** One reload after the other; after `stop` the process ends. */
-function listenToSignals({ reload, stop }: { reload(): Promise<void>; stop(): Promise<void> }): void {
+function listenToSignals({ reload, stop }: SignalActions): void {
   let reloading: Promise<void> = Promise.resolve();
   process.on('SIGHUP', () => {
     reloading = reloading.then(reload);
   });
-  const end = () => void stop().then(() => process.exit(0));
+  const end = async () => {
+    if (!(await stop())) process.exit(0);
+    // An exit waits for all threads. SIGTERM is for systemd an end in order, too.
+    process.removeAllListeners('SIGTERM');
+    process.kill(process.pid, 'SIGTERM');
+  };
   process.once('SIGTERM', end);
   process.once('SIGINT', end);
 }

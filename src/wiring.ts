@@ -77,6 +77,8 @@ export interface Daemon {
   stopChildren(): Promise<void>;
   /** Leaves the VMs running. */
   close(): Promise<void>;
+  /** Whether the process cannot exit by itself, because a thread of it waits for a file system that hangs. */
+  isStuck(): boolean;
 }
 
 /** Everything that lives as long as the daemon, and the order in which it comes to life. */
@@ -105,7 +107,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     refresh: vm => parts.refreshes.refresh(vm),
     definitionsDirectory: folders.definitionsDirectory,
   });
-  await recoverVms({ vms, records, runtimeDirectory, user: config.user, logger });
+  await vms.exclusively(() => recoverVms({ vms, records, runtimeDirectory, user: config.user, logger }));
   const stopWatchingSockets = watchApiSockets(join(runtimeDirectory, 'api'), name =>
     vms.find(name)?.lifecycle.launches?.expect(),
   );
@@ -119,6 +121,7 @@ export async function wireDaemon(options: DaemonOptions): Promise<Daemon> {
     autostart: () => vms.autostart(),
     stopChildren: () => vms.stopChildren(),
     probe: () => http.sockets.probe(),
+    isStuck: () => parts.looks.isStuck,
     close: async () => {
       changes.close();
       stopWatchingSockets();

@@ -72,19 +72,24 @@ function findSourceProblem(source: unknown): string | undefined {
   if (typeof source !== 'object' || source === null || Array.isArray(source))
     return `${TAKES_ONE}, and is ${Array.isArray(source) ? 'a list' : source === null ? 'null' : `a ${typeof source}`}`;
   const keys = Object.keys(source);
-  const unknown = keys.find(key => !KEYS.has(key));
-  if (unknown !== undefined) {
-    const suggestion = suggestNearest(unknown, [...KEYS.keys()]);
-    return `has the unknown key ${JSON.stringify(unknown.slice(0, 60))}.${suggestion} It ${TAKES_ONE}`;
-  }
+  const unknown = keys.filter(key => !KEYS.has(key));
   const kinds = kindsOf(source);
   const [kind] = kinds;
-  if (kind === undefined || kinds.length > 1)
-    return `${TAKES_ONE}, not ${kinds.length === 0 ? 'none' : kinds.join(' and ')}`;
-  const stray = keys.find(key => (KEYS.get(key) ?? kind) !== kind);
-  return stray === undefined
+  const stray = keys.filter(key => kinds.length === 1 && (KEYS.get(key) ?? kind) !== kind);
+  const isOne = unknown.length === 0 && kinds.length === 1;
+  const counted =
+    kinds.length > 1 ? `, not ${kinds.join(' and ')}` : unknown.length === 0 ? ', not none' : '';
+  const problems = [
+    ...unknown.map(
+      key =>
+        `has the unknown key ${JSON.stringify(key.slice(0, 60))}.${suggestNearest(key, [...KEYS.keys()])}`,
+    ),
+    ...(isOne ? [] : [`${TAKES_ONE}${counted}`]),
+    ...stray.map(key => `has "${key}", which goes with "${KEYS.get(key)}", not with "${kind}"`),
+  ];
+  return problems.length === 0
     ? undefined
-    : `has "${stray}", which goes with "${KEYS.get(stray)}", not with "${kind}"`;
+    : problems.reduce((told, next) => `${told}${/[.?]$/.test(told) ? '' : '.'} It ${next}`);
 }
 
 /** Of a source whose keys are each valid. */

@@ -33,6 +33,11 @@ export class PatientLooks {
     this.#options = options;
   }
 
+  /** Whether threads wait for file systems that do not answer: then this process cannot exit, only be ended. */
+  get isStuck(): boolean {
+    return this.#stuck.size > 0;
+  }
+
   /** @returns undefined where the file system of the path does not answer @throws what `look` throws */
   async ask<Answer>(path: string, kind: string, look: () => Promise<Answer>): Promise<Answer | undefined> {
     if (this.isSilent(path)) return undefined;

@@ -70,6 +70,11 @@ export class Vms {
     return definition?.supervisor === 'unit' ? definition.unit : undefined;
   }
 
+  /** Keeps changes of the definitions waiting until the work is done. */
+  exclusively(work: () => Promise<void>): Promise<void> {
+    return this.#change(work);
+  }
+
   /** Reads all definitions again. A VM that runs keeps running, whatever became of its definition. */
   reload(): Promise<void> {
     return this.#change(async () => {

@@ -16,6 +16,8 @@ export class WorkingLifecycle implements Lifecycle {
     return this.#underway > 0;
   }
 
+  /** Until it is taken over, a VM that runs looks as one that is down, too. */
+  adopt = (): Promise<void> => this.#work(() => this.#lifecycle.adopt());
   start = (): Promise<void> => this.#work(() => this.#lifecycle.start());
   startUnasked = (): Promise<void> =>
     this.#work(() => this.#lifecycle.startUnasked?.() ?? this.#lifecycle.start());
@@ -28,10 +30,6 @@ export class WorkingLifecycle implements Lifecycle {
 
   get launches(): Launches | undefined {
     return this.#lifecycle.launches;
-  }
-
-  adopt(): Promise<void> {
-    return this.#lifecycle.adopt();
   }
 
   close(): void {

@@ -86,6 +86,12 @@ const SOURCES: [source: unknown, says: RegExp][] = [
   [{ value: 'the-secret-itself' }, /unknown key "value".*exactly one of age, .*file, text/],
   [{ fiel: '/run/secrets/x' }, /unknown key "fiel"\. Did you mean "file"\?/],
   [{ file: '/x', mode: '0400' }, /unknown key "mode".*exactly one of age/],
+  // Everything that is wrong, in one answer.
+  [
+    { age: '/a', fiel: '/b', file: '/c' },
+    /unknown key "fiel"\. Did you mean "file"\? It must have exactly one of .*, not age and file/,
+  ],
+  [{ fiel: '/b', mode: '0400' }, /unknown key "fiel".*unknown key "mode"/],
   [{}, /exactly one of age, .*, not none/],
   [{ trim: 'newline' }, /exactly one of age, .*, not none/],
   [{ age: '/a', text: 'b' }, /exactly one of age, .*, not age and text/],

@@ -82,7 +82,7 @@ const STEPS: Readonly<Record<string, (t: Test, host: VmHost) => Promise<void>>> 
     );
     t.match(await type(host, readInline(SYSTEMD, 'journalctl -u vmsecretd')), '"msg":"listening"');
     t.match(await type(host, readInline(SYSTEMD, 'vmsecretctl list')), /^demo +running/m);
-    t.match(await type(host, readInline(SYSTEMD, 'systemctl status vmsecretd')), /Status: "1 VMs running"/);
+    t.match(await type(host, readInline(SYSTEMD, 'systemctl status vmsecretd')), /Status: "1 VM running"/);
     const unit = readInline('docs/errors.md', 'journalctl -u UNIT').replace('UNIT', 'microvm@demo');
     t.match(await type(host, unit), 'END OF OEM STRINGS');
     const [answer = ''] = (await type(host, readBlock('docs/http-api.md', 'curl '))).split('\n').slice(-1);

@@ -30,7 +30,10 @@ function makeVms(t: Test) {
       resume: refuse,
       launches: undefined,
       kill: refuse,
-      adopt: refuse,
+      adopt: async () => {
+        await gate.promise;
+        vm.adopted(runningVm(vm), { startedAt: null, isPaused: false, ready: false, receipt: null });
+      },
       stop: async () => {
         vm.transition('stop');
         vm.handleVmmExit({ status: 0, signal: null });
@@ -132,3 +135,30 @@ function makeGate() {
   });
   return { promise, resolve: () => resolve(), reject: (error: Error) => reject(error) };
 }
+
+t.test('a VM that is being taken over stays with who runs it, whatever is read meanwhile', async t => {
+  const { vms, declared, closed, gate } = makeVms(t);
+  declared.set('web', defineVm('web', { supervisor: 'unit' }));
+  await vms.reload();
+  const { vm, lifecycle } = vms.get('web');
+  const adopted = lifecycle.adopt();
+  declared.set('web', defineVm('web', { supervisor: 'daemon' }));
+  await vms.reload();
+  t.equal(vms.get('web').vm, vm);
+  gate.resolve();
+  await adopted;
+  t.match(vms.get('web').vm, { state: 'running', definition: { supervisor: 'unit' } });
+  t.same(closed, []);
+});
+
+t.test('a reload waits for the recovery of what an earlier daemon started', async t => {
+  const { vms, declared, gate } = makeVms(t);
+  const recovery = vms.exclusively(() => gate.promise);
+  declared.set('web', defineVm('web', {}));
+  const reloaded = vms.reload();
+  await new Promise(resolve => setImmediate(resolve));
+  t.equal(vms.find('web'), undefined);
+  gate.resolve();
+  await Promise.all([recovery, reloaded]);
+  t.ok(vms.find('web'));
+});
