@@ -15,15 +15,29 @@ const PACKAGES = ['pacemaker', 'corosync', 'crmsh', 'openssh-client'];
 const TIMEOUT_MS = 900_000;
 
 const COROSYNC = `
-totem { version: 2
+totem {
+  version: 2
   cluster_name: vms
-  transport: knet }
-nodelist {
-${NODES.map((name, index) => `  node { ring0_addr: 10.0.0.${index + 1}\n    name: ${name}\n    nodeid: ${index + 1} }`).join('\n')}
+  transport: knet
 }
-quorum { provider: corosync_votequorum }
-system { sched_rr: no }
-logging { to_syslog: yes }
+nodelist {
+${NODES.map(
+  (name, index) => `  node {
+    ring0_addr: 10.0.0.${index + 1}
+    name: ${name}
+    nodeid: ${index + 1}
+  }`,
+).join('\n')}
+}
+quorum {
+  provider: corosync_votequorum
+}
+system {
+  sched_rr: no
+}
+logging {
+  to_syslog: yes
+}
 `;
 
 /** A network namespace of this test's own, with a bridge that joins the nodes. */
@@ -59,7 +73,7 @@ test('a VM whose node is lost starts on another one, with its secret', {
     await host.sh(`
       printf '%s' '${sealed}' | base64 -d > /etc/secrets/api-key.age
       systemctl --quiet enable --now vmsecretd; vmsecretctl reload; vmsecretctl check web
-      systemctl start corosync pacemaker`);
+      systemctl start corosync pacemaker || { journalctl --unit corosync --no-pager | tail -n 20; exit 1; }`);
   await first.sh(`eventually 'crm status | grep -q "Online:.*node1 node2 node3"' 180`, {
     deadlineMs: 240_000,
   });
