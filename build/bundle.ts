@@ -1,4 +1,4 @@
-// Each program in one file with all that it loads: reading hundreds of small ones is most of a start.
+// Each program in one file with all that it loads, the deliverer in some: reading hundreds of small ones is most of a start.
 import { build } from 'esbuild';
 import { compiledChecks } from './compiled-checks.js';
 import { compiledSchemas } from './compiled-schemas.js';
@@ -26,11 +26,26 @@ export interface Bundles {
 
 /** The same bytes for the same sources. */
 export async function bundle(folder: string): Promise<Bundles> {
+  const modules: Record<string, string[]> = {};
+  for (const [name, path] of Object.entries(PROGRAMS))
+    modules[name] = await bundleProgram(folder, name, path);
+  const packages = Object.values(modules)
+    .flat()
+    .map(path => /^(.*\/)?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0])
+    .filter(path => path !== undefined);
+  return { packages: [...new Set(packages)].toSorted(), modules };
+}
+
+/** @returns the modules that it is made of */
+async function bundleProgram(folder: string, name: string, path: string): Promise<string[]> {
   const { metafile } = await build({
-    entryPoints: PROGRAMS,
+    entryPoints: { [name]: path },
     outdir: folder,
     bundle: true,
     format: 'esm',
+    // What few secrets need (YAML, post-quantum keys, plugins) takes a fifth of the memory of a deliverer that waits.
+    splitting: name === 'run-deliverer',
+    chunkNames: `${name}-[name]-[hash]`,
     external: UNUSED,
     platform: 'node',
     target: 'node20.19',
@@ -40,19 +55,5 @@ export async function bundle(folder: string): Promise<Bundles> {
     metafile: true,
     logLevel: 'warning',
   });
-  const modules = Object.fromEntries(
-    Object.values(metafile.outputs).map(({ entryPoint, inputs }) => [
-      nameOf(entryPoint),
-      Object.keys(inputs),
-    ]),
-  );
-  const packages = Object.values(modules)
-    .flat()
-    .map(path => /^(.*\/)?node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0])
-    .filter(path => path !== undefined);
-  return { packages: [...new Set(packages)].toSorted(), modules };
-}
-
-function nameOf(entryPoint: string | undefined): string {
-  return Object.entries(PROGRAMS).find(([, path]) => path === entryPoint)?.[0] ?? '';
+  return Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
 }

@@ -6,7 +6,7 @@ import { readRegularFile } from '../system/read-regular-file.js';
 import { decryptAgeFile } from './decrypt.js';
 import { parseIdentityFile } from './identity-file.js';
 
-const ROUNDS = 10;
+const ROUNDS = 3;
 const FILE_LIMIT_BYTES = 1024 * 1024;
 
 /** Opens the file below, which says "warm", and nothing else. To make both anew takes as long as all else of a warm-up. */
