@@ -40,6 +40,10 @@ export const CLI_EXAMPLES: Examples = {
   kill: [['vmsecretctl kill web', 'a guest that does not power off']],
   pause: [['vmsecretctl pause web', 'its memory stays where it is']],
   resume: [['vmsecretctl resume web', 'after a pause']],
+  run: [
+    ['vmsecretctl run web', 'for runit, supervisord or CI'],
+    ['vmsecretctl run job --rm < job.json', 'a VM for one run'],
+  ],
   wait: [
     ['vmsecretctl wait web', 'until it has stopped; status 1 where it failed'],
     ['vmsecretctl wait web db --for ready -t 60', 'whoever starts them'],

@@ -34,7 +34,7 @@ export class CliError extends Error {
 export interface Client {
   readonly socketPath: string;
   /** @param body JSON, or the text of it @returns the answer's JSON, or null where it has no body @throws CliError */
-  call(method: string, path: string, body?: unknown, ifMatch?: string): Promise<unknown>;
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<unknown>;
   /** As call, of what may take as long as a VM takes: while it waits, the daemon must answer whether it is well. */
   wait(method: string, path: string): Promise<unknown>;
   /** An answer that goes on. @throws CliError */
@@ -56,18 +56,20 @@ interface Request {
   path: string;
   body?: Buffer;
   type?: string;
-  ifMatch?: string | undefined;
+  headers?: Record<string, string>;
   timeoutMs?: number;
   signal?: AbortSignal;
 }
 
-export function createClient(socketPath: string): Client {
+/** @param host where the socket leads, if not to this one's daemon */
+export function createClient(socketPath: string, host?: string): Client {
+  const place = host === undefined ? socketPath : `${host}, over ssh,`;
   const request = async ({
     method,
     path,
     body,
     type,
-    ifMatch,
+    headers = {},
     timeoutMs = ANSWER_TIMEOUT_MS,
     signal,
   }: Request) => {
@@ -78,12 +80,12 @@ export function createClient(socketPath: string): Client {
       body,
       headers: {
         ...(type === undefined ? {} : { 'content-type': type }),
-        ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+        ...headers,
       },
       timeoutMs,
       signal,
     }).catch(error => {
-      throw signal?.aborted ? signal.reason : notReached(socketPath, error);
+      throw signal?.aborted ? signal.reason : notReached(place, error);
     });
     const json: unknown = answer.body.length === 0 ? null : JSON.parse(answer.body.toString('utf8'));
     if (answer.status >= 400) throw refused(json);
@@ -92,11 +94,11 @@ export function createClient(socketPath: string): Client {
   const requireHealth = () => request({ method: 'GET', path: '/v1/health' });
   return {
     socketPath,
-    call: (method, path, body, ifMatch) =>
+    call: (method, path, body, headers = {}) =>
       request({
         method,
         path,
-        ifMatch,
+        headers,
         ...(body === undefined
           ? {}
           : {
@@ -127,7 +129,7 @@ export function createClient(socketPath: string): Client {
           () => outgoing.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })),
           ANSWER_TIMEOUT_MS,
         );
-        outgoing.on('error', error => reject(notReached(socketPath, error)));
+        outgoing.on('error', error => reject(notReached(place, error)));
         outgoing.on('close', () => clearTimeout(deadline));
         outgoing.end();
       }),
@@ -185,8 +187,8 @@ const REMEDIES: Record<string, string> = {
   EACCES: 'you may not use it: join the group that owns it (ls -l shows which), or run as root',
 };
 
-function notReached(socketPath: string, error: unknown): CliError {
+function notReached(place: string, error: unknown): CliError {
   const code = systemErrorCode(error) ?? 'no answer';
   const remedy = REMEDIES[code] ?? 'is vmsecretd running?';
-  return new CliError(`cannot reach vmsecretd at ${socketPath} (${code}): ${remedy}`, EXIT.notReached);
+  return new CliError(`cannot reach vmsecretd at ${place} (${code}): ${remedy}`, EXIT.notReached);
 }

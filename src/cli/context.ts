@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { defaultFolders } from '../default-folders.js';
 import { type Client, createClient } from './client.js';
+import type { RemoteSocket } from './hosts.js';
 import { showBusy } from './progress.js';
 import { renderYaml } from './yaml.js';
 
@@ -18,6 +19,8 @@ export interface Look {
 
 export interface Context {
   client: Client;
+  /** Several hosts, where -H names them. */
+  remotes: readonly RemoteSocket[];
   format: Format;
   quiet: boolean;
   look: Look;
@@ -33,6 +36,7 @@ export interface Context {
 
 interface GlobalOptions {
   socket?: string;
+  remotes?: readonly RemoteSocket[];
   json?: boolean;
   output?: Format;
   quiet?: boolean;
@@ -45,6 +49,11 @@ export function addGlobalOptions(program: Command): void {
       '--socket <path>',
       'socket of the daemon (VMSECRETD_SOCKET; admin.sock for root, else vmsecretd.sock)',
     )
+    .option(
+      '-H, --host <host>',
+      'a daemon on another host over ssh: ssh://user@host; several for list',
+      collect,
+    )
     .addOption(
       new Option('-o, --output <format>', 'how answers are printed; `table` unless given').choices(FORMATS),
     )
@@ -55,10 +64,14 @@ export function addGlobalOptions(program: Command): void {
     .addOption(new Option('--no-legend').hideHelp().implies({ headers: false }));
 }
 
+const collect = (host: string, before: string[] = []) => [...before, host];
+
 export function contextOf(command: Command): Context {
   const options = command.optsWithGlobals<GlobalOptions>();
   const format = formatOf(options);
   const quiet = options.quiet === true;
+  const { remotes = [] } = options;
+  const [remote] = remotes;
   const look = {
     headers: options.headers,
     colours: process.stdout.isTTY && process.stdout.hasColors(),
@@ -67,7 +80,11 @@ export function contextOf(command: Command): Context {
     format,
     quiet,
     look,
-    client: createClient(options.socket ?? process.env.VMSECRETD_SOCKET ?? defaultSocket()),
+    remotes,
+    client:
+      remote === undefined || 'error' in remote
+        ? createClient(options.socket ?? process.env.VMSECRETD_SOCKET ?? defaultSocket())
+        : createClient(remote.socketPath, remote.host),
     print: (answer, render, names) => {
       const text = quiet
         ? (names?.(answer) ?? []).join('\n')

@@ -54,7 +54,9 @@ async function editDefinition(name: string, client: Client): Promise<VmView | un
     }
     try {
       if (status !== 0) throw new CliError(`the editor failed (${status})`, EXIT.failed);
-      const vm = (await client.call('PUT', vmPath(name), await readDefinition(file), etag)) as VmView;
+      const vm = (await client.call('PUT', vmPath(name), await readDefinition(file), {
+        'if-match': etag ?? '*',
+      })) as VmView;
       await rm(folder, { recursive: true });
       return vm;
     } catch (thrown) {

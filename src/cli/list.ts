@@ -3,9 +3,9 @@ import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { VM_STATES } from '../vm/state.js';
 import type { VmView } from '../vm/vm.js';
-import { CliError, EXIT } from './client.js';
+import { CliError, createClient, EXIT } from './client.js';
 import { type Context, contextOf, serialize } from './context.js';
-import { renderList } from './render.js';
+import { renderHosts, renderList } from './render.js';
 import { isPattern, matcherOf, type VmList } from './select-vms.js';
 
 interface ListOptions {
@@ -34,7 +34,10 @@ export function addListCommand(program: Command): void {
     .description('list VMs')
     .action(async (names: string[], options: ListOptions, command: Command) => {
       const context = contextOf(command);
+      if (options.watch && context.remotes.length > 1)
+        throw new CliError('--watch takes one -H', EXIT.usedWrongly);
       if (options.watch) return watchList(names, options, context);
+      if (context.remotes.length > 1) return listHosts(names, options, context);
       const list = await readList(names, options, context);
       printList(list, context);
       if (options.outdated && list.vms.length > 0) process.exitCode = EXIT.outdated;
@@ -68,6 +71,26 @@ async function readList(
   const withProblems =
     names.length === 0 && !options.outdated && (options.state?.includes('invalid') ?? true);
   return { vms: vms.filter(isWanted), problems: withProblems ? problems : [] };
+}
+
+/** @throws AggregateError of the hosts that do not answer, once the others are shown */
+async function listHosts(names: readonly string[], options: ListOptions, context: Context): Promise<void> {
+  const asked = context.remotes.map(async remote => {
+    if ('error' in remote) throw remote.error;
+    const client = createClient(remote.socketPath, remote.host);
+    return { host: remote.host, ...(await readList(names, options, { ...context, client })) };
+  });
+  const answers = await Promise.allSettled(asked);
+  const hosts = answers.flatMap(answer => (answer.status === 'fulfilled' ? [answer.value] : []));
+  context.print({ hosts }, renderHosts, () =>
+    hosts.flatMap(({ host, vms }) => vms.map(({ name }) => `${host} ${name}`)),
+  );
+  if (options.outdated && hosts.some(({ vms }) => vms.length > 0)) process.exitCode = EXIT.outdated;
+  const failures = answers.flatMap(answer => (answer.status === 'rejected' ? [answer.reason] : []));
+  if (failures.length > 0) {
+    process.exitCode = undefined;
+    throw new AggregateError(failures);
+  }
 }
 
 function printList(list: VmList, { print }: Context): void {

@@ -11,8 +11,10 @@ import { addDefineCommands } from './define.js';
 import { addDoctorCommand } from './doctor.js';
 import { addEditCommands } from './edit.js';
 import { addEventsCommand } from './events.js';
+import { connectHosts } from './hosts.js';
 import { addLifecycleCommands } from './lifecycle.js';
 import { addListCommand } from './list.js';
+import { addRunCommand } from './run.js';
 import { addShowCommands } from './show.js';
 import { addSshCommand } from './ssh.js';
 import { dropWideningSuggestion, suggestCommand } from './suggest.js';
@@ -38,9 +40,11 @@ export function buildProgram(): Command {
       }),
     );
   addGlobalOptions(program);
+  connectHosts(program);
   addListCommand(program);
   addShowCommands(program);
   addLifecycleCommands(program);
+  addRunCommand(program);
   addWaitCommand(program);
   addDefineCommands(program);
   addEditCommands(program);

@@ -54,33 +54,45 @@ export function paintState(state: string): Cell {
 const HEADING = ['NAME', 'STATE', 'READY', 'SUPERVISOR', 'PID', 'CREDENTIALS', 'UPTIME', 'VMM', 'NOTE'];
 
 /** @param now for uptimes */
-export function renderList({ vms, problems }: VmList, look: Look, now = new Date()): string {
+export function renderList(list: VmList, look: Look, now = new Date()): string {
+  const rows = rowsOfList(list, now);
+  if (rows.length === 0) return look.headers ? 'No VMs.' : '';
+  return renderHeaded(HEADING, rows, look);
+}
+
+export function renderHosts(
+  { hosts }: { hosts: readonly (VmList & { host: string })[] },
+  look: Look,
+  now = new Date(),
+): string {
+  const rows = hosts.flatMap(({ host, ...list }) =>
+    rowsOfList(list, now).map((row): Cell[] => [host, ...row]),
+  );
+  return renderHeaded(['HOST', ...HEADING], rows, look);
+}
+
+function rowsOfList({ vms, problems }: VmList, now: Date): Cell[][] {
   const names = new Set(vms.map(({ name }) => name));
   const invalid = problems.filter(({ path }) => !names.has(nameOfFile(path)));
-  if (vms.length === 0 && invalid.length === 0) return look.headers ? 'No VMs.' : '';
-  return renderHeaded(
-    HEADING,
-    [
-      ...vms.map((vm): Cell[] => [
-        vm.name,
-        paintState(vm.state),
-        vm.ready ? 'yes' : vm.state === 'running' ? ['no', 'yellow'] : 'no',
-        vm.supervisor,
-        vm.pid === null ? '-' : String(vm.pid),
-        String(vm.credentials.length),
-        vm.startedAt === null ? '-' : describeAge(now, vm.startedAt),
-        vmmOf(vm),
-        noteOf(vm, problems, now),
-      ]),
-      ...invalid.map(({ path }): Cell[] => [
-        nameOfFile(path),
-        paintState('invalid'),
-        ...HEADING.slice(3).map(() => '-'),
-        `${path}; vmsecretctl reload says why`,
-      ]),
-    ],
-    look,
-  );
+  return [
+    ...vms.map((vm): Cell[] => [
+      vm.name,
+      paintState(vm.state),
+      vm.ready ? 'yes' : vm.state === 'running' ? ['no', 'yellow'] : 'no',
+      vm.supervisor,
+      vm.pid === null ? '-' : String(vm.pid),
+      String(vm.credentials.length),
+      vm.startedAt === null ? '-' : describeAge(now, vm.startedAt),
+      vmmOf(vm),
+      noteOf(vm, problems, now),
+    ]),
+    ...invalid.map(({ path }): Cell[] => [
+      nameOfFile(path),
+      paintState('invalid'),
+      ...HEADING.slice(3).map(() => '-'),
+      `${path}; vmsecretctl reload says why`,
+    ]),
+  ];
 }
 
 const nameOfFile = (path: string) => path.slice(path.lastIndexOf('/') + 1).replace(/\.json$/, '');

@@ -6,7 +6,7 @@ import type { GuestChannelPlans } from '../hypervisor/hypervisor.js';
 import type { UserIds } from '../system/users.js';
 import { openCredentialChannel } from './credential-channel.js';
 import { type GuestChannel, openGuestChannel } from './guest-channel.js';
-import { NOTIFY_LIMIT_BYTES, parseNotifyMessage } from './notify-message.js';
+import { NOTIFY_LIMIT_BYTES, parseExitStatus, parseNotifyMessage } from './notify-message.js';
 import {
   isReceiptComplete,
   isReceiptCut,
@@ -24,6 +24,7 @@ const MAXIMUM_RECEIPTS = 64;
 export interface ReportedVm {
   readonly definition: Pick<Definition, 'ready' | 'supervisor'>;
   recordGuestStatus(status: string): void;
+  recordGuestExit?(status: number): void;
   becomeReady(): void;
   recordReceipt(problems: readonly string[]): void;
   /** As CredentialChannelOptions.serve. @param delivered what the guest got at boot */
@@ -140,6 +141,8 @@ export class GuestReports {
     ];
     const text = said.filter(part => part !== undefined).join(', ');
     if (text !== '') this.#vm.recordGuestStatus(text);
+    const exitStatus = parseExitStatus(bytes);
+    if (exitStatus !== undefined) this.#vm.recordGuestExit?.(exitStatus);
     if (ready && this.#vm.definition.ready === 'notify') this.#vm.becomeReady();
   }
 

@@ -28,3 +28,10 @@ export function parseNotifyMessage(bytes: Buffer): NotifyMessage {
     errno: errno !== undefined && /^[1-9]\d{0,4}$/.test(errno) ? Number(errno) : undefined,
   };
 }
+
+/** What systemd of a guest says as it ends, where it was told one: `systemctl exit 3`. @returns 0 to 255 */
+export function parseExitStatus(bytes: Buffer): number | undefined {
+  const [, digits] = /^EXIT_STATUS=(\d{1,3})$/m.exec(bytes.toString('utf8', 0, NOTIFY_LIMIT_BYTES)) ?? [];
+  const status = Number(digits);
+  return status <= 255 ? status : undefined;
+}

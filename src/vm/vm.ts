@@ -33,6 +33,8 @@ export interface LastExit {
   at: string;
   status: number | null;
   signal: string | null;
+  /** What the guest's systemd ended with, where it said so. */
+  guestStatus: number | null;
 }
 
 export interface StopProgress {
@@ -106,6 +108,7 @@ export class Vm {
   #startedAt: string | null = null;
   #restarts = 0;
   #lastExit: LastExit | null = null;
+  #guestExit: number | null = null;
   #problem: Problem | null = null;
   /** When it is started again by itself, RFC 3339; null where nothing of the kind is planned. */
   #nextAttemptAt: string | null = null;
@@ -302,6 +305,11 @@ export class Vm {
     this.publish('refresh_failed', { problem });
   }
 
+  /** It counts once the VMM is gone. */
+  recordGuestExit(status: number): void {
+    this.#guestExit = status;
+  }
+
   recordGuestStatus(status: string | null): void {
     this.#guest = { ...this.#guest, status };
   }
@@ -378,7 +386,8 @@ export class Vm {
     this.#stopStep = null;
     this.#recordProblem = null;
     this.becomeOutdated([]);
-    this.#lastExit = { at: this.#now().toISOString(), status, signal };
+    this.#lastExit = { at: this.#now().toISOString(), status, signal, guestStatus: this.#guestExit };
+    this.#guestExit = null;
     this.publish('exit', { status, signal });
   }
 

@@ -8,6 +8,7 @@ programs=(
   qemu-system-x86_64:qemu-system-x86
   age:age
   ssh-keygen:openssh-client
+  sshd:openssh-server
   debootstrap:debootstrap
   systemd-nspawn:systemd-container
   curl:curl
