@@ -77,7 +77,7 @@ async function untilThere(path: string, folder: string, signal: AbortSignal): Pr
       () => true,
       () => false,
     );
-  while (!(await isThere())) await once(watcher, 'change', { signal }).catch(() => {});
+  while (!signal.aborted && !(await isThere())) await once(watcher, 'change', { signal }).catch(() => {});
 }
 
 /** root's, where ssh logs in as root. */

@@ -2,7 +2,7 @@
 // behind it: a guest with systemd 256 is more than a test can boot.
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,13 +15,14 @@ import { RunningCtl } from './running-ctl.js';
 import { defineVm, STAND_IN } from './vmm.js';
 
 const SSHD = '/usr/sbin/sshd';
-const skip = whyNotRoot() || whyNotOnPath('ssh') || (existsSync(SSHD) ? false : `there is no ${SSHD}`);
+const skip: string | false =
+  whyNotRoot() || whyNotOnPath('ssh') || (existsSync(SSHD) ? false : `there is no ${SSHD}`);
 const options = { config: { hypervisors: STAND_IN.hypervisors }, skip };
 
 /** Of this user alone; where it listens is known once it does. @returns its arguments, and the configuration of its clients */
-function makeKeys(daemon: TestDaemon) {
-  const folder = join(daemon.folder, 'ssh');
-  mkdirSync(folder, { mode: 0o700 });
+function makeKeys(t: Test) {
+  const folder = mkdtempSync(join(tmpdir(), 'sshd-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
   for (const key of ['host', 'user'])
     execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(folder, key)]);
   const config = join(folder, 'sshd_config');
@@ -78,7 +79,7 @@ async function ctl(daemon: TestDaemon, environment: Record<string, string>, ...w
 daemonTest('-H asks the daemon of another host over ssh, and several at once', options, async (t, rig) => {
   const { daemon } = rig;
   await defineVm(STAND_IN, rig, 'web');
-  const { folder, sshd } = makeKeys(daemon);
+  const { folder, sshd } = makeKeys(t);
   const port = await startSshd(t, sshd);
   const environment = environmentOf(
     folder,
@@ -129,7 +130,7 @@ daemonTest('ssh NAME opens a shell over the vsock of the VM', options, async (t,
   const { command, ...rest } = await defineVm(STAND_IN, rig, 'web');
   const socket = join(daemon.folder, 'guest.vsock');
   await daemon.define('web', { ...rest, command: [...command, '--vsock', `cid=3,socket=${socket}`] });
-  const { folder, sshd } = makeKeys(daemon);
+  const { folder, sshd } = makeKeys(t);
   const port = await startSshd(t, sshd);
   const environment = environmentOf(folder, '');
   const ssh = (...words: string[]) => ctl(daemon, environment, 'ssh', 'web', ...words);
