@@ -1,9 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
+import { createSystemdCredentialReader } from '../../../src/secrets/sources/systemd-credential.js';
 import { openOne, refusalOf } from '../../setup/open-source.js';
 import { whyNotOnPath } from '../../setup/programs.js';
+import { socketFolder } from '../../setup/socket-folder.js';
 
 const folder = t.testdir({});
 const at = (name: string) => join(folder, name);
@@ -54,6 +57,66 @@ t.test('a file of another kind says what it is', async t => {
     const error = await refusalOf({ systemdCredential: at('other') });
     t.equal(error.code, 'secret_corrupt');
     t.match(error.message, says);
+    t.notMatch(error.message, 'hunter2');
+  }
+});
+
+/** As systemd 257 answers, tried on one. */
+t.test('asks the service of systemd where there is one', async t => {
+  const file = Buffer.alloc(64, 1);
+  Buffer.from('20000000010000000c00000010000000', 'hex').copy(file, 16);
+  const sealed = `${file.toString('base64')}\n`;
+  const requests: string[] = [];
+  let answer = '';
+  const service = join(socketFolder(t), 'service');
+  const server = createServer(socket => {
+    socket.on('error', () => {});
+    socket.on('data', chunk => {
+      requests.push(chunk.toString());
+      // In two pieces, and the connection stays open.
+      socket.write(answer.slice(0, 5));
+      setImmediate(() => socket.write(`${answer.slice(5)}\0`));
+    });
+  }).listen(service);
+  t.teardown(() => server.close());
+  const open = async (name?: string) => {
+    const source = { systemdCredential: '/etc/credstore.encrypted/api-key', ...(name && { name }) };
+    const named = { vm: 'web', credential: 'A', source };
+    const tools = {
+      identities: undefined,
+      unit: 'web.service',
+      readFile: async () => Buffer.from(sealed),
+      share: <Result>(_name: string, make: () => Promise<Result>) => make(),
+    };
+    const { decrypt } = await createSystemdCredentialReader(service)(named, tools);
+    return decrypt?.();
+  };
+  answer = JSON.stringify({ parameters: { data: Buffer.from('hunter2').toString('base64') } });
+  t.equal(String(await open()), 'hunter2');
+  t.equal(
+    requests[0],
+    `${JSON.stringify({
+      method: 'io.systemd.Credentials.Decrypt',
+      parameters: { name: 'api-key', blob: file.toString('base64') },
+    })}\0`,
+  );
+  answer = JSON.stringify({ error: 'io.systemd.Credentials.NameMismatch', parameters: {} });
+  await t.rejects(open('other'), { code: 'secret_unreadable', message: /another name than "other"/ });
+  answer = JSON.stringify({ error: 'io.systemd.Credentials.BadFormat', parameters: {} });
+  await t.rejects(open(), {
+    code: 'secret_no_identity',
+    message: /systemd answers io\.systemd\.Credentials\.BadFormat\. /,
+  });
+  for (const strange of [
+    'no JSON of hunter2',
+    '{"error": "hunter2 is it"}',
+    '{"parameters": {"data": 5}}',
+    'null',
+    '',
+  ]) {
+    answer = strange;
+    const error = await open().catch(failure => failure);
+    t.match(error, { code: 'secret_no_identity', message: /systemd answers what is no answer/ });
     t.notMatch(error.message, 'hunter2');
   }
 });
