@@ -1,4 +1,4 @@
-// The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverers.ts,
+// The deliverer: a short-lived process, and the only one that ever holds plaintext. Forked by deliverer-process.ts,
 // it reads, decrypts, checks and encodes, hands over, answers with names and sizes, and is then ended.
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';

@@ -12,7 +12,12 @@ import { defineVm, STAND_IN } from './vmm.js';
 const ID = '0123456789abcdef';
 
 function channelTest(title: string, body: (t: Test, rig: Rig) => Promise<void>): void {
-  daemonTest(`on demand: ${title}`, { config: { hypervisors: STAND_IN.hypervisors } }, body);
+  daemonTest(
+    `on demand: ${title}`,
+    // Each request takes a fresh deliverer, which takes seconds on a busy machine.
+    { config: { hypervisors: STAND_IN.hypervisors }, timeoutMs: 240_000, fileTimeoutMs: 900_000 },
+    body,
+  );
 }
 
 const VMM = {

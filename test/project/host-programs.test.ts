@@ -10,7 +10,7 @@ const declared = new Set<string>(Object.keys(HOST_PROGRAMS));
 
 /** Files that run a program which the operator, or Node, names by its path. */
 const RUNS_BY_PATH: Record<string, string> = {
-  'src/delivery/deliverers.ts': 'process.execPath',
+  'src/delivery/deliverer-process.ts': 'process.execPath',
   'src/hypervisor/cloud-hypervisor/version.ts': 'hypervisors.*.path, resolved by findProgram',
   'src/secrets/plugin-identity.ts': 'age-plugin-*, resolved by findProgram',
   'src/cli/doctor/journal.ts': 'journalctl, by its name or path',
