@@ -7,6 +7,7 @@
     # Not all of /run/vmsecretd: systemd hides it from ExecStartPre=+, too, which asks the daemon.
     "/run/vmsecretd/vms:ro"
     "/run/vmsecretd/api:ro"
+    "/run/vmsecretd/fifos:ro"
     "/run/vmsecretd/reports:ro"
   ];
   BindPaths = [
@@ -15,6 +16,7 @@
   ];
   BindReadOnlyPaths = [
     "/run/vmsecretd/api/%i.sock"
+    "-/run/vmsecretd/fifos/%i"
     "-/run/vmsecretd/reports/%i"
   ];
   PrivateUsers = true;

@@ -33,13 +33,12 @@ export function completeDefinition(
   defaultSupervisor: SupervisorKind,
 ): Definition {
   const hypervisor = declared.hypervisor ?? DEFAULTS.hypervisor;
-  const { deliveries, mayBeUnit } = HYPERVISORS[hypervisor];
+  const { deliveries } = HYPERVISORS[hypervisor];
   const delivery = declared.delivery ?? deliveries[0];
-  // What cannot be a unit, or has nothing a unit's default would bring, stays with the daemon.
-  const isDaemons = !mayBeUnit || delivery === 'cmdline';
   return {
     ...DEFAULTS,
-    supervisor: isDaemons ? 'daemon' : defaultSupervisor,
+    // A launcher gets no secret, so a whole command line stays with the daemon.
+    supervisor: delivery === 'cmdline' ? 'daemon' : defaultSupervisor,
     unit: `microvm@${name}.service`,
     ...declared,
     delivery,

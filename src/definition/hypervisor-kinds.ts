@@ -12,8 +12,6 @@ interface HypervisorRules {
   deliveries: readonly [DeliveryKind, ...DeliveryKind[]];
   /** Whether `vmConfig` can stand for `command`. */
   takesVmConfig: boolean;
-  /** Whether the launcher can become it. */
-  mayBeUnit: boolean;
 }
 
 export const HYPERVISORS: Readonly<Record<HypervisorKind, HypervisorRules>> = {
@@ -21,7 +19,6 @@ export const HYPERVISORS: Readonly<Record<HypervisorKind, HypervisorRules>> = {
     program: 'cloud-hypervisor',
     deliveries: ['api', 'cmdline'],
     takesVmConfig: true,
-    mayBeUnit: true,
   },
-  qemu: { program: 'qemu-system-x86_64', deliveries: ['fifo'], takesVmConfig: false, mayBeUnit: false },
+  qemu: { program: 'qemu-system-x86_64', deliveries: ['fifo'], takesVmConfig: false },
 };

@@ -109,7 +109,7 @@ function refuse(context: DefinitionContext, problems: readonly FieldProblem[]): 
 /** Keys that are each valid and do not go together. */
 function findContradictions(file: DefinitionFile): FieldProblem[] {
   const hypervisor = file.hypervisor ?? DEFAULTS.hypervisor;
-  const { deliveries, takesVmConfig, mayBeUnit } = HYPERVISORS[hypervisor];
+  const { deliveries, takesVmConfig } = HYPERVISORS[hypervisor];
   const rules: [unmet: boolean, field: string, message: string][] = [
     [
       file.command !== undefined && file.vmConfig !== undefined,
@@ -123,9 +123,9 @@ function findContradictions(file: DefinitionFile): FieldProblem[] {
     ],
     [file.delivery === 'cmdline' && file.vmConfig !== undefined, 'delivery', '"cmdline" needs a command'],
     [
-      file.supervisor === 'unit' && (!mayBeUnit || file.delivery === 'cmdline'),
+      file.supervisor === 'unit' && file.delivery === 'cmdline',
       'supervisor',
-      `must be "daemon" for ${mayBeUnit ? 'delivery "cmdline"' : `hypervisor "${hypervisor}"`}`,
+      'must be "daemon" for delivery "cmdline"',
     ],
     [
       !takesVmConfig && file.vmConfig !== undefined,

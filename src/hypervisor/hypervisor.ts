@@ -21,6 +21,8 @@ export interface VmPaths {
   directory: string;
   /** In the folder above; of a unit in RUNTIME/api, where systemd makes it. */
   apiSocket: string;
+  /** FIFOs that a VMM reads: the folder above; of a unit in RUNTIME/fifos, where root makes them. */
+  fifos: string;
   consoleSocket: string;
   consoleLog: string;
   /** QEMU's ends of the guest's virtio-serial ports; of a unit, the sockets that the guest is to reach. */
@@ -28,6 +30,8 @@ export interface VmPaths {
   reportPort: string;
   credentialsPort: string;
   refreshPort: string;
+  /** Of a unit: beside the API socket, by systemd, too, for a VMM that listens for its guest. */
+  unitPorts: Readonly<Record<UnitPort, string>>;
   /** The command line that a unit's launcher was given. */
   launcherCommand: string;
   /** Made by the launcher once the guest has the network devices that it holds open. */
@@ -82,6 +86,10 @@ export interface VmPlan {
   /** @param placeholders stand for the OEM strings of the credentials, whose values nobody sees */
   view(placeholders: readonly string[]): CommandView;
 }
+
+/** Sockets of vmsecretd-api@.socket behind the API socket, in its order. */
+export const UNIT_PORTS = ['receipt', 'credentials', 'refresh'] as const;
+export type UnitPort = (typeof UNIT_PORTS)[number];
 
 /** vsock ports of the host, as docs/receipt.md and docs/on-demand.md have them. */
 export const GUEST_PORTS = { receipt: 8889, credentials: 8890, refresh: 8891 } as const;
@@ -139,12 +147,45 @@ export interface BringUp {
   signal: AbortSignal;
 }
 
+/** What the launcher of a unit does before it is the VMM; docs/systemd.md has the format that it reads. */
+export interface LaunchPlan {
+  /** The VMM's absolute path; undefined where a command line of the launcher's own has to name it. */
+  program: string | undefined;
+  /** Of the definition's command line; a launcher's own takes their place. */
+  arguments: readonly string[];
+  /** Arguments after those of the command line. A descriptor of the socket unit's ends the ones that are no plain text. */
+  added: readonly (string | { before: string; socket: 'api' | UnitPort })[];
+  /** Made by root for the VMM to read. */
+  fifos: readonly string[];
+  /** A FIFO of root's at which the launcher waits until `admit`. */
+  gate?: string;
+  /** The ways on which the guest may report, whatever the command line. */
+  channels: GuestChannelPlans;
+}
+
+/** Each step of a VMM that is the main process of a unit, in their order. */
+export interface UnitLauncher {
+  /** Stands for a command line that only the launcher knows, so that the rest can be checked. */
+  readonly placeholder: readonly string[];
+  /** @param plan undefined where the launcher brings the command line */
+  plan(definition: Definition, paths: VmPaths, plan: VmPlan | undefined): Promise<LaunchPlan>;
+  /** Waits until the command line is known. @returns the controls of a VMM that answers; undefined where the launcher waits */
+  untilLaunched(
+    vm: string,
+    paths: VmPaths,
+    options: { signal: AbortSignal; timeoutMs: number },
+  ): Promise<VmmControl | undefined>;
+  /** The command line is accepted: a launcher that waits becomes the VMM. */
+  admit(paths: VmPaths, options: { signal: AbortSignal; timeoutMs: number }): Promise<void>;
+}
+
 export interface Hypervisor {
   readonly kind: HypervisorKind;
   /** @param program the definition's @returns the program's absolute path @throws VmsecretdError vmm_missing */
   locate(program: string | undefined): Promise<string>;
   /** Whether its API socket serves one connection at a time: an idle one keeps all others out. */
   readonly servesOneClient: boolean;
+  readonly unit: UnitLauncher;
   /** @throws VmsecretdError command_invalid and what limits.ts throws */
   plan(definition: Definition, context: PlanContext): Promise<VmPlan>;
   /** From a VMM that was just spawned to a guest that runs with its credentials. */

@@ -9,6 +9,8 @@ import { systemErrorCode, VmsecretdError } from '../errors.js';
 
 /** How long to wait before the VMM is looked for again at the other end: opening a FIFO for writing gives no event. */
 const READER_POLL_MS = 2;
+/** A launcher may have minutes of work before it reads. */
+const LAUNCHER_POLL_MS = 10;
 
 const OPEN_FLAGS = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
@@ -37,6 +39,11 @@ export async function writeFifo(
   }
 }
 
+/** Waits until a process reads a FIFO that may not be there yet; one that has it open for reading alone meets its end at once. */
+export async function untilRead(path: string, signal: AbortSignal): Promise<void> {
+  await promisify(close)(await openWhenRead(path, signal, ['ENXIO', 'ENOENT'], LAUNCHER_POLL_MS));
+}
+
 function fifoError(path: string, error: unknown): unknown {
   const code = systemErrorCode(error);
   if (code === 'EPIPE') {
@@ -49,15 +56,20 @@ function fifoError(path: string, error: unknown): unknown {
 }
 
 /** Gives a file descriptor, not a FileHandle: the socket of `writeAll` takes it over and closes it. */
-async function openWhenRead(path: string, signal: AbortSignal): Promise<number> {
+async function openWhenRead(
+  path: string,
+  signal: AbortSignal,
+  // ENXIO: nobody reads it yet (fifo(7)).
+  expected: readonly string[] = ['ENXIO'],
+  pollMs = READER_POLL_MS,
+): Promise<number> {
   for (;;) {
     signal.throwIfAborted();
     const fifo = await promisify(open)(path, OPEN_FLAGS).catch(error => {
-      // ENXIO: nobody reads it yet (fifo(7)).
-      if (systemErrorCode(error) !== 'ENXIO') throw error;
+      if (!expected.includes(systemErrorCode(error) ?? '')) throw error;
     });
     if (fifo !== undefined) return refuseUnlessFifo(fifo, path);
-    await delay(READER_POLL_MS, undefined, { signal });
+    await delay(pollMs, undefined, { signal });
   }
 }
 

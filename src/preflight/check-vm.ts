@@ -29,9 +29,6 @@ export interface CheckReport {
   checks: Check[];
 }
 
-/** In place of what a unit's launcher brings, without which its secrets can be checked; with a channel, which `ready` may ask for. */
-const LAUNCHERS_COMMAND = ['--kernel', '/dev/null', '--vsock', 'cid=3,socket=vsock.sock'];
-
 /** @param isForRoot whether it may have what a program wrote to standard error */
 export async function checkVm(vm: Vm, tools: StartTools, isForRoot: boolean): Promise<CheckReport> {
   const checks: Check[] = [];
@@ -125,7 +122,7 @@ async function planForCheck({ definition, paths }: Vm, tools: StartTools): Promi
     definition,
     paths,
     ownsConsole: definition.supervisor === 'daemon',
-    ...(isLaunchers ? { command: LAUNCHERS_COMMAND } : {}),
+    ...(isLaunchers ? { command: tools.hypervisor.unit.placeholder } : {}),
   });
   return { ...plan, isLaunchers };
 }

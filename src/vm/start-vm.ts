@@ -161,7 +161,7 @@ export interface BootOptions {
   delivery: Delivery;
   vmm: VmmProcess;
   /** Undefined where the VMM has not answered yet. */
-  answered?: VmmControl;
+  answered?: VmmControl | undefined;
   timer: StartTimer;
   signal: AbortSignal;
 }

@@ -19,7 +19,8 @@ import { parseMetricsAddress } from '../../src/http/metrics-listener.js';
 import { callVmm } from '../../src/hypervisor/cloud-hypervisor/api-client.js';
 import { convertCommand } from '../../src/hypervisor/cloud-hypervisor/from-command.js';
 import { qemuNeeds } from '../../src/hypervisor/qemu/host-needs.js';
-import { qemuArguments, staticOemStrings } from '../../src/hypervisor/qemu/qemu-arguments.js';
+import { childArguments, unitArguments } from '../../src/hypervisor/qemu/qemu-arguments.js';
+import { readQemuCommand } from '../../src/hypervisor/qemu/qemu-command.js';
 import { connectQmp } from '../../src/hypervisor/qemu/qmp-client.js';
 import { findJsonFault } from '../../src/json-keys.js';
 import { parseNotifyMessage } from '../../src/reports/notify-message.js';
@@ -95,7 +96,8 @@ const PARSERS: Readonly<Record<string, Parser>> = {
     samples: [samples.QEMU_COMMAND],
     parse: bytes => {
       const argv = splitCommand(bytes.toString());
-      return [staticOemStrings(argv), qemuArguments(argv, endpoints), qemuNeeds(argv)];
+      const command = readQemuCommand(argv, true);
+      return [unitArguments(command), childArguments(command, endpoints), qemuNeeds(argv)];
     },
     errors: [VmsecretdError],
   },

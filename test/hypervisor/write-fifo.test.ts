@@ -11,6 +11,7 @@ import {
 import { readFile } from 'node:fs/promises';
 import { test } from 'tap';
 import { makeFifos } from '../../src/hypervisor/fifos.js';
+
 import { writeFifo } from '../../src/hypervisor/write-fifo.js';
 
 async function makeFifo(directory: string): Promise<string> {

@@ -108,6 +108,12 @@ export class MemoryHost {
       kind: 'cloud-hypervisor',
       locate: async () => '/vmm',
       servesOneClient: false,
+      unit: {
+        placeholder: [],
+        plan: async () => ({ program: '/vmm', arguments: [], added: [], fifos: [], channels: {} }),
+        untilLaunched: async () => undefined,
+        admit: async () => {},
+      },
       plan: async ({ name }) => planOf(name),
       bringUp: async ({ signal }) => {
         const [vmm] = [...this.live];

@@ -80,13 +80,16 @@ export function makeUnit(t: Test) {
   };
   const hypervisor = {
     ...host.hypervisor(),
-    connect: async (_vm: string, _path: string, signal: AbortSignal) => {
-      const ended = new Promise<never>((_, reject) => {
-        signal.addEventListener('abort', () => reject(signal.reason));
-        if (signal.aborted) reject(signal.reason);
-      });
-      await Promise.race([isAnswering, ended]);
-      return control;
+    unit: {
+      ...host.hypervisor().unit,
+      untilLaunched: async (_vm: string, _paths: unknown, { signal }: { signal: AbortSignal }) => {
+        const ended = new Promise<never>((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason));
+          if (signal.aborted) reject(signal.reason);
+        });
+        await Promise.race([isAnswering, ended]);
+        return control;
+      },
     },
     bringUp: async ({ signal }: { signal: AbortSignal }) => {
       await host.pass();

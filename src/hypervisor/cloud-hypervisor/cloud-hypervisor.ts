@@ -1,7 +1,9 @@
 // cloud-hypervisor as a Hypervisor: its own options on the command line, the VM through its API socket.
 import { access } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { BringUp, Hypervisor, VmmApi, VmmControl } from '../hypervisor.js';
+import type { Definition } from '../../definition/definition.js';
+import { hasCredentialChannel } from '../../definition/on-demand.js';
+import type { BringUp, Hypervisor, LaunchPlan, VmmApi, VmmControl, VmPaths, VmPlan } from '../hypervisor.js';
 import { callVmm, isBooted, readCounters, type VmmVerb, waitForApi } from './api-client.js';
 import { planVm } from './plan-vm.js';
 
@@ -20,6 +22,16 @@ export function createCloudHypervisor(
     kind: 'cloud-hypervisor',
     locate,
     servesOneClient: false,
+    unit: {
+      // With a channel, which `ready` may ask for.
+      placeholder: ['--kernel', '/dev/null', '--vsock', 'cid=3,socket=vsock.sock'],
+      plan: async (definition, paths, plan) =>
+        planLaunch(plan?.program ?? (await locate(definition.program)), definition, paths, plan),
+      // The connection waits until the VMM accepts it: systemd listens already.
+      untilLaunched: (vm, { apiSocket }, { signal, timeoutMs }) => connect(vm, apiSocket, signal, timeoutMs),
+      // It has no VM until it is given one.
+      admit: () => Promise.resolve(),
+    },
     plan: async (definition, context) => planVm(await locate(definition.program), definition, context),
     bringUp,
     isBooted: (vm, apiSocket) => isBooted(apiOf(vm, apiSocket)),
@@ -28,6 +40,29 @@ export function createCloudHypervisor(
       return state === 'Paused' || (state === 'Running' ? false : undefined);
     },
     connect,
+  };
+}
+
+function planLaunch(
+  program: string,
+  definition: Definition,
+  { reportPort, credentialsPort, refreshPort }: VmPaths,
+  plan: VmPlan | undefined,
+): LaunchPlan {
+  const vsock = (path: string) => ({ kind: 'vsock' as const, path });
+  return {
+    program,
+    arguments: plan?.arguments ?? [],
+    // The launcher itself passes the socket.
+    added: [],
+    fifos: [],
+    // Where they end does not depend on the command line.
+    channels: plan?.channels ?? {
+      ...(definition.ready === 'receipt' ? { receipt: vsock(reportPort) } : {}),
+      ...(hasCredentialChannel(definition)
+        ? { credentials: vsock(credentialsPort), refresh: vsock(refreshPort) }
+        : {}),
+    },
   };
 }
 

@@ -111,7 +111,7 @@ function wholeCommandLine(
     if (vmConfig[device]?.file === paths.consoleLog)
       argv = setOption(argv, `--${device}`, `file=${paths.consoleLog}`);
   }
-  const fifo = fifoPath(paths.directory, 0);
+  const fifo = fifoPath(paths.fifos, 0);
   return {
     arguments: argv,
     // A command line with secrets in it comes through a FIFO to a shell, which becomes the VMM: the daemon never has it.

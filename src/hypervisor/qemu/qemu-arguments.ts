@@ -1,104 +1,87 @@
-// Takes a definition's qemu-system command line and gives the one to run: the console, QMP and OEM strings added. It holds
-// no secret, only the paths of FIFOs. Refuses what would take the VM out of the daemon's hands or hide an OEM string.
+// The qemu-system command line that is run: what a definition says, and console, control socket and OEM strings added. It holds
+// no secret, only the paths of FIFOs.
 
-import { VmsecretdError } from '../../errors.js';
-import {
-  escapeQemuValue,
-  joinQemuOptions,
-  parseQemuValue,
-  type QemuOption,
-  splitQemuCommand,
-} from './command-line.js';
+import { escapeQemuValue, joinQemuOptions, parseQemuValue, type QemuOption } from './command-line.js';
+import { hasSmbios, isMachine, machinePairs, type QemuCommand, refused } from './qemu-command.js';
 
-export interface QemuEndpoints {
+export interface QemuStrings {
   /** One FIFO a secret OEM string, in the order of the strings; QEMU reads them one after the other as it starts. */
   readonly fifoPaths: readonly string[];
   /** OEM strings that are no secrets: they stand on QEMU's command line. */
   readonly oemStrings: readonly string[];
+}
+
+export interface QemuEndpoints extends QemuStrings {
   readonly qmpSocketPath: string;
   /** Whoever connects here is on the serial console; QEMU itself writes all of it to `consoleLogPath`. */
   readonly consoleSocketPath: string;
   readonly consoleLogPath: string;
-  /** Virtio-serial ports on which the guest reports. */
+  /** Virtio-serial ports of the guest's. */
   readonly ports?: readonly { readonly name: string; readonly socketPath: string }[];
 }
 
-/** What to do about options that vmsecretd cannot work with. */
-const REFUSED_OPTIONS: Readonly<Record<string, string>> = {
-  '-daemonize': 'vmsecretd supervises QEMU itself; leave it out.',
-  '-S': 'vmsecretd starts the guest at once; leave it out, and pause the VM once it runs.',
-  '-preconfig': 'vmsecretd starts the guest at once; leave it out.',
-  '-incoming': 'a migrated guest brings its old OEM strings along; start the VM afresh.',
-  '-loadvm': 'a restored guest brings its old OEM strings along; start the VM afresh.',
-  '-readconfig': 'vmsecretd cannot see what such a file sets; write its options on the command line.',
-};
-
-export function qemuArguments(argv: readonly string[], endpoints: QemuEndpoints): string[] {
-  const options = splitQemuCommand(argv);
-  for (const option of options) refuseOption(option);
-  const console = `path=${escapeQemuValue(endpoints.consoleSocketPath)},server=on,wait=off`;
-  const log = `logfile=${escapeQemuValue(endpoints.consoleLogPath)}`;
-  const strings = [
-    ...endpoints.oemStrings.map(string => `type=11,value=${escapeQemuValue(string)}`),
-    ...endpoints.fifoPaths.map(path => `type=11,path=${escapeQemuValue(path)}`),
-  ];
-  if (strings.length > 0) refuseMachineWithoutSmbios(options);
+/** Of a QEMU that is a child of the daemon's, which keeps its console. */
+export function childArguments({ options }: QemuCommand, endpoints: QemuEndpoints): string[] {
+  const { qmpSocketPath, consoleSocketPath, consoleLogPath, ports = [] } = endpoints;
+  const kept = withoutTerminal(options);
+  const log = `logfile=${escapeQemuValue(consoleLogPath)}`;
   return [
-    ...joinQemuOptions(withSmbiosEntryPoint(withoutTerminal(options))),
-    '-no-user-config',
-    ...(options.some(option => option.name === '-display') ? [] : ['-display', 'none']),
-    ...['-chardev', `socket,id=vmsecretd-console,${console},${log}`, '-serial', 'chardev:vmsecretd-console'],
-    ...['-qmp', `unix:${escapeQemuValue(endpoints.qmpSocketPath)},server=on,wait=off`],
-    ...portArguments(endpoints.ports ?? []),
-    ...strings.flatMap(value => ['-smbios', value]),
+    ...joinQemuOptions(withSmbiosEntryPoint(kept)),
+    ...withoutDisplay(kept),
+    ...['-chardev', `socket,id=vmsecretd-console,${listeningOn(consoleSocketPath)},${log}`],
+    ...['-serial', 'chardev:vmsecretd-console'],
+    ...['-qmp', `unix:${escapeQemuValue(qmpSocketPath)},server=on,wait=off`],
+    ...ports.flatMap(({ socketPath }, index) => [
+      '-chardev',
+      `socket,id=${portChardev(index)},${listeningOn(socketPath)}`,
+    ]),
+    ...portDevices(ports.map(({ name }) => name)),
+    ...addedArguments(endpoints),
   ];
 }
 
-function portArguments(ports: NonNullable<QemuEndpoints['ports']>): string[] {
-  if (ports.length === 0) return [];
+/** Of a QEMU that is the main process of a unit. A first serial port that it says nothing of is the unit's journal. */
+export function unitArguments({ options }: QemuCommand): string[] {
+  const hasSerial = options.some(({ name }) => name === '-serial' || name === '-nographic');
+  return [
+    ...joinQemuOptions(withSmbiosEntryPoint(options)),
+    ...withoutDisplay(options),
+    ...(hasSerial ? [] : ['-serial', 'stdio']),
+  ];
+}
+
+/** For whichever command line: OEM strings, and a guest that waits for the daemon, which knows whether it has them all. */
+export function addedArguments({ oemStrings, fifoPaths }: QemuStrings): string[] {
+  const strings = [
+    ...oemStrings.map(string => `type=11,value=${escapeQemuValue(string)}`),
+    ...fifoPaths.map(path => `type=11,path=${escapeQemuValue(path)}`),
+  ];
+  return ['-no-user-config', '-S', ...strings.flatMap(value => ['-smbios', value])];
+}
+
+/** Of the port at `index` of `portDevices`. */
+export function portChardev(index: number): string {
+  return `vmsecretd-port${index}`;
+}
+
+/** @param names of the ports, as the guest finds them */
+export function portDevices(names: readonly string[]): string[] {
+  if (names.length === 0) return [];
   return [
     ...['-device', 'virtio-serial-pci,id=vmsecretd-ports'],
-    ...ports.flatMap(({ name, socketPath }, index) => [
-      ...[
-        '-chardev',
-        `socket,id=vmsecretd-port${index},path=${escapeQemuValue(socketPath)},server=on,wait=off`,
-      ],
-      ...['-device', `virtserialport,bus=vmsecretd-ports.0,chardev=vmsecretd-port${index},name=${name}`],
+    ...names.flatMap((name, index) => [
+      '-device',
+      `virtserialport,bus=vmsecretd-ports.0,chardev=${portChardev(index)},name=${name}`,
     ]),
   ];
 }
 
-/** The OEM strings that the command line itself carries, in its order; throws as `qemuArguments` does for `-smbios`. */
-export function staticOemStrings(argv: readonly string[]): string[] {
-  return splitQemuCommand(argv).flatMap(option => {
-    if (option.name !== '-smbios') return [];
-    refuseOption(option);
-    const pairs = parseQemuValue(option.value ?? '');
-    if (!pairs.some(pair => pair.key === 'type' && parseCInteger(pair.value) === 11)) return [];
-    return pairs.filter(pair => pair.key === 'value').map(pair => pair.value);
-  });
+function listeningOn(path: string): string {
+  return `path=${escapeQemuValue(path)},server=on,wait=off`;
 }
 
-function refuseOption({ name, value = '' }: QemuOption): void {
-  if (name === undefined) return;
-  const reason = REFUSED_OPTIONS[name];
-  if (reason !== undefined) throw refused(name, reason);
-  const pairs = parseQemuValue(value);
-  if (name === '-smbios' && pairs.some(pair => pair.key === 'path' || pair.key === 'file')) {
-    throw refused(
-      `${name} ${value}`,
-      'declare that file as a credential, {"file": "PATH"}, or give value=TEXT.',
-    );
-  }
-  if (name === '-fw_cfg' && pairs.some(pair => pair.value.startsWith('opt/io.systemd.credentials/'))) {
-    throw refused(
-      '-fw_cfg opt/io.systemd.credentials/…',
-      'declare it under "credentials" of the definition.',
-    );
-  }
-  if ((name === '-monitor' || name === '-qmp' || name === '-qmp-pretty') && value.includes('stdio')) {
-    throw refused(`${name} ${value}`, 'QEMU has no terminal here; leave it out or give a socket.');
-  }
+function withoutDisplay(options: readonly QemuOption[]): string[] {
+  return options.some(({ name }) => name === '-display' || name === '-nographic') ? [] : ['-display', 'none'];
 }
 
 /** `-nographic` and a serial port on the terminal give way to our console; any other serial port would be the first. */
@@ -122,32 +105,10 @@ function withoutTerminal(options: readonly QemuOption[]): QemuOption[] {
 function withSmbiosEntryPoint(options: readonly QemuOption[]): QemuOption[] {
   const last = options.findLastIndex(isMachine);
   if (last < 0) return [{ name: '-machine', value: 'q35,smbios-entry-point-type=64' }, ...options];
-  if (machinePairs(options).some(pair => pair.key === 'smbios-entry-point-type')) return [...options];
+  const isChosen = machinePairs(options).some(pair => pair.key === 'smbios-entry-point-type');
+  if (isChosen || !hasSmbios(options)) return [...options];
   const entryPoint = 'smbios-entry-point-type=64';
   return options.map((option, at) =>
     at === last ? { ...option, value: `${option.value},${entryPoint}` } : option,
   );
-}
-
-function refuseMachineWithoutSmbios(options: readonly QemuOption[]): void {
-  const type = machinePairs(options).findLast(pair => pair.key === 'type')?.value;
-  if (type !== 'microvm') return;
-  throw refused('-machine microvm', 'it has no SMBIOS table for the credentials; use -machine q35.');
-}
-
-function machinePairs(options: readonly QemuOption[]) {
-  return options.filter(isMachine).flatMap(option => parseQemuValue(option.value ?? '', 'type'));
-}
-
-function isMachine(option: QemuOption): boolean {
-  return option.name === '-machine' || option.name === '-M';
-}
-
-/** QEMU reads numbers as C does: 11, 0xb and 013 are the same type. */
-function parseCInteger(text: string): number {
-  return /^0[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number(text);
-}
-
-function refused(what: string, whatToDo: string): VmsecretdError {
-  return new VmsecretdError('command_invalid', `QEMU's ${what} cannot be used: ${whatToDo}`);
 }

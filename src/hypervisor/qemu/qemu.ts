@@ -1,19 +1,27 @@
-// QEMU as a Hypervisor, for hosts without KVM, for demos and tests: credentials through FIFOs, control by QMP.
+// QEMU as a Hypervisor: credentials through FIFOs, which it reads as it starts; a guest that runs once the daemon says so by QMP.
+import { join } from 'node:path';
 import type { Definition } from '../../definition/definition.js';
 import { checkOemStrings, credentialNames } from '../../definition/oem-strings.js';
 import { hasCredentialChannel } from '../../definition/on-demand.js';
 import { VmsecretdError } from '../../errors.js';
 import { fifoPaths } from '../fifos.js';
-import type {
-  BringUp,
-  GuestChannelPlans,
-  Hypervisor,
-  PlanContext,
-  VmmControl,
-  VmPlan,
+import {
+  type BringUp,
+  type GuestChannelPlans,
+  type Hypervisor,
+  type LaunchPlan,
+  type PlanContext,
+  UNIT_PORTS,
+  type UnitLauncher,
+  type UnitPort,
+  type VmmControl,
+  type VmPaths,
+  type VmPlan,
 } from '../hypervisor.js';
+import { untilRead, writeFifo } from '../write-fifo.js';
 import { qemuNeeds } from './host-needs.js';
-import { qemuArguments, staticOemStrings } from './qemu-arguments.js';
+import { addedArguments, childArguments, portChardev, portDevices, unitArguments } from './qemu-arguments.js';
+import { checkFwCfgCredentials, type QemuCommand, readQemuCommand } from './qemu-command.js';
 import { connectQmp, type QmpClient } from './qmp-client.js';
 
 /** QEMU 7.2 delivers 65,181 bytes whole and 65,219 cut, without a word (docs/compatibility.md); less what its own tables take. */
@@ -21,47 +29,57 @@ const OEM_STRINGS_BYTES = 64_000;
 
 const CALL_TIMEOUT_MS = 10_000;
 
+type Locate = (program: string | undefined) => Promise<string>;
+
 /** @param locate gives the absolute path of a program by name or path, or throws vmm_missing */
-export function createQemu(locate: (program: string | undefined) => Promise<string>): Hypervisor {
+export function createQemu(locate: Locate): Hypervisor {
   return {
     kind: 'qemu',
     locate,
     servesOneClient: true,
+    unit: unitLauncher(locate),
     plan: (definition, context) => planVm(locate, definition, context),
     bringUp,
-    // It boots whatever it read: a FIFO whose writer was killed ends early, and nothing tells. So never for sure.
-    isBooted: () => Promise.resolve(false),
-    isPaused: (_vm, socket, signal) => isPaused(socket, signal),
+    isBooted: async (_vm, socket) =>
+      !WAITING.has(await readStatus(socket, AbortSignal.timeout(CALL_TIMEOUT_MS))),
+    isPaused: async (_vm, socket, signal) => {
+      const status = await readStatus(socket, signal);
+      return status === 'paused' || (status === 'running' ? false : undefined);
+    },
     connect: (vm, socket, signal, timeoutMs = CALL_TIMEOUT_MS) => connect(vm, socket, timeoutMs, signal),
   };
 }
 
-async function planVm(
-  locate: (program: string | undefined) => Promise<string>,
-  definition: Definition,
-  { paths }: PlanContext,
-): Promise<VmPlan> {
-  const { name: vm, command } = definition;
-  if (command === undefined) {
+async function planVm(locate: Locate, definition: Definition, context: PlanContext): Promise<VmPlan> {
+  const { name: vm } = definition;
+  const { paths, ownsConsole } = context;
+  const words = context.command ?? definition.command;
+  if (words === undefined) {
     throw new VmsecretdError('definition_invalid', `VM ${vm}: ${definition.path} has no command`, {
       details: { vm },
     });
   }
-  const strings = [...staticOemStrings(command), ...definition.oemStrings];
   const credentials = credentialNames(definition);
+  const command = readFor(definition, words);
+  const strings = [...command.oemStrings, ...definition.oemStrings];
   checkOemStrings(vm, strings, credentials);
-  const channels = channelsOf(definition, paths);
-  const fifos = fifoPaths(paths.directory, credentials.length);
-  const leading = command[0]?.startsWith('-') === false ? command[0] : undefined;
-  const program = await locate(definition.program ?? leading);
-  const argv = qemuArguments(command, {
-    fifoPaths: fifos,
-    oemStrings: definition.oemStrings,
-    qmpSocketPath: paths.apiSocket,
-    consoleSocketPath: paths.consoleSocket,
-    consoleLogPath: paths.consoleLog,
-    ports: portsOf(channels),
-  });
+  checkFwCfgCredentials(vm, command, [...strings, ...credentials]);
+  const channels = channelsOf(definition, context);
+  const fifos = fifosOf(definition, paths);
+  const leading = words[0]?.startsWith('-') === false ? words[0] : undefined;
+  // A launcher executes what its own command line names.
+  const isNamed = context.command !== undefined && leading !== undefined;
+  const program = isNamed ? leading : await locate(definition.program ?? leading);
+  const argv = ownsConsole
+    ? childArguments(command, {
+        fifoPaths: fifos,
+        oemStrings: definition.oemStrings,
+        qmpSocketPath: paths.apiSocket,
+        consoleSocketPath: paths.consoleSocket,
+        consoleLogPath: paths.consoleLog,
+        ports: portsOf(channels),
+      })
+    : argumentsInUnit(command, definition, context);
   return {
     hypervisor: 'qemu',
     vm,
@@ -76,21 +94,56 @@ async function planVm(
     bootsAfter: [],
     links: [],
     channels,
-    console: { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket },
-    needs: qemuNeeds(command),
+    console: ownsConsole
+      ? { kind: 'log', path: paths.consoleLog, inputSocket: paths.consoleSocket }
+      : undefined,
+    needs: qemuNeeds(words),
     view: () => ({ command: [program, ...argv], vmConfig: null, arguments: argv }),
   };
 }
 
+function readFor(definition: Definition, words: readonly string[]): QemuCommand {
+  return readQemuCommand(words, definition.oemStrings.length + credentialNames(definition).length > 0);
+}
+
+/** A launcher's own command line is executed as it is. */
+function argumentsInUnit(
+  command: QemuCommand,
+  definition: Definition,
+  { command: given, paths }: PlanContext,
+): string[] {
+  const words = given === undefined ? unitArguments(command) : given.slice(given[0]?.startsWith('-') ? 0 : 1);
+  return [...words, ...addedFor(definition, paths)];
+}
+
+function addedFor(definition: Definition, paths: VmPaths): string[] {
+  return addedArguments({ oemStrings: definition.oemStrings, fifoPaths: fifosOf(definition, paths) });
+}
+
+function fifosOf(definition: Definition, { fifos }: VmPaths): string[] {
+  return fifoPaths(fifos, credentialNames(definition).length);
+}
+
 /** QEMU's own vsock needs a kernel module of the host; a virtio-serial port works everywhere. */
-function channelsOf(definition: Definition, paths: PlanContext['paths']): GuestChannelPlans {
-  const { ready } = definition;
+function channelsOf(definition: Definition, { paths, ownsConsole }: PlanContext): GuestChannelPlans {
+  const { name: vm, ready } = definition;
+  if (ready === 'notify' && !ownsConsole) {
+    throw new VmsecretdError(
+      'definition_invalid',
+      `VM ${vm}: ready "notify" cannot be heard from a QEMU in a unit; use "receipt" or "boot"`,
+      { details: { vm } },
+    );
+  }
   const port = (path: string) => ({ kind: 'port' as const, path });
+  const { unitPorts } = paths;
   return {
     ...(ready === 'notify' ? { notify: port(paths.notifyPort) } : {}),
-    ...(ready === 'receipt' ? { receipt: port(paths.reportPort) } : {}),
+    ...(ready === 'receipt' ? { receipt: port(ownsConsole ? paths.reportPort : unitPorts.receipt) } : {}),
     ...(hasCredentialChannel(definition)
-      ? { credentials: port(paths.credentialsPort), refresh: port(paths.refreshPort) }
+      ? {
+          credentials: port(ownsConsole ? paths.credentialsPort : unitPorts.credentials),
+          refresh: port(ownsConsole ? paths.refreshPort : unitPorts.refresh),
+        }
       : {}),
   };
 }
@@ -110,12 +163,63 @@ function portsOf(channels: GuestChannelPlans): { name: string; socketPath: strin
   });
 }
 
+function unitLauncher(locate: Locate): UnitLauncher {
+  const gateOf = ({ fifos }: VmPaths) => join(fifos, 'gate');
+  return {
+    placeholder: ['qemu-system-x86_64'],
+    plan: async (definition, paths, plan) => {
+      const channels = channelsOf(definition, { paths, ownsConsole: false, workingDirectory: '/' });
+      return {
+        program: plan?.program ?? (await locateIfThere(locate, definition)),
+        arguments:
+          definition.command === undefined ? [] : unitArguments(readFor(definition, definition.command)),
+        added: [...addedFor(definition, paths), ...socketArguments(channels)],
+        fifos: fifosOf(definition, paths),
+        gate: gateOf(paths),
+        channels,
+      };
+    },
+    untilLaunched: async (_vm, paths, { signal }) => {
+      await untilRead(gateOf(paths), signal);
+      return undefined;
+    },
+    admit: (paths, options) => writeFifo(gateOf(paths), Buffer.from('go\n'), options),
+  };
+}
+
+/** Where the launcher's own command line may name the program. */
+async function locateIfThere(locate: Locate, { program }: Definition): Promise<string | undefined> {
+  return locate(program).catch(error => {
+    if (program !== undefined) throw error;
+    return undefined;
+  });
+}
+
+/** By descriptor: systemd made them, so no other process can be on them. */
+function socketArguments(channels: GuestChannelPlans): LaunchPlan['added'] {
+  const chardev = (id: string, socket: 'api' | UnitPort): LaunchPlan['added'] => [
+    '-chardev',
+    { before: `socket,id=${id},server=on,wait=off,fd=`, socket },
+  ];
+  const ports = UNIT_PORTS.filter(port => channels[port] !== undefined);
+  return [
+    ...chardev('vmsecretd-qmp', 'api'),
+    ...['-mon', 'chardev=vmsecretd-qmp,mode=control'],
+    ...ports.flatMap((port, index) => chardev(portChardev(index), port)),
+    ...portDevices(ports.map(port => PORT_NAMES[port])),
+  ];
+}
+
 async function bringUp({ plan, delivery, timeoutMs, connectConsole, signal }: BringUp): Promise<VmmControl> {
   await connectConsole();
   // QEMU reads the FIFOs before it listens for QMP.
   if (plan.fifos.length > 0)
     await delivery.deliver({ kind: 'fifo', paths: [...plan.fifos], timeoutMs }, signal);
-  return connect(plan.vm, plan.apiSocket, timeoutMs, signal);
+  const control = await connect(plan.vm, plan.apiSocket, timeoutMs, signal);
+  // It would boot with whatever it read: a FIFO whose writer was killed ends early, and nothing tells. So it waits (-S) until the
+  // deliverer has said that every string is written.
+  await control.resume();
+  return control;
 }
 
 async function connect(
@@ -153,11 +257,14 @@ async function connect(
   };
 }
 
-async function isPaused(socketPath: string, signal: AbortSignal): Promise<boolean | undefined> {
+/** Of a guest that has not run yet. */
+const WAITING = new Set<unknown>(['prelaunch', 'inmigrate', undefined]);
+
+async function readStatus(socketPath: string, signal: AbortSignal): Promise<unknown> {
   const client = await connectQmp(socketPath, { timeoutMs: CALL_TIMEOUT_MS, signal });
   try {
     const answer = (await client.execute('query-status')) as { status?: unknown } | null | undefined;
-    return answer?.status === 'paused' || (answer?.status === 'running' ? false : undefined);
+    return answer?.status;
   } finally {
     client.close();
   }

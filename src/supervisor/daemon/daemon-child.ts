@@ -124,5 +124,5 @@ export async function prepareDirectory(
     await writeFile(plan.console.path, '', { mode: 0o600, flag: 'wx' });
     if (ids !== undefined) await lchown(plan.console.path, ids.uid, ids.gid);
   }
-  await makeFifos(paths.directory, plan.fifos.length, ids);
+  await makeFifos(paths.fifos, plan.fifos.length, ids);
 }

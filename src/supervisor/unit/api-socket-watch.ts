@@ -6,7 +6,8 @@ import { join } from 'node:path';
 export function watchApiSockets(folder: string, onMade: (vm: string) => void): () => void {
   try {
     const watcher = watch(folder, (_event, file) => {
-      const vm = /^(.+)\.sock$/.exec(file ?? '')?.[1];
+      // One with a colon is no API socket, but stands beside it.
+      const vm = /^([^:]+)\.sock$/.exec(file ?? '')?.[1];
       if (vm === undefined) return;
       // One that is removed is told of, too.
       lstat(join(folder, `${vm}.sock`), (error, stats) => {

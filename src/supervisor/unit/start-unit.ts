@@ -1,17 +1,15 @@
-// Starts a VM whose VMM is the main process of a unit: opens its secrets before the launcher becomes the VMM, then creates and
-// boots the VM on the socket that systemd made.
+// Starts a VM whose VMM is the main process of a unit: opens its secrets before the launcher becomes the VMM, then hands them
+// over, and boots the guest on the socket that systemd made.
 //
-// INVARIANT: no secret leaves the deliverer before the VMM answers on that socket, which only the unit's processes have.
+// INVARIANT: a secret leaves the deliverer only for that socket, which the unit's processes alone have, or for FIFOs that root made
+// for the unit's user.
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Definition } from '../../definition/definition.js';
 import { digestDefinition } from '../../definition/definition-digest.js';
-import { hasCredentialChannel } from '../../definition/on-demand.js';
 import type { Delivery } from '../../delivery/deliverers.js';
 import type { HostClaim } from '../../hypervisor/host-needs.js';
-
-import { GUEST_PORTS, type VmmControl, type VmPlan } from '../../hypervisor/hypervisor.js';
-
+import type { LaunchPlan, VmmControl, VmPlan } from '../../hypervisor/hypervisor.js';
 import type { LaunchRequest } from '../../vm/lifecycle.js';
 import type { RecordStore } from '../../vm/record-store.js';
 import {
@@ -62,6 +60,7 @@ interface Opened {
   delivery: Delivery;
   /** Undefined where the launcher brings the command line. */
   plan: VmPlan | undefined;
+  launch: LaunchPlan;
   claims: readonly HostClaim[];
 }
 
@@ -77,7 +76,7 @@ export async function startUnit(vm: Vm, tools: StartUnitTools, start: UnitStart)
   };
   const opened = await tools.startLimit(() => open(context));
   try {
-    const answered = await untilVmmAnswers(context);
+    const answered = await untilLaunched(context);
     return await tools.startLimit(() => boot(context, opened, answered));
   } finally {
     opened.delivery.end();
@@ -88,6 +87,7 @@ async function open(context: Context): Promise<Opened> {
   const { vm, definition, tools, timer, request, signal } = context;
   const hasCommand = definition.command !== undefined || definition.vmConfig !== undefined;
   const plan = hasCommand ? await planUnit(context, undefined) : undefined;
+  const launch = await tools.hypervisor.unit.plan(definition, vm.paths, plan);
   timer.end('plan');
   const claiming = plan === undefined ? Promise.resolve([]) : claim(context, plan);
   claiming.catch(() => {});
@@ -97,21 +97,10 @@ async function open(context: Context): Promise<Opened> {
     if (early !== undefined && plan !== undefined) await early.pack(packagingOf(plan), signal);
     timer.end('secrets');
     vm.credentialsPrepared(delivery.credentials, delivery.notes);
-    const opened = { delivery, plan, claims: await claiming };
+    const opened = { delivery, plan, launch, claims: await claiming };
     await openReports(context, opened);
     await context.records.begin(vm, launched(context, opened));
-    context.answer(
-      writeLaunchFile({
-        invocationId: request.invocationId,
-        definition,
-        program: plan?.program ?? (await tools.hypervisor.locate(definition.program)),
-        plan,
-        channels: Object.entries(GUEST_PORTS).flatMap(([channel, port]) => {
-          const socket = channelsOf(context, opened)[channel as keyof typeof GUEST_PORTS];
-          return socket === undefined ? [] : [{ port, socket: socket.path }];
-        }),
-      }),
-    );
+    context.answer(writeLaunchFile({ invocationId: request.invocationId, definition, plan, launch }));
     timer.end('spawn');
     return opened;
   } catch (error) {
@@ -120,8 +109,7 @@ async function open(context: Context): Promise<Opened> {
   }
 }
 
-/** The connection waits until the VMM accepts it: systemd listens already. */
-async function untilVmmAnswers(context: Context): Promise<VmmControl> {
+async function untilLaunched(context: Context): Promise<VmmControl | undefined> {
   const { vm, unit, run, definition, tools, timer, signal } = context;
   const ended = new AbortController();
   run.vmm.exited
@@ -133,17 +121,26 @@ async function untilVmmAnswers(context: Context): Promise<VmmControl> {
   const either = AbortSignal.any([signal, ended.signal]);
   const timeoutMs = definition.startTimeoutSeconds * 1000;
   const answered = await orKill(run, () =>
-    tools.hypervisor.connect(vm.name, vm.paths.apiSocket, either, timeoutMs),
+    tools.hypervisor.unit.untilLaunched(vm.name, vm.paths, { signal: either, timeoutMs }),
   );
   timer.end('listen');
   return answered;
 }
 
-async function boot(context: Context, opened: Opened, answered: VmmControl): Promise<RunningVm> {
+async function boot(
+  context: Context,
+  opened: Opened,
+  answered: VmmControl | undefined,
+): Promise<RunningVm> {
   const { vm, definition, tools, timer, run, signal } = context;
-  const { console } = vm;
-  const { plan, claims } = await orKill(run, () => completePlan(context, opened));
-  const { delivery } = opened;
+  const { paths, console } = vm;
+  const completed = await orKill(run, async () => {
+    const whole = await completePlan(context, opened);
+    const timeoutMs = definition.startTimeoutSeconds * 1000;
+    await tools.hypervisor.unit.admit(paths, { signal, timeoutMs });
+    return whole;
+  });
+  const { plan, delivery } = completed;
   const control = await bootVm(tools, {
     definition,
     console,
@@ -154,7 +151,7 @@ async function boot(context: Context, opened: Opened, answered: VmmControl): Pro
     timer,
     signal,
   });
-  return { ...launched(context, { delivery, plan, claims }), plan, control };
+  return { ...launched(context, completed), plan, control };
 }
 
 /** Where the launcher was given a command line, that counts, as it does in a unit without vmsecretd. */
@@ -194,25 +191,10 @@ async function claim(
 }
 
 /** The launcher's step of root's gives the folder to the unit's user, whose VMM alone passes through it. */
-async function openReports(context: Context, opened: Opened): Promise<void> {
-  const { vm } = context;
-  const channels = channelsOf(context, opened);
-  if (Object.keys(channels).length > 0)
+async function openReports({ vm }: Context, { launch: { channels }, delivery }: Opened): Promise<void> {
+  if (Object.values(channels).some(({ kind }) => kind === 'vsock'))
     await mkdir(dirname(vm.paths.reportPort), { recursive: true, mode: 0o700 });
-  await vm.reports.open(channels, opened.delivery.credentials);
-}
-
-/** Where the guest's channels end does not depend on the command line. */
-function channelsOf({ vm, definition }: Context, { plan }: Opened): VmPlan['channels'] {
-  if (plan !== undefined) return plan.channels;
-  const { reportPort, credentialsPort, refreshPort } = vm.paths;
-  const vsock = (path: string) => ({ kind: 'vsock' as const, path });
-  return {
-    ...(definition.ready === 'receipt' ? { receipt: vsock(reportPort) } : {}),
-    ...(hasCredentialChannel(definition)
-      ? { credentials: vsock(credentialsPort), refresh: vsock(refreshPort) }
-      : {}),
-  };
+  await vm.reports.open(channels, delivery.credentials);
 }
 
 function launched(context: Context, opened: Opened): LaunchedVm {
@@ -220,7 +202,7 @@ function launched(context: Context, opened: Opened): LaunchedVm {
   return {
     apiSocket: vm.paths.apiSocket,
     console: undefined,
-    channels: channelsOf(context, opened),
+    channels: opened.launch.channels,
     credentials: opened.delivery.credentials,
     claims: opened.claims,
     definitionDigest: digestDefinition(definition),

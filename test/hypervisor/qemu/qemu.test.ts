@@ -10,7 +10,8 @@ import { type Test, test } from 'tap';
 import { parseDefinition } from '../../../src/definition/parse-definition.js';
 import { makeFifos } from '../../../src/hypervisor/fifos.js';
 import { createQemu } from '../../../src/hypervisor/qemu/qemu.js';
-import { qemuArguments } from '../../../src/hypervisor/qemu/qemu-arguments.js';
+import { childArguments } from '../../../src/hypervisor/qemu/qemu-arguments.js';
+import { readQemuCommand } from '../../../src/hypervisor/qemu/qemu-command.js';
 import { connectQmp } from '../../../src/hypervisor/qemu/qmp-client.js';
 import { writeFifo } from '../../../src/hypervisor/write-fifo.js';
 import { vmPaths } from '../../../src/vm/vm-paths.js';
@@ -33,16 +34,14 @@ async function startQemu(
   const folder = socketFolder(t);
   writeFileSync(join(folder, 'kernel'), buildPvhGuest({ after: vm.after ?? 'power-off' }));
   const fifoPaths = await makeFifos(folder, vm.secrets.length);
-  const argv = qemuArguments(
-    ['-accel', 'tcg', '-m', '64', '-nodefaults', '-kernel', join(folder, 'kernel')],
-    {
-      fifoPaths,
-      oemStrings: vm.static ?? [],
-      qmpSocketPath: join(folder, 'qmp.sock'),
-      consoleSocketPath: join(folder, 'console.sock'),
-      consoleLogPath: join(folder, 'console.log'),
-    },
-  );
+  const command = ['-accel', 'tcg', '-m', '64', '-nodefaults', '-kernel', join(folder, 'kernel')];
+  const argv = childArguments(readQemuCommand(command, true), {
+    fifoPaths,
+    oemStrings: vm.static ?? [],
+    qmpSocketPath: join(folder, 'qmp.sock'),
+    consoleSocketPath: join(folder, 'console.sock'),
+    consoleLogPath: join(folder, 'console.log'),
+  });
   const child = spawn(PROGRAM, argv, { stdio: ['ignore', 'ignore', 'inherit'], timeout: TIMEOUT_MS });
   t.teardown(() => child.kill('SIGKILL'));
   const exit = once(child, 'exit');
@@ -50,6 +49,13 @@ async function startQemu(
     writeFifo(path, Buffer.from(vm.secrets[at] ?? ''), { timeoutMs: TIMEOUT_MS }),
   );
   await Promise.all(writes);
+  // As the daemon does once every string is written; a QEMU that refused them is gone.
+  const control = createQemu(async () => '').connect(
+    'web',
+    join(folder, 'qmp.sock'),
+    AbortSignal.timeout(TIMEOUT_MS),
+  );
+  await Promise.race([control.then(({ resume }) => resume()), exit]);
   return { folder, child, exit, consoleText: () => readFileSync(join(folder, 'console.log'), 'latin1') };
 }
 
@@ -123,13 +129,13 @@ test('ends with an error of its own for a NUL in a string', { skip }, async t =>
 });
 
 /** What a start of a VM with one credential would do. */
-function planWith(ready: 'boot' | 'notify' | 'receipt') {
+function planWith(ready: 'boot' | 'notify' | 'receipt', supervisor: 'daemon' | 'unit' = 'daemon') {
   const definition = parseDefinition(
     { hypervisor: 'qemu', command: ['-m', '64'], credentials: { A: { text: 'a' } }, ready },
     { name: 'web', origin: 'api', path: '/web.json', directory: undefined, defaultSupervisor: 'daemon' },
   );
-  const paths = vmPaths('/run', 'web', 'daemon');
-  const context = { paths, workingDirectory: paths.directory, ownsConsole: true };
+  const paths = vmPaths('/run', 'web', supervisor);
+  const context = { paths, workingDirectory: paths.directory, ownsConsole: supervisor === 'daemon' };
   return createQemu(async () => '/qemu').plan(definition, context);
 }
 

@@ -1,27 +1,33 @@
 import t from 'tap';
 import type { HostClaim } from '../../../src/hypervisor/host-needs.js';
-import type { VmPlan } from '../../../src/hypervisor/hypervisor.js';
+import type { LaunchPlan, VmPlan } from '../../../src/hypervisor/hypervisor.js';
 import { writeLaunchFile } from '../../../src/supervisor/unit/launch-file.js';
 import { planOf } from '../../vm/memory-vmm.js';
 import { defineVm } from '../../vm/vm-for-test.js';
 
 const definition = defineVm('demo', { stopTimeoutSeconds: 7 });
 
-function write(more: Partial<VmPlan> | undefined, channels: { port: number; socket: string }[] = []): string {
+function write(more: Partial<VmPlan> | undefined, launch: Partial<LaunchPlan> = {}): string {
   const plan = more === undefined ? undefined : { ...planOf('demo'), ...more };
-  return writeLaunchFile({ invocationId: 'abc', definition, program: '/bin/vmm', plan, channels });
+  const bare = { program: '/bin/vmm', arguments: [], added: [], fifos: [], channels: {} };
+  return writeLaunchFile({ invocationId: 'abc', definition, plan, launch: { ...bare, ...launch } });
 }
 
 const claim = (kind: HostClaim['kind'], value: string): HostClaim => ({ kind, value, shared: false });
 
 t.test('has each argument, link and socket of the plan on a line of its own', async t => {
-  const text = write({
-    arguments: ['--seccomp', '', ' a "b" \\ $c '],
+  const plan = {
     links: [{ path: '/var/demo.sock', target: '/run/api.sock' }],
     needs: {
       ...planOf('demo').needs,
       claims: [claim('vsock socket', '/var/v.sock'), claim('tap', 'vm-demo'), claim('serial socket', '/s')],
     },
+  };
+  const text = write(plan, {
+    arguments: ['--seccomp', '', ' a "b" \\ $c '],
+    added: ['-chardev', { before: 'fd=', socket: 'api' }, { before: 'x,fd=', socket: 'refresh' }],
+    fifos: ['/f0', '/f1'],
+    gate: '/gate',
   });
   t.strictSame(text.split('\n'), [
     'invocation abc',
@@ -29,6 +35,12 @@ t.test('has each argument, link and socket of the plan on a line of its own', as
     'arg --seccomp',
     'arg ',
     'arg  a "b" \\ $c ',
+    'add -chardev',
+    'add-socket 0 fd=',
+    'add-socket 3 x,fd=',
+    'fifo /f0',
+    'fifo /f1',
+    'gate /gate',
     'target /run/api.sock',
     'link /var/demo.sock',
     'free /var/v.sock',
@@ -42,16 +54,23 @@ t.test('has each argument, link and socket of the plan on a line of its own', as
 t.test(
   'asks for a command line where the definition has none, and says where the guest’s channels end',
   async t => {
-    t.equal(
-      write(undefined, [{ port: 8889, socket: '/run/report.sock' }]),
-      'invocation abc\nexec /bin/vmm\nchannel 8889 /run/report.sock\nstop-timeout 7\nneeds-command \nend\n',
+    t.strictSame(
+      write(undefined, {
+        program: undefined,
+        channels: {
+          receipt: { kind: 'vsock', path: '/run/report.sock' },
+          refresh: { kind: 'port', path: '/run/refresh.sock' },
+        },
+      }).split('\n'),
+      ['invocation abc', 'channel 8889 /run/report.sock', 'stop-timeout 7', 'needs-command ', 'end', ''],
     );
   },
 );
 
 t.test('rejects a line break, which would be another line', async t => {
+  t.throws(() => write({}, { arguments: ['--log-file', 'a\nexec /bin/sh'] }), { code: 'command_invalid' });
+  t.throws(() => write({}, { added: ['-smbios', 'type=11,value=a\nb'] }), { code: 'command_invalid' });
   for (const more of [
-    { arguments: ['--log-file', 'a\nexec /bin/sh'] },
     { links: [{ path: '/a\nb', target: '/c' }] },
     { needs: { ...planOf('demo').needs, claims: [claim('vsock socket', '/v\nend')] } },
   ])
