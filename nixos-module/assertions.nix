@@ -20,6 +20,8 @@ let
       vm = config.microvm.vms.${name};
       guest = evaluatedVm name vm;
       inherit (guest.config.microvm) cloud-hypervisor hypervisor;
+      isQemu = hypervisor == "qemu";
+      package = if isQemu then guest.config.microvm.qemu.package else cloud-hypervisor.package;
       pkgs = guest.pkgs or guest._module.args.pkgs or null;
     in
     if guest == null then
@@ -27,11 +29,14 @@ let
     else
       {
         inherit hypervisor;
-        inherit (cloud-hypervisor) extraArgs;
-        oemStrings = cloud-hypervisor.platformOEMStrings;
+        # Of QEMU's own, `vmsecretd check` reads them.
+        extraArgs = if isQemu then [ ] else cloud-hypervisor.extraArgs;
+        oemStrings = if isQemu then [ ] else cloud-hypervisor.platformOEMStrings;
+        machine = if isQemu then guest.config.microvm.qemu.machine else null;
+        credentialFiles = lib.attrNames (guest.config.microvm.credentialFiles or { });
         graphics = guest.config.microvm.graphics.enable or false;
         system = if pkgs == null then null else pkgs.stdenv.hostPlatform.system;
-        launcherFor = cloud-hypervisor.package.launcherFor or null;
+        launcherFor = package.launcherFor or null;
         isDeclared = vm.flake == null && vm.evaluatedConfig == null;
       };
 

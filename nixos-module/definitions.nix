@@ -10,14 +10,18 @@ let
   toDefinition = import ./pure/definition.nix;
   evaluatedVm = import ./pure/evaluated-vm.nix;
 
-  # A VM whose own config names another cloud-hypervisor than the host's runs on that one.
+  # A VM of QEMU, whose launcher names the program; another whose own config names another cloud-hypervisor than the host's runs on
+  # that one.
   programOf =
     name:
     let
       guest = evaluatedVm name config.microvm.vms.${name};
       inherit (guest.config.vmsecretd.microvm.cloudHypervisor) package;
     in
-    lib.optionalAttrs
+    if config.microvm.vms ? ${name} && guest != null && guest.config.microvm.hypervisor == "qemu" then
+      { hypervisor = "qemu"; }
+    else
+      lib.optionalAttrs
       (
         config.microvm.vms ? ${name}
         && guest != null
@@ -141,13 +145,14 @@ let
 
         # The command line that microvm-run executes, extraArgs included, as the daemon will read it.
         if [ -n "''${runner-}" ]; then
-          line=$(grep '^exec .*/bin/cloud-hypervisor ' "$runner/bin/microvm-run")
+          line=$(grep '^exec .*/bin/\(cloud-hypervisor\|qemu-system-x86_64\) ' "$runner/bin/microvm-run")
           runtime_args=
           eval "set -- ''${line#exec }"
           if [ "$1" = -a ]; then shift 2; fi
           ${nameStoreDisk guest}
           mkdir command
-          node -p 'JSON.stringify({ command: process.argv.slice(2) })' -- "$@" >"command/$vm.json"
+          node -p 'const [file, , ...command] = process.argv.slice(1); JSON.stringify({ ...JSON.parse(fs.readFileSync(file)), command })' \
+            -- "$definitionPath" "$@" >"command/$vm.json"
           vmsecretd check --other-host ${forRelease} "command/$vm.json"
         fi
       '';

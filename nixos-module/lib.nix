@@ -37,6 +37,8 @@ in
 
   # The package for microvm.cloud-hypervisor.package of a VM that brings its own evaluation.
   mkLauncher = import ./launcher.nix;
+  # The same for microvm.qemu.package.
+  mkQemuLauncher = import ./qemu-launcher.nix;
 
   # A module for the host: the VM for microvm.nix and its secrets, together. Further arguments go to microvm.vms.NAME.
   # Secrets are named as the guest reads them; write secrets = credentialsFrom { api-key = …; } for names as files have them.

@@ -3,6 +3,7 @@
 {
   config,
   lib,
+  options,
   ...
 }:
 let
@@ -26,6 +27,12 @@ in
       defaultText = lib.literalExpression "config.microvm.vmHostPackages.cloud-hypervisor";
       description = "The cloud-hypervisor that this VM runs on, with its {command}`ch-remote`. For a VM that `microvm -c` made, set {option}`services.vmsecretd.vms.NAME.program` on the host, too.";
     };
+    qemu.package = lib.mkOption {
+      type = lib.types.package;
+      default = options.microvm.qemu.package.default;
+      defaultText = lib.literalMD "as of {option}`microvm.qemu.package`";
+      description = "The QEMU that this VM runs on, where {option}`microvm.hypervisor` is `\"qemu\"`.";
+    };
     storeDiskImageType = lib.mkOption {
       type = lib.types.nullOr lib.types.str;
       default = null;
@@ -36,6 +43,17 @@ in
 
   config.microvm = {
     hypervisor = lib.mkDefault "cloud-hypervisor";
+    qemu = lib.mkIf (config.microvm.hypervisor == "qemu") {
+      # microvm.nix's own default, "microvm", has no SMBIOS. It is a mkDefault.
+      machine = lib.mkOverride 900 "q35";
+      package = lib.mkDefault (
+        import ./qemu-launcher.nix {
+          inherit (cfg) name;
+          inherit pkgs;
+          qemu = cfg.qemu.package;
+        }
+      );
+    };
     # Where the VM sets a package of its own, the host's assertion says what to do instead.
     cloud-hypervisor.package = lib.mkDefault (
       import ./launcher.nix {

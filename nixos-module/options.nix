@@ -41,7 +41,7 @@ let
           ]
         );
         default = null;
-        defaultText = literalMD "`\"unit\"`; `\"daemon\"` for QEMU and for delivery `\"cmdline\"`";
+        defaultText = literalMD "`\"unit\"`; `\"daemon\"` for delivery `\"cmdline\"`";
         description = "Who runs the VMM: a systemd unit, or the daemon.";
       };
       unit = mkOption {

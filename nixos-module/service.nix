@@ -32,7 +32,7 @@ let
       vm.supervisor == "unit"
     else
       # As the daemon decides.
-      vm.hypervisor or null != "qemu" && vm.delivery or null != "cmdline";
+      vm.delivery or null != "cmdline";
   hasCommand = vm: vm.command or null != null || vm.vmConfig or null != null;
   unitNameOf =
     name: vm:

@@ -1,4 +1,5 @@
-# Takes a VM's name, its unit, a shell, vmsecretd-launch and what store-disk-text.nix takes, gives the text of the `cloud-hypervisor` that microvm-run executes.
+# Takes a VM's name, its unit, a shell, vmsecretd-launch, what store-disk-text.nix takes, and the program to become where the launcher
+# does not know it, gives the text of the `cloud-hypervisor` or `qemu-system-x86_64` that microvm-run executes.
 # It goes on only inside the unit: a microvm-run that is started by hand gets no API socket from systemd.
 {
   name,
@@ -7,6 +8,7 @@
   launch ? "vmsecretd-launch",
   cgroupFile ? "/proc/self/cgroup",
   storeDisk ? null,
+  program ? null,
 }:
 let
   quote = text: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] text}'";
@@ -22,7 +24,9 @@ else
       case $line in */"$unit" | */"$unit"/*) inside=yes ;; esac
     done <${quote cgroupFile}
     ${if storeDisk == null then "" else import ./store-disk-text.nix storeDisk}
-    [ -z "$inside" ] || exec ${quote launch} ${quote name} -- "$@"
+    [ -z "$inside" ] || exec ${quote launch} ${quote name} -- ${
+      if program == null then "" else "${quote program} "
+    }"$@"
     echo "vmsecretd: this VM gets its secrets inside its unit only: systemctl start $unit" >&2
     exit 1
   ''

@@ -123,7 +123,7 @@ let
   ofMicrovmNix = {
     autostart = "set microvm.vms.NAME.autostart";
     command = "set microvm.* in the VM's config";
-    delivery = "it is always \"api\"";
+    delivery = "it follows from microvm.hypervisor";
     group = "microvm.nix has one for all VMs";
     hypervisor = "set microvm.hypervisor in the VM's config";
     preStart = "set microvm.preStart in the VM's config";
@@ -143,13 +143,29 @@ let
       }.";
     }) (filter (key: definition.${key} or null != null) (attrNames ofMicrovmNix));
 
-  # `names`: those of microvm.vms. `vm`: { hypervisor, system, oemStrings, extraArgs, graphics, launcherFor, isDeclared } of the VM's own
-  # evaluation, or null where there is none.
+  # As QEMU's own names and those of distributions; src/hypervisor/qemu/qemu-command.ts has the same.
+  hasSmbios = machine: match "q35|pc|pc-(q35|i440fx)-.+|ubuntu|ubuntu-q35" machine != null;
+
+  credentialFileProblems =
+    option: definition: credentialFiles:
+    map (name: {
+      assertion = false;
+      message = "${option}.credentials.${builtins.toJSON name}: microvm.credentialFiles of the VM has the same credential, and the guest would take that one and drop the secret. Remove one of them.";
+    }) (filter (name: elem name credentialFiles) (attrNames (definition.credentials or { })));
+
+  # `names`: those of microvm.vms. `vm`: { hypervisor, system, oemStrings, extraArgs, graphics, launcherFor, isDeclared, machine,
+  # credentialFiles } of the VM's own evaluation, or null where there is none. `machine` is QEMU's.
   microvmProblems =
     names: name: definition: vm:
     let
       option = "services.vmsecretd.microvms.${name}";
       secrets = definition.credentials or { } != { };
+      isQemu = vm.hypervisor == "qemu";
+      isSupported = isQemu || vm.hypervisor == "cloud-hypervisor";
+      # What a VM's config calls the two.
+      own = if isQemu then "qemu" else "cloud-hypervisor";
+      ours = if isQemu then "qemu" else "cloudHypervisor";
+      makeLauncher = if isQemu then "mkQemuLauncher" else "mkLauncher";
       there = if names == [ ] then "none" else concatStringsSep ", " names;
     in
     if !elem name names then
@@ -169,12 +185,16 @@ let
     else
       [
         {
-          assertion = vm.hypervisor == "cloud-hypervisor";
-          message = "${option}: microvm.vms.${name} runs ${vm.hypervisor}. Set microvm.hypervisor = \"cloud-hypervisor\" in the VM's config.";
+          assertion = isSupported;
+          message = "${option}: microvm.vms.${name} runs ${vm.hypervisor}. Set microvm.hypervisor = \"cloud-hypervisor\" or \"qemu\" in the VM's config.";
+        }
+        {
+          assertion = !isQemu || !secrets || hasSmbios vm.machine;
+          message = "${option}: microvm.qemu.machine = \"${toString (vm.machine or null)}\" of the VM has no SMBIOS table for the credentials. Set microvm.qemu.machine = \"q35\" in the VM's config.";
         }
         {
           assertion = vm.system == null || vm.system == "x86_64-linux";
-          message = "${option}: microvm.vms.${name} is a ${toString vm.system} VM, and cloud-hypervisor hands OEM strings over on x86_64 only (up to v53 it drops them elsewhere without a word).";
+          message = "${option}: microvm.vms.${name} is a ${toString vm.system} VM, and OEM strings reach a guest on x86_64 only (cloud-hypervisor up to v53 drops them elsewhere without a word).";
         }
         {
           assertion = !secrets || !any (argument: match "-v+|--verbose" argument != null) vm.extraArgs;
@@ -185,19 +205,20 @@ let
           message = "${option}: microvm.graphics.enable of the VM needs --gpu, an option of Spectrum's cloud-hypervisor that no release has and vmsecretd does not convert. Set microvm.graphics.enable = false in the VM's config.";
         }
         {
-          assertion = vm.hypervisor != "cloud-hypervisor" || vm.graphics || vm.launcherFor == name;
+          assertion = !isSupported || (vm.graphics && !isQemu) || vm.launcherFor == name;
           message = "${option}: ${
             if vm.launcherFor != null then
               "the launcher in microvm.vms.${name} is for the VM \"${vm.launcherFor}\" (networking.hostName unless set otherwise). Set vmsecretd.microvm.name = \"${name}\" in the VM's config."
             else if vm.isDeclared then
-              "the config of microvm.vms.${name} sets microvm.cloud-hypervisor.package, which is where vmsecretd's launcher goes; without the launcher the VM would boot without its secrets. Set vmsecretd.microvm.cloudHypervisor.package there instead."
+              "the config of microvm.vms.${name} sets microvm.${own}.package, which is where vmsecretd's launcher goes; without the launcher the VM would boot without its secrets. Set vmsecretd.microvm.${ours}.package there instead."
             else
-              "microvm.vms.${name} brings its own evaluation (flake or evaluatedConfig), which takes no module of the host. Import vmsecretd.nixosModules.microvm in the VM and set vmsecretd.microvm.name = \"${name}\"; or set microvm.cloud-hypervisor.package = vmsecretd.lib.mkLauncher { inherit pkgs; name = \"${name}\"; }."
+              "microvm.vms.${name} brings its own evaluation (flake or evaluatedConfig), which takes no module of the host. Import vmsecretd.nixosModules.microvm in the VM and set vmsecretd.microvm.name = \"${name}\"; or set microvm.${own}.package = vmsecretd.lib.${makeLauncher} { inherit pkgs; name = \"${name}\"; }."
           }";
         }
       ]
       ++ keyProblems option name definition
       ++ duplicateProblems option definition vm.oemStrings
+      ++ credentialFileProblems option definition (vm.credentialFiles or [ ])
       ++ [ (countProblem option definition vm.oemStrings) ];
 in
 {

@@ -49,9 +49,27 @@ const REFUSED: [string, string, RegExp][] = [
   ],
   [
     'a VM of another hypervisor',
-    enabled(`microvm.vms.my-app.config.microvm.hypervisor = "qemu";
+    enabled(`microvm.vms.my-app.config.microvm.hypervisor = "crosvm";
       services.vmsecretd.microvms.my-app.credentials.K.age = "/x.age";`),
-    /runs qemu\. Set microvm\.hypervisor = "cloud-hypervisor"/,
+    /runs crosvm\. Set microvm\.hypervisor = "cloud-hypervisor" or "qemu"/,
+  ],
+  [
+    'a QEMU machine without SMBIOS',
+    enabled(`microvm.vms.my-app.config.microvm = { hypervisor = "qemu"; qemu.machine = "microvm"; };
+      services.vmsecretd.microvms.my-app.credentials.K.age = "/x.age";`),
+    /microvm\.qemu\.machine = "microvm" of the VM has no SMBIOS table/,
+  ],
+  [
+    'a credential that microvm.nix brings to QEMU, too',
+    enabled(`microvm.vms.my-app.config.microvm = { hypervisor = "qemu"; credentialFiles.K = "/k"; };
+      services.vmsecretd.microvms.my-app.credentials.K.age = "/x.age";`),
+    /credentials\."K": microvm\.credentialFiles of the VM has the same credential/,
+  ],
+  [
+    'a VM that sets its own QEMU',
+    enabled(`microvm.vms.my-app.config = { pkgs, ... }: { microvm.hypervisor = "qemu"; microvm.qemu.package = pkgs.qemu; };
+      services.vmsecretd.microvms.my-app.credentials.K.age = "/x.age";`),
+    /sets microvm\.qemu\.package.*Set vmsecretd\.microvm\.qemu\.package there instead/,
   ],
   [
     'graphics',
@@ -201,6 +219,39 @@ t.test('naming a VM in microvms creates none, and a VM without secrets stays as 
   );
 });
 
+t.test('a VM of QEMU gets the launcher, a machine with SMBIOS and a definition for it', { skip }, async t => {
+  const module = enabled(`microvm.vms = {
+      my-app = { config.microvm = { hypervisor = "qemu"; credentialFiles.OTHER = "/other"; }; vmsecretd.credentials.A.text = "a"; };
+      plain.config.microvm.hypervisor = "qemu";
+    };`);
+  t.strictSame(await failedAssertions({ modules: [module] }), []);
+  t.match(
+    await evaluateHost(
+      { modules: [module] },
+      `{ vms = lib.mapAttrs (_: vm: { inherit (vm.config.config.microvm.qemu) machine; package = vm.config.config.microvm.qemu.package.name; })
+           config.microvm.vms;
+         definition = config.services.vmsecretd.definitions.my-app;
+         unit = { inherit (config.systemd.services."microvm@my-app") requires serviceConfig; }; }`,
+    ),
+    {
+      vms: {
+        'my-app': { machine: 'q35', package: 'vmsecretd-launcher-my-app' },
+        plain: { machine: 'microvm', package: 'qemu-7.2' },
+      },
+      definition: {
+        hypervisor: 'qemu',
+        supervisor: 'unit',
+        unit: 'microvm@my-app.service',
+        program: undefined,
+      },
+      unit: {
+        requires: ['vmsecretd-api@%i.socket'],
+        serviceConfig: { Sockets: 'vmsecretd-api@%i.socket', ExecStartPost: /--wait %i$/ },
+      },
+    },
+  );
+});
+
 t.test('a declared VM may import nixosModules.microvm itself, with any hostName', { skip }, async t => {
   const module =
     enabled(`microvm.vms.my-app.config = { imports = [ vmsecretd.nixosModules.microvm ]; networking.hostName = "web"; };
@@ -238,7 +289,8 @@ t.test('supervisor unset is "unit", for the module as for the daemon', { skip },
 
 t.test('what the daemon itself runs has no unit', { skip }, async t => {
   const module = enabled(`services.vmsecretd.vms = {
-      a = { supervisor = "daemon"; command = "x"; }; b = { hypervisor = "qemu"; command = "x"; };
+      a = { supervisor = "daemon"; command = "x"; };
+      b = { supervisor = "daemon"; hypervisor = "qemu"; command = "x"; };
       c = { delivery = "cmdline"; command = "x"; };
     };`);
   t.match(await evaluateHost({ modules: [module], withMicrovmNix: false }, UNITS), {

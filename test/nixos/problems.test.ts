@@ -68,8 +68,25 @@ t.test('accepts age files in the Nix store and files of the running host', { ski
   );
 });
 
+const QEMU = { hypervisor: 'qemu', machine: 'q35', credentialFiles: ['OTHER'] };
 const REFUSED_VMS: [string, object, RegExp][] = [
-  ['another hypervisor', { hypervisor: 'qemu', launcherFor: null }, /runs qemu/],
+  [
+    'another hypervisor',
+    { hypervisor: 'crosvm', launcherFor: null },
+    /runs crosvm\. Set microvm\.hypervisor = "cloud-hypervisor" or "qemu"/,
+  ],
+  ['QEMU’s machine without SMBIOS', { ...QEMU, machine: 'microvm' }, /no SMBIOS table.*machine = "q35"/],
+  [
+    'a credential file of the same name',
+    { ...QEMU, credentialFiles: ['KEY'] },
+    /credentialFiles of the VM has/,
+  ],
+  [
+    'a QEMU of its own',
+    { ...QEMU, launcherFor: null, isDeclared: true },
+    /Set vmsecretd\.microvm\.qemu\.package/,
+  ],
+  ['QEMU without the launcher', { ...QEMU, launcherFor: null }, /vmsecretd\.lib\.mkQemuLauncher/],
   ['another architecture', { system: 'aarch64-linux' }, /x86_64 only/],
   ['-v with secrets', { extraArgs: ['-v'] }, /logs the whole configuration/],
   ['a VM that does not execute the launcher', { launcherFor: null }, /nixosModules\.microvm/],
@@ -96,6 +113,8 @@ for (const [what, vm, message] of REFUSED_VMS) {
 
 t.test('accepts a microvm.nix VM with the launcher, and refuses one that is not there', { skip }, async t => {
   t.strictSame(await ofMicrovm({}), []);
+  for (const machine of ['q35', 'pc', 'pc-q35-9.2'])
+    t.strictSame(await ofMicrovm({ ...QEMU, machine }), [], machine);
   t.match(await messages('microvmProblems [ "b" ] "a" { } null', {}), [
     /there is no microvm\.vms\.a; .*there: b/,
   ]);

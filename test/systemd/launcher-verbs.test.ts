@@ -1,4 +1,6 @@
 // What vmsecretd-launch does beside a launch: --wait until the guest is booted, --stop to have it power off.
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { execa } from 'execa';
 import { type Test, test } from 'tap';
 import { whyNotOnPath } from '../setup/programs.js';
@@ -55,3 +57,54 @@ test('--stop leaves the rest of the ladder to systemd', { skip }, async t => {
   t.equal((await hasNoVm.launch(['--stop', 'demo'], hasNoVm.environment)).exitCode, 0);
   t.equal((await hasNoVm.launch(['--stop', 'demo'])).exitCode, 0, 'the VMM is gone');
 });
+
+/** QEMU's control socket, as far as a stop asks it; a client at a time. Gives what it was asked. */
+async function listenAsQemu(
+  t: Test,
+  path: string,
+  status: string,
+  onPowerdown: () => void,
+): Promise<string[]> {
+  const asked: string[] = [];
+  const say = (line: object) => `${JSON.stringify(line).replaceAll(':', ': ')}\r\n`;
+  const server = createServer(socket => {
+    socket.write(say({ QMP: { version: {} } }));
+    let text = '';
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      const lines = (text + chunk).split('\n');
+      text = lines.pop() ?? '';
+      for (const line of lines) {
+        const { execute } = JSON.parse(line) as { execute: string };
+        asked.push(execute);
+        socket.write(say({ timestamp: {}, event: 'STOP' }));
+        socket.write(say({ return: execute === 'query-status' ? { status } : {} }));
+        if (execute === 'system_powerdown') onPowerdown();
+      }
+    });
+    socket.on('error', () => {});
+  }).listen(path);
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  return asked;
+}
+
+for (const [status, more] of Object.entries({
+  running: ['system_powerdown'],
+  paused: ['cont', 'system_powerdown'],
+  // It would boot with the secrets that it has so far.
+  prelaunch: [],
+})) {
+  test(`--stop of a QEMU that is ${status} asks for ${more.join(' and ') || 'nothing'}`, {
+    skip,
+  }, async t => {
+    const { launch, leave, apiSocket } = setUpLauncher(t);
+    leave('hypervisor qemu');
+    const vmm = execa('sleep', ['60'], { reject: false });
+    t.teardown(() => vmm.kill('SIGKILL'));
+    const asked = await listenAsQemu(t, apiSocket, status, () => vmm.kill('SIGTERM'));
+    const { exitCode, stderr } = await launch(['--stop', 'demo'], { MAINPID: String(vmm.pid) });
+    t.strictSame({ exitCode, stderr }, { exitCode: 0, stderr: '' });
+    const commands = ['query-status', ...more].flatMap(command => ['qmp_capabilities', command]);
+    t.strictSame(asked, commands);
+  });
+}

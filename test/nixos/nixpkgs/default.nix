@@ -198,6 +198,17 @@ let
         "cloud-hypervisor"
         "ch-remote"
       ];
+      qemu =
+        let
+          qemu = package "qemu" "7.2" [ "qemu-system-x86_64" ];
+        in
+        qemu
+        // {
+          configureFlags = [ "--enable-seccomp" ];
+          override = _: pkgs.qemu;
+          overrideAttrs = _: pkgs.qemu;
+        };
+      qemu_kvm = pkgs.qemu;
       erofs-utils = (scripts { "mkfs.erofs" = ''truncate -s 1M "''${@: -2:1}"''; })."mkfs.erofs";
       util-linux = runCommand "util-linux" { } ''
         mkdir $out
@@ -207,9 +218,10 @@ let
         printf '#!/bin/sh\nexec tail --pid="$1" -f /dev/null\n' >$out/bin/waitpid
         chmod +x $out/bin/waitpid
       '';
+      linux.target = "bzImage";
       linuxPackages.kernel = rec {
         version = "6.12";
-        dev = runCommand "linux-dev" { } "mkdir $out; cp ${guestKernel} $out/vmlinux";
+        dev = runCommand "linux-dev" { } "mkdir $out; cp ${guestKernel} $out/vmlinux; ln -s vmlinux $out/bzImage";
         out = dev;
         outPath = "${dev}";
       };
