@@ -27,6 +27,11 @@ t.test('names an option that the hypervisor does not have, and whose it is', asy
       /VM a: .*a\.json: There is no option "--kernle". Did you mean "--kernel"/,
     ],
     ['{"command": "--kernel $HOME/k"}', /VM a: .*a\.json: The command cannot be split at "\$"/],
+    ['{"hypervisor": "qemu", "command": ["-daemonize"]}', /VM a: .*-daemonize cannot be used/],
+    [
+      '{"hypervisor": "qemu", "command": ["-M", "microvm"], "credentials": {"K": {"text": "v"}}}',
+      /VM a: .*-machine microvm cannot be used: it has no SMBIOS table/,
+    ],
     ['{"hypervisor": "qemu", "command": ["-kernle"]}', /VM a: .*a\.json: -kernle is the last word/],
   ] as const) {
     const result = await check(t, { 'a.json': definition }, ['check', 'a.json']);

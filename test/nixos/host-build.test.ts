@@ -98,6 +98,17 @@ t.test(
   },
 );
 
+t.test('reads the command line of a VM of QEMU, with its secrets', { skip, timeout: 240_000 }, async t => {
+  const qemu = (more: string) => microvm(`microvm.hypervisor = "qemu"; ${more}`);
+  await t.resolves(qemu('microvm.credentialFiles.OTHER = "/run/secrets/other";'));
+  await t.rejects(qemu('microvm.qemu.extraArgs = [ "-daemonize" ];'), {
+    message: /-daemonize cannot be used: vmsecretd supervises QEMU itself/,
+  });
+  await t.rejects(qemu('microvm.qemu.extraArgs = [ "-object" "sev-guest,id=sev0" ];'), {
+    message: /-object sev-guest,id=sev0 cannot be used: systemd in a confidential guest ignores/,
+  });
+});
+
 t.test('rejects a key that no definition and no configuration has', { skip, timeout: 120_000 }, async t => {
   await t.rejects(build('services.vmsecretd.vms.a = { command = "--kernel /k"; onChang = "restart"; };'), {
     message: /onChang.*onChange/s,

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -16,6 +17,7 @@ import { createServer } from 'node:http';
 import { delimiter, join } from 'node:path';
 import { execa } from 'execa';
 import { test } from 'tap';
+import { untilRead } from '../../src/hypervisor/write-fifo.js';
 import { readBlock } from '../setup/pages.js';
 import { whyNotOnPath } from '../setup/programs.js';
 import { INVOCATION, LAUNCHER, listen, SHOWS_ITSELF, says, setUpLauncher } from './launcher-for-test.js';
@@ -300,4 +302,49 @@ test('hands over the network devices of its command line once there is a VM', as
   t.equal((await launch(['demo', '--', 'vmm', '--net', net, 'tap=vm-demo'])).exitCode, 0);
   const asked = readFileSync(join(cwd, 'asked'), 'utf8').trim().split('\n');
   t.strictSame(asked, Array(3).fill(`--api-socket ${apiSocket} add-net ${net}`));
+});
+
+test('waits at a gate, and becomes QEMU on the descriptors of systemd’s sockets', async t => {
+  const { launch, leave, vmFolder, runtime, launchFile } = setUpLauncher(t);
+  const gate = join(runtime, 'gate');
+  await execa('mkfifo', [gate]);
+  const added = ['add -S', 'add-socket 0 socket,fd=', 'add-socket 3 port,fd=', `gate ${gate}`];
+  const names = { LISTEN_FDNAMES: Array(4).fill('vmsecretd-api').join(':') };
+  leave('hypervisor qemu', 'arg -append', 'arg ', ...added);
+  const withSockets = ['sh', '-c', 'exec "$@" 4<&3 5<&3 6<&3', 'sh'];
+  const words = async (args: readonly string[]) => {
+    const child = launch(args, names, withSockets);
+    // As the daemon does: it looks in first.
+    await untilRead(gate, AbortSignal.timeout(20_000));
+    await execa('sh', ['-c', `echo go > ${gate}`]);
+    const { stdout, stderr } = await child;
+    t.equal(stderr, '');
+    return [...stdout.matchAll(/^argument <(.*)>$/gm)].map(([, word]) => word);
+  };
+  t.strictSame(await words(['demo']), ['-append', '', '-S', 'socket,fd=3', 'port,fd=6']);
+
+  writeFileSync(launchFile, `invocation ${INVOCATION}\nhypervisor qemu\n${added.join('\n')}\nend\n`);
+  const command = [SHOWS_ITSELF, '-m', '64', 'disk.img', ''];
+  const expected = ['-m', '64', 'disk.img', '', '-S', 'socket,fd=3', 'port,fd=6'];
+  t.strictSame(await words(['demo', '--', ...command]), expected, 'its first word is the program');
+  t.equal(readFileSync(join(vmFolder, 'command'), 'utf8'), command.map(word => `${word}\0`).join(''));
+  const held = await words(['--hold', 'demo', '--', LAUNCHER, 'demo', '--', ...command]);
+  t.match(held.slice(-2), [/^socket,fd=(200|9)$/, /^port,fd=(197|6)$/]);
+});
+
+test('--prepare makes the FIFOs that QEMU reads, for the unit’s user and root', { skip }, async t => {
+  const { launch, adminSocket, runtime, vmFolder } = setUpLauncher(t);
+  if (process.getuid?.() === 0) chownSync(vmFolder, 65534, 65534);
+  const paths = ['gate', 'oem-string-0'].map(name => join(runtime, 'fifos/demo', name));
+  await listen(t, adminSocket, says(`invocation x\ngate ${paths[0]}\nfifo ${paths[1]}\nend\n`));
+  // The second time in place of those of a start that was killed.
+  for (const _ of ['first', 'second']) {
+    t.match(await launch(['--prepare', 'demo']), { exitCode: 0, stderr: '' });
+    for (const path of paths) {
+      const { mode, uid, gid } = statSync(path);
+      t.ok(statSync(path).isFIFO());
+      const { uid: owner } = statSync(vmFolder);
+      t.strictSame({ mode: mode & 0o777, uid, gid }, { mode: 0o660, uid: owner, gid: process.getgid?.() });
+    }
+  }
 });

@@ -29,7 +29,7 @@ const PRINTED = `a\n${END_OF_OEM_STRINGS}\n`;
 /** Starts QEMU with the guest; `secrets` go through FIFOs. Gives its exit status to come, and its folder. */
 async function startQemu(
   t: Test,
-  vm: { secrets: readonly (string | Buffer)[]; static?: string[]; after?: AfterPrinting },
+  vm: { secrets: readonly (string | Buffer)[]; static?: string[]; after?: AfterPrinting; isLetGo?: boolean },
 ) {
   const folder = socketFolder(t);
   writeFileSync(join(folder, 'kernel'), buildPvhGuest({ after: vm.after ?? 'power-off' }));
@@ -50,12 +50,12 @@ async function startQemu(
   );
   await Promise.all(writes);
   // As the daemon does once every string is written; a QEMU that refused them is gone.
-  const control = createQemu(async () => '').connect(
-    'web',
-    join(folder, 'qmp.sock'),
-    AbortSignal.timeout(TIMEOUT_MS),
-  );
-  await Promise.race([control.then(({ resume }) => resume()), exit]);
+  const letGo = async () => {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const { resume } = await createQemu(async () => '').connect('web', join(folder, 'qmp.sock'), signal);
+    await resume();
+  };
+  if (vm.isLetGo !== false) await Promise.race([letGo(), exit]);
   return { folder, child, exit, consoleText: () => readFileSync(join(folder, 'console.log'), 'latin1') };
 }
 
@@ -128,6 +128,24 @@ test('ends with an error of its own for a NUL in a string', { skip }, async t =>
   t.equal(status, 1);
 });
 
+test('a guest whose secrets are not all there does not run, and is not taken for booted', {
+  skip,
+}, async t => {
+  const qemu = await startQemu(t, { secrets: ['a'], after: 'await-power-button', isLetGo: false });
+  const socket = join(qemu.folder, 'qmp.sock');
+  const { isBooted, isPaused, connect } = createQemu(async () => '');
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const control = await connect('web', socket, signal);
+  t.equal(await isBooted('web', socket), false);
+  t.equal(await isPaused('web', socket, signal), undefined);
+  t.equal(qemu.consoleText(), '');
+  await control.resume();
+  await untilFileHas(join(qemu.folder, 'console.log'), PRINTED, { timeoutMs: TIMEOUT_MS });
+  t.equal(await isBooted('web', socket), true);
+  await control.pause();
+  t.equal(await isBooted('web', socket), true);
+});
+
 /** What a start of a VM with one credential would do. */
 function planWith(ready: 'boot' | 'notify' | 'receipt', supervisor: 'daemon' | 'unit' = 'daemon') {
   const definition = parseDefinition(
@@ -165,4 +183,34 @@ test('plans a port for what the guest reports, and a FIFO for the nonce of its r
   );
   for (const port of ['report', 'credentials', 'refresh'])
     t.match(receipt.arguments.join(' '), new RegExp(`virtserialport,\\S*name=org\\.vmsecretd\\.${port}`));
+});
+
+test('in a unit it is on sockets of systemd’s, and reads FIFOs of root’s', async t => {
+  const qemu = createQemu(async program => {
+    throw new Error(`there is no ${program}`);
+  });
+  const definition = parseDefinition(
+    { hypervisor: 'qemu', supervisor: 'unit', credentials: { A: { text: 'a' } }, ready: 'receipt' },
+    { name: 'web', origin: 'file', path: '/web.json', directory: '/', defaultSupervisor: 'unit' },
+  );
+  const paths = vmPaths('/run', 'web', 'unit');
+  const launch = await qemu.unit.plan(definition, paths, undefined);
+  t.match(launch, {
+    program: undefined,
+    arguments: [],
+    fifos: ['/run/fifos/web/oem-string-0', '/run/fifos/web/oem-string-1'],
+    gate: '/run/fifos/web/gate',
+    channels: { receipt: { kind: 'port', path: '/run/api/web:receipt.sock' } },
+  });
+  t.strictSame(
+    launch.added.flatMap(word => (typeof word === 'string' ? [] : [word.socket])),
+    ['api', 'receipt', 'credentials', 'refresh'],
+  );
+  const command = ['/nix/store/x/bin/qemu-system-x86_64', '-M', 'q35', '-nographic'];
+  const context = { paths, workingDirectory: '/', ownsConsole: false, command };
+  const plan = await qemu.plan(definition, context);
+  t.equal(plan.program, command[0], 'the program that the launcher’s command line names');
+  t.strictSame(plan.arguments.slice(0, 3), command.slice(1), 'and the rest as it is');
+  t.equal(plan.console, undefined);
+  await t.rejects(qemu.plan({ ...definition, ready: 'notify' }, context), { code: 'definition_invalid' });
 });
