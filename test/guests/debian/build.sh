@@ -52,7 +52,7 @@ copy_modules() {
   local version module
   version=$(basename "$1"/usr/lib/modules/*)
   for module in virtio virtio_ring virtio_pci virtio_pci_modern_dev virtio_pci_legacy_dev virtio_console virtio_net net_failover failover \
-    vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport; do
+    vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport button evdev serio libps2 i8042 atkbd; do
     (cd "$1" && find "usr/lib/modules/$version" -name "$module.ko*" -exec cp --parents -t "$2" {} +)
   done
   find "$1/usr/lib/modules/$version" -maxdepth 1 -name 'modules.*' -exec cp -t "$2/usr/lib/modules/$version/" {} +
