@@ -127,11 +127,7 @@ async function untilLaunched(context: Context): Promise<VmmControl | undefined> 
   return answered;
 }
 
-async function boot(
-  context: Context,
-  opened: Opened,
-  answered: VmmControl | undefined,
-): Promise<RunningVm> {
+async function boot(context: Context, opened: Opened, answered: VmmControl | undefined): Promise<RunningVm> {
   const { vm, definition, tools, timer, run, signal } = context;
   const { paths, console } = vm;
   const completed = await orKill(run, async () => {
