@@ -2,7 +2,7 @@
 // Inputs are samples that were cut, joined, repeated and sprinkled with bytes, and some that never were samples.
 
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,8 +38,13 @@ import { parseIdentityFile } from '../../src/secrets/identity-file.js';
 import { IdentityFileError } from '../../src/secrets/identity-file-error.js';
 import { parseOpensshKey } from '../../src/secrets/openssh-key.js';
 import { readStanzas } from '../../src/secrets/plugin-stanza.js';
+import { findValue } from '../../src/secrets/sops/find-value.js';
+import { parseSopsFile } from '../../src/secrets/sops/sops-file.js';
+import { SopsFileError } from '../../src/secrets/sops/sops-file-error.js';
+import { VerifiedSopsFile } from '../../src/secrets/sops/verified-file.js';
 import { parseStartTime, parseUid } from '../../src/system/procfs.js';
 import { parseUnitFacts } from '../../src/system/systemctl.js';
+import { sopsFixture } from '../setup/sops.js';
 import { mutated } from './mutated.js';
 import * as samples from './samples.js';
 
@@ -149,6 +154,16 @@ const PARSERS: Readonly<Record<string, Parser>> = {
     samples: [samples.ARMOR],
     parse: bytes => decodeArmor(bytes),
     errors: [AgeFileError],
+  },
+  'a sops file': {
+    samples: ['values.yaml', 'values.json', 'values.env', 'values.ini', 'key-groups.yaml'].map(name =>
+      readFileSync(sopsFixture('v3.11.0', name), 'latin1'),
+    ),
+    parse: async bytes => {
+      const file = await parseSopsFile(bytes);
+      return new VerifiedSopsFile(file, Buffer.alloc(32)).open(findValue(file, ['a', '0']));
+    },
+    errors: [SopsFileError],
   },
   'an identity file': {
     samples: [samples.PEM, `# comment\nAGE-SECRET-KEY-1${'Q'.repeat(58)}\nAGE-PLUGIN-X-1QQQQQQ\n`],

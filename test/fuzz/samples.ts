@@ -15,7 +15,13 @@ export const DEFINITION = JSON.stringify({
   command: COMMAND,
   workingDirectory: '/var/lib',
   oemStrings: ['a=b'],
-  credentials: { A: { age: '/a.age', trim: 'newline' }, B: { file: '/b' }, C: { text: 'c' } },
+  credentials: {
+    A: { age: '/a.age', trim: 'newline' },
+    B: { file: '/b' },
+    C: { text: 'c' },
+    D: { sops: '/d', key: 'a/b' },
+    E: { program: ['e', 'f'], watch: ['/w'] },
+  },
   vmConfig: {
     payload: { kernel: '/k' },
     disks: [{ path: '/d', rate_limiter_config: null }],
