@@ -42,7 +42,7 @@ export const CLI_EXAMPLES: Examples = {
   resume: [['vmsecretctl resume web', 'after a pause']],
   run: [
     ['vmsecretctl run web', 'for runit, supervisord or CI'],
-    ['vmsecretctl run job --rm < job.json', 'a VM for one run'],
+    ['vmsecretctl run job job.json --rm', 'a VM for one run'],
   ],
   wait: [
     ['vmsecretctl wait web', 'until it has stopped; status 1 where it failed'],

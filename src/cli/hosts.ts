@@ -16,21 +16,26 @@ export type RemoteSocket = { host: string; socketPath: string } | { host: string
 
 /** Before a command of the program runs, each -H becomes a socket of its option `remotes`. */
 export function connectHosts(program: Command): void {
-  program.hook('preAction', async (_program, command) => {
+  // Without -H a command runs at once, as without a hook.
+  program.hook('preAction', (_program, command) => {
     const { host: hosts = [], socket } = program.opts<{ host?: string[]; socket?: string }>();
-    if (hosts.length === 0) return;
+    if (hosts.length === 0) return undefined;
     if (hosts.length > 1 && command.name() !== 'list')
       throw new CliError(`${command.name()} takes one -H; list takes several`, EXIT.usedWrongly);
-    const asked = [...new Set(hosts)].map(async (host): Promise<RemoteSocket> => {
-      const forwarded = await forwardSocket(host, socket).catch(error => {
-        // Of several hosts the others are shown.
-        if (hosts.length > 1 && error instanceof CliError) return error;
-        throw error;
-      });
-      return typeof forwarded === 'string' ? { host, socketPath: forwarded } : { host, error: forwarded };
-    });
-    program.setOptionValue('remotes', await Promise.all(asked));
+    return forwardAll(hosts, socket).then(remotes => void program.setOptionValue('remotes', remotes));
   });
+}
+
+function forwardAll(hosts: readonly string[], socket: string | undefined): Promise<RemoteSocket[]> {
+  const asked = [...new Set(hosts)].map(async (host): Promise<RemoteSocket> => {
+    const forwarded = await forwardSocket(host, socket).catch(error => {
+      // Of several hosts the others are shown.
+      if (hosts.length > 1 && error instanceof CliError) return error;
+      throw error;
+    });
+    return typeof forwarded === 'string' ? { host, socketPath: forwarded } : { host, error: forwarded };
+  });
+  return Promise.all(asked);
 }
 
 /** @param remotePath of the daemon's socket there @returns the path of a socket here @throws CliError where ssh does not get there */

@@ -67,6 +67,7 @@ const INLINE: Readonly<Record<string, string>> = {
 
 /** What cannot be run here, or is not there to be typed. */
 const WHY_NOT: Readonly<Record<string, string>> = {
+  'systemctl exit 3': 'in a guest',
   'CLOUD_HYPERVISORS=/path/a:/path/b npm test': 'needs programs of several releases',
   'npm run build': 'npm test runs it first',
   'npm run demo': 'in README.md: test/project/demo.test.ts',
