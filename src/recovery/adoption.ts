@@ -56,10 +56,14 @@ export async function adoptVmm(
 /**
  * Whether the guest of a VMM that is taken over is paused, by what its VMM says: a daemon may have ended between what it did and what
  * it noted, and other programs may pause and resume, too.
+ * @throws VmsecretdError vmm_refused: it has no guest any more
  */
 export async function findIsPaused(vm: string, record: VmRecord, hypervisor: Hypervisor): Promise<boolean> {
   const deadline = AbortSignal.timeout(ADOPTION_TIMEOUT_MS);
-  const isPaused = await hypervisor.isPaused(vm, record.apiSocket, deadline).catch(() => undefined);
+  const isPaused = await hypervisor.isPaused(vm, record.apiSocket, deadline).catch(error => {
+    if (error instanceof VmsecretdError && error.details.hasGuest === false) throw error;
+    return undefined;
+  });
   return isPaused ?? record.isPaused;
 }
 

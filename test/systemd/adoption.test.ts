@@ -50,6 +50,18 @@ test('VMs outlive the daemon, and the next one takes them over', { skip, timeout
     t.equal(await host.sh('systemctl is-active vmsecretd'), 'active');
   });
 
+  await t.test('and one whose guest went with the daemon is started again', async t => {
+    // As a reset that fails after the daemon has ended.
+    const after = await host.sh(`
+      systemctl stop vmsecretd
+      curl --silent --request PUT --unix-socket /run/vmsecretd/api/demo.sock http://localhost/api/v1/vm.shutdown
+      systemctl start vmsecretd
+      eventually '[ "$(unit demo MainPID)" != "$(cat /tmp/vmm)" ] && [ "$(states demo)" = "active running" ]'
+      unit demo MainPID > /tmp/vmm
+      curl --silent --unix-socket /run/vmsecretd/api/demo.sock http://localhost/api/v1/vm.info | grep -o '"state":"Running"'`);
+    t.equal(after, '"state":"Running"');
+  });
+
   await t.test('and an adopted VMM that ends is noticed', async t => {
     await host.sh(`kill -KILL "$(cat /tmp/vmm)"; eventually '[ "$(vm_state demo)" = failed ]'`);
     await host.sh(`eventually '[ "$(states demo)" = "active running" ]'`);

@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Definition } from '../../definition/definition.js';
 import { hasCredentialChannel } from '../../definition/on-demand.js';
+import { VmsecretdError } from '../../errors.js';
 import type { BringUp, Hypervisor, LaunchPlan, VmmApi, VmmControl, VmPaths, VmPlan } from '../hypervisor.js';
 import { callVmm, isBooted, readCounters, type VmmVerb, waitForApi } from './api-client.js';
 import { planVm } from './plan-vm.js';
@@ -37,6 +38,7 @@ export function createCloudHypervisor(
     isBooted: (vm, apiSocket) => isBooted(apiOf(vm, apiSocket)),
     isPaused: async (vm, apiSocket, signal) => {
       const state = await readVmState(apiOf(vm, apiSocket), signal);
+      if (state === 'Created') throw noGuest(vm);
       return state === 'Paused' || (state === 'Running' ? false : undefined);
     },
     connect,
@@ -64,6 +66,15 @@ function planLaunch(
         : {}),
     },
   };
+}
+
+/** A reset makes the devices again before it boots: where that fails a VM is left that nobody boots. */
+function noGuest(vm: string): VmsecretdError {
+  return new VmsecretdError(
+    'vmm_refused',
+    `VM ${vm}: its VMM has no guest, because a reset failed that vmsecretd did not see the end of; start the VM`,
+    { details: { vm, hasGuest: false } },
+  );
 }
 
 function apiOf(vm: string, socketPath: string, timeoutMs = CALL_TIMEOUT_MS): VmmApi {

@@ -158,7 +158,12 @@ export class UnitLifecycle implements Lifecycle {
     }
     const { vmm } = this.#unit.adoptRun(record.vmm.invocationId);
     const running = await adoptVmm(vm.name, record, hypervisor, vmm);
-    const isPaused = await findIsPaused(vm.name, record, hypervisor);
+    const isPaused = await findIsPaused(vm.name, record, hypervisor).catch(async error => {
+      // systemd starts the unit again.
+      await this.#unit.kill();
+      await this.#tools.records.remove(vm.name);
+      throw error;
+    });
     await vm.reports.reopen(running);
     vm.adopted(running, { ...record, isPaused });
     // systemd may have begun to stop it meanwhile.
