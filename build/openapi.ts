@@ -126,7 +126,23 @@ export async function renderOpenApi(): Promise<string> {
       openapi: { openapi: '3.1.0', info, servers: SERVERS, security: [] },
     });
   });
-  const text = `${JSON.stringify(app.swagger(), null, 2)}\n`;
+  const document = nameSchemas(app.swagger());
   await app.close();
-  return text;
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** Each schema that has a title stands once, under that name, and is referred to. */
+function nameSchemas(document: object): object {
+  const schemas: Record<string, unknown> = {};
+  const walk = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(walk);
+    if (typeof value !== 'object' || value === null) return value;
+    const walked = Object.fromEntries(Object.entries(value).map(([key, member]) => [key, walk(member)]));
+    if (typeof walked.title !== 'string' || walked.type !== 'object') return walked;
+    const name = walked.title.replaceAll(' ', '');
+    schemas[name] = walked;
+    return { $ref: `#/components/schemas/${name}` };
+  };
+  const paths = Object.entries(document).map(([key, value]) => [key, key === 'info' ? value : walk(value)]);
+  return { ...Object.fromEntries(paths), components: { schemas } };
 }

@@ -12,9 +12,12 @@ export function createCheck<Schema extends TSchema>(schema: Schema): Check<Stati
   return new Ajv(CHECK_OPTIONS).compile<Static<Schema>>(withoutLimits(schema));
 }
 
-/** The same for an answer of a daemon that may be newer: what it names that is new here is a string, too. */
+/**
+ * The same for an answer of a daemon that may be newer, or older: a word that is new here is a string, too, and what it does
+ * not say is absent.
+ */
 export function createTolerantCheck<Schema extends TSchema>(schema: Schema): Check<Tolerant<Static<Schema>>> {
-  return new Ajv(CHECK_OPTIONS).compile<Tolerant<Static<Schema>>>(withoutEnums(withoutLimits(schema)));
+  return new Ajv(CHECK_OPTIONS).compile<Tolerant<Static<Schema>>>(withoutChoices(withoutLimits(schema)));
 }
 
 /** A string for each choice of strings. */
@@ -34,10 +37,10 @@ function withoutLimits(schema: TSchema): AnySchemaObject {
   });
 }
 
-function withoutEnums(schema: AnySchemaObject): AnySchemaObject {
+function withoutChoices(schema: AnySchemaObject): AnySchemaObject {
   return mapSchemas(schema, given => {
-    const { enum: choices, ...rest } = given;
-    return Array.isArray(choices) ? { ...rest, type: 'string' } : given;
+    const { enum: choices, required: _required, ...rest } = given;
+    return Array.isArray(choices) ? { ...rest, type: 'string' } : rest;
   });
 }
 

@@ -3,6 +3,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemErrorCode } from '../errors.js';
 import { requestUnix } from '../system/unix-http.js';
+import { isRefusal } from './answer-checks.js';
 
 /** Exit statuses of vmsecretctl. */
 export const EXIT = { done: 0, failed: 1, usedWrongly: 2, unknownVm: 3, notReached: 4, outdated: 5 } as const;
@@ -157,16 +158,8 @@ async function whileHealthy<Result>(
   }
 }
 
-/** What is told of a refusal (RFC 9457, and members of our own). */
-interface Refusal extends Record<string, unknown> {
-  code?: string;
-  detail?: string;
-  /** The guest's last lines. */
-  console?: string[];
-}
-
 function refused(json: unknown): CliError {
-  const problem = (json ?? {}) as Refusal;
+  const problem = isRefusal(json) ? json : {};
   const { code, detail, console = [] } = problem;
   const printed = console.length === 0 ? '' : `\nlast on its console:\n  ${console.join('\n  ')}`;
   // The daemon's words are about its routes.

@@ -1,10 +1,12 @@
 // console and logs: the serial console, interactive where the socket allows input.
+
 import type { IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { printableConsoleLine } from '../system/printable.js';
-import { isLive, type VmState } from '../vm/state.js';
-import type { VmView } from '../vm/vm.js';
+import { isLive } from '../vm/state.js';
+import { isVm } from './answer-checks.js';
+import { understand } from './answers.js';
 import { CliError, type Client, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 
@@ -45,7 +47,7 @@ async function showConsole(
   client: Client,
   { typing = true, tail }: { typing?: boolean; tail?: number } = {},
 ): Promise<void> {
-  const { state } = (await client.call('GET', vmPath(name))) as VmView;
+  const { state } = understand(await client.call('GET', vmPath(name)), isVm);
   const output = await client.stream(vmPath(name, `/console?follow=${follow}`));
   const ended = untilEnded(name, output);
   if (!isUp(state)) process.stderr.write(`VM ${name} is ${state}; ${follow ? WAITS : LAST}\n`);
@@ -68,7 +70,7 @@ async function showConsole(
   });
 }
 
-const isUp = (state: VmState) => isLive(state) || state === 'starting';
+const isUp = (state: string) => isLive(state) || state === 'starting';
 const WAITS = 'its console goes on when it is started';
 const LAST = 'this is what its last run printed';
 

@@ -1,9 +1,11 @@
 // define, delete, reload: definitions.
+
 import { readFile } from 'node:fs/promises';
 import { text as readText } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { systemErrorCode } from '../errors.js';
-import type { VmView } from '../vm/vm.js';
+import { isReload, isVm } from './answer-checks.js';
+import { understand } from './answers.js';
 import { CliError, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 import { renderVm } from './render.js';
@@ -20,7 +22,7 @@ export function addDefineCommands(program: Command): void {
       const answer = client.call('PUT', vmPath(name), await readDefinition(file)).catch(error => {
         throw nameFile(error, file);
       });
-      print((await answer) as VmView, renderVm);
+      print(understand(await answer, isVm), renderVm);
     });
   program
     .command('delete')
@@ -43,10 +45,10 @@ export function addDefineCommands(program: Command): void {
     .description('read the definitions again')
     .action(async (_options: unknown, command: Command) => {
       const { client, print, busy } = contextOf(command);
-      const answer = (await busy('reading the definitions', client.wait('POST', '/v1/reload'))) as {
-        definitions: number;
-        problems: { path: string; message: string }[];
-      };
+      const answer = understand(
+        await busy('reading the definitions', client.wait('POST', '/v1/reload')),
+        isReload,
+      );
       print(answer, ({ definitions, problems }) =>
         [
           `${definitions} definition${definitions === 1 ? '' : 's'}`,

@@ -1,4 +1,5 @@
 // cat and edit: the text of a kept definition.
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -7,7 +8,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { json as readJson } from 'node:stream/consumers';
 import type { Command } from 'commander';
-import type { VmView } from '../vm/vm.js';
+import { isPaths, isVm } from './answer-checks.js';
+import { understand, type VmAnswer } from './answers.js';
 import { CliError, type Client, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 import { nameFile, readDefinition } from './define.js';
@@ -37,7 +39,7 @@ export function addEditCommands(program: Command): void {
 }
 
 /** @returns the VM with its new definition; undefined where nothing was changed */
-async function editDefinition(name: string, client: Client): Promise<VmView | undefined> {
+async function editDefinition(name: string, client: Client): Promise<VmAnswer | undefined> {
   await refuseFileOwned(name, client);
   const read = await client.stream(vmPath(name, '/definition'));
   const { etag } = read.headers;
@@ -54,9 +56,10 @@ async function editDefinition(name: string, client: Client): Promise<VmView | un
     }
     try {
       if (status !== 0) throw new CliError(`the editor failed (${status})`, EXIT.failed);
-      const vm = (await client.call('PUT', vmPath(name), await readDefinition(file), {
+      const written = await client.call('PUT', vmPath(name), await readDefinition(file), {
         'if-match': etag ?? '*',
-      })) as VmView;
+      });
+      const vm = understand(written, isVm);
       await rm(folder, { recursive: true });
       return vm;
     } catch (thrown) {
@@ -75,11 +78,9 @@ const keptIn = (file: string) => `the definition is as it was, and your text is 
 
 /** @throws CliError before anything is typed that could not be kept */
 async function refuseFileOwned(name: string, client: Client): Promise<void> {
-  const { origin } = (await client.call('GET', vmPath(name))) as VmView;
+  const { origin } = understand(await client.call('GET', vmPath(name)), isVm);
   if (origin !== 'file') return;
-  const { definitionsDirectory } = (await client.call('GET', '/v1/paths')) as {
-    definitionsDirectory: string;
-  };
+  const { definitionsDirectory } = understand(await client.call('GET', '/v1/paths'), isPaths);
   throw new CliError(
     `VM ${name} is defined by ${join(definitionsDirectory, `${name}.json`)}: edit that file`,
     EXIT.failed,

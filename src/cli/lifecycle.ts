@@ -1,13 +1,15 @@
 // start, stop, restart, reboot, kill, pause, resume, refresh.
+
 import { type Command, Option } from 'commander';
 import type { LifecycleVerb } from '../vm/lifecycle.js';
 import type { VmState } from '../vm/state.js';
-import type { VmView } from '../vm/vm.js';
+import { isVm, isVmList } from './answer-checks.js';
+import { understand, type VmAnswer } from './answers.js';
 import { CliError, EXIT, MAXIMUM_WAIT_SECONDS } from './client.js';
 import { type Context, contextOf, vmPath } from './context.js';
 import { showProgress } from './progress.js';
 import { renderList } from './render.js';
-import { listVms, requireChoice, resolveNames, type VmList } from './select-vms.js';
+import { listVms, requireChoice, resolveNames } from './select-vms.js';
 
 interface LifecycleOptions {
   grace?: number;
@@ -124,8 +126,8 @@ async function act(
   if (options.timeout !== undefined) query.set('timeout', String(options.timeout));
   if (options.grace !== undefined) query.set('grace', String(options.grace));
   const suffix = query.size > 0 ? `?${query}` : '';
-  const requests = chosen.map(
-    name => client.wait('POST', vmPath(name, `/${verb}${suffix}`)) as Promise<VmView>,
+  const requests = chosen.map(async name =>
+    understand(await client.wait('POST', vmPath(name, `/${verb}${suffix}`)), isVm),
   );
   const isWaitedFor = typeof options.wait === 'string' && options.wait !== 'none';
   const outcomes = await (isWaitedFor || process.stderr.isTTY
@@ -153,15 +155,16 @@ async function chooseVms(
   options: LifecycleOptions,
   { client, busy }: Context,
 ): Promise<string[]> {
-  const isOutdated = ({ outdated }: VmView) =>
+  const isOutdated = ({ outdated }: VmAnswer) =>
     verb === 'refresh' ? outdated.some(reason => reason.startsWith('credential ')) : outdated.length > 0;
-  const isMeant = (vm: VmView) => (options.outdated ? isOutdated(vm) : VERBS[verb].all.includes(vm.state));
+  const isMeant = (vm: VmAnswer) =>
+    options.outdated ? isOutdated(vm) : VERBS[verb].all.some(state => state === vm.state);
   // A secret may have changed a moment ago, and the daemon may have started then.
   const { vms } = options.outdated
-    ? ((await busy(
-        'comparing VMs with what they were made of',
-        client.wait('GET', '/v1/vms?compared=true'),
-      )) as VmList)
+    ? understand(
+        await busy('comparing VMs with what they were made of', client.wait('GET', '/v1/vms?compared=true')),
+        isVmList,
+      )
     : await listVms(client);
   return vms.filter(isMeant).map(vm => vm.name);
 }

@@ -1,12 +1,14 @@
 // list: VMs in a table, once or again at each change.
+
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import { VM_STATES } from '../vm/state.js';
-import type { VmView } from '../vm/vm.js';
+import { isVmList } from './answer-checks.js';
+import { understand, type VmAnswer, type VmListAnswer } from './answers.js';
 import { CliError, createClient, EXIT } from './client.js';
 import { type Context, contextOf, serialize } from './context.js';
 import { renderHosts, renderList } from './render.js';
-import { isPattern, matcherOf, type VmList } from './select-vms.js';
+import { isPattern, matcherOf } from './select-vms.js';
 
 interface ListOptions {
   state?: string[];
@@ -55,16 +57,16 @@ async function readList(
   names: readonly string[],
   options: ListOptions,
   { client, busy }: Context,
-): Promise<VmList> {
+): Promise<VmListAnswer> {
   const answer = options.outdated
     ? busy('comparing VMs with what they were made of', client.wait('GET', '/v1/vms?compared=true'))
     : client.call('GET', '/v1/vms');
-  const { vms, problems = [] } = (await answer) as VmList;
+  const { vms, problems = [] } = understand(await answer, isVmList);
   const unknown = names.find(name => !isPattern(name) && !vms.some(vm => vm.name === name));
   // The daemon knows which name is near.
   if (unknown !== undefined) await client.call('GET', `/v1/vms/${encodeURIComponent(unknown)}`);
   const matchers = names.map(matcherOf);
-  const isWanted = (vm: VmView) =>
+  const isWanted = (vm: VmAnswer) =>
     (names.length === 0 || matchers.some(matches => matches(vm.name))) &&
     (options.state === undefined || options.state.includes(vm.state)) &&
     (!options.outdated || vm.outdated.length > 0);
@@ -93,7 +95,7 @@ async function listHosts(names: readonly string[], options: ListOptions, context
   }
 }
 
-function printList(list: VmList, { print }: Context): void {
+function printList(list: VmListAnswer, { print }: Context): void {
   print(list, renderList, ({ vms }) => vms.map(({ name }) => name));
 }
 
@@ -107,7 +109,7 @@ const CLEAR = '\x1b[H\x1b[2J';
 async function watchList(names: readonly string[], options: ListOptions, context: Context): Promise<void> {
   const { client, format } = context;
   const isTerminal = process.stdout.isTTY && format === 'table';
-  let list: VmList | undefined;
+  let list: VmListAnswer | undefined;
   const show = () => {
     if (list === undefined) return;
     if (isTerminal) process.stdout.write(CLEAR);

@@ -1,6 +1,8 @@
 // What goes on while an operator waits: a spinner on a terminal; of VMs that are waited for, a line for each change elsewhere.
+
 import { setTimeout as delay } from 'node:timers/promises';
-import type { VmView } from '../vm/vm.js';
+import { isVmList } from './answer-checks.js';
+import { understand, type VmAnswer } from './answers.js';
 import type { Client } from './client.js';
 
 type Output = Pick<NodeJS.WriteStream, 'write' | 'isTTY' | 'columns'>;
@@ -51,9 +53,9 @@ async function look(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    const answer = await client.call('GET', '/v1/vms').catch(() => ({ vms: [] }));
+    const answer = await client.call('GET', '/v1/vms').catch(() => ({ vms: [], problems: [] }));
     if (signal.aborted) return;
-    const { vms } = answer as { vms: VmView[] };
+    const { vms } = understand(answer, isVmList);
     show(
       new Map(
         vms.filter(({ name }) => names.includes(name)).map(vm => [vm.name, describe(vm, output.isTTY)]),
@@ -69,7 +71,7 @@ const STEPS: Readonly<Record<string, string>> = {
 };
 
 /** @param hasClock whether what is shown is drawn again as time goes by */
-function describe({ state, ready, guestStatus, stopStep }: VmView, hasClock: boolean): string {
+function describe({ state, ready, guestStatus, stopStep }: VmAnswer, hasClock: boolean): string {
   if (stopStep !== null) {
     const { step, at, timeoutSeconds } = stopStep;
     const name = STEPS[step] ?? step;

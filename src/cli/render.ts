@@ -1,9 +1,8 @@
 // What people see: tables, and one VM in detail.
+
 import { styleText } from 'node:util';
-import type { CheckReport } from '../preflight/check-vm.js';
-import type { VmView } from '../vm/vm.js';
+import type { CheckAnswer, VmAnswer, VmListAnswer } from './answers.js';
 import type { Look } from './context.js';
-import type { VmList } from './select-vms.js';
 import { describeAge, describeDelay } from './time-spans.js';
 
 type Colour = 'green' | 'yellow' | 'red';
@@ -54,14 +53,14 @@ export function paintState(state: string): Cell {
 const HEADING = ['NAME', 'STATE', 'READY', 'SUPERVISOR', 'PID', 'CREDENTIALS', 'UPTIME', 'VMM', 'NOTE'];
 
 /** @param now for uptimes */
-export function renderList(list: VmList, look: Look, now = new Date()): string {
+export function renderList(list: VmListAnswer, look: Look, now = new Date()): string {
   const rows = rowsOfList(list, now);
   if (rows.length === 0) return look.headers ? 'No VMs.' : '';
   return renderHeaded(HEADING, rows, look);
 }
 
 export function renderHosts(
-  { hosts }: { hosts: readonly (VmList & { host: string })[] },
+  { hosts }: { hosts: readonly (VmListAnswer & { host: string })[] },
   look: Look,
   now = new Date(),
 ): string {
@@ -71,7 +70,7 @@ export function renderHosts(
   return renderHeaded(['HOST', ...HEADING], rows, look);
 }
 
-function rowsOfList({ vms, problems }: VmList, now: Date): Cell[][] {
+function rowsOfList({ vms, problems }: VmListAnswer, now: Date): Cell[][] {
   const names = new Set(vms.map(({ name }) => name));
   const invalid = problems.filter(({ path }) => !names.has(nameOfFile(path)));
   return [
@@ -97,10 +96,10 @@ function rowsOfList({ vms, problems }: VmList, now: Date): Cell[][] {
 
 const nameOfFile = (path: string) => path.slice(path.lastIndexOf('/') + 1).replace(/\.json$/, '');
 
-const vmmOf = ({ hypervisor, hypervisorVersion }: VmView) =>
+const vmmOf = ({ hypervisor, hypervisorVersion }: VmAnswer) =>
   hypervisorVersion === null ? hypervisor : `${hypervisor} ${hypervisorVersion}`;
 
-function noteOf(vm: VmView, problems: VmList['problems'], now: Date): string {
+function noteOf(vm: VmAnswer, problems: VmListAnswer['problems'], now: Date): string {
   const notes = [
     ...(problems.some(({ path }) => nameOfFile(path) === vm.name)
       ? ['definition: vmsecretctl reload says more']
@@ -113,7 +112,7 @@ function noteOf(vm: VmView, problems: VmList['problems'], now: Date): string {
   return notes.join(', ') || '-';
 }
 
-export function renderVm(vm: VmView, { colours }: Pick<Look, 'colours'>, now = new Date()): string {
+export function renderVm(vm: VmAnswer, { colours }: Pick<Look, 'colours'>, now = new Date()): string {
   const state = paintState(vm.state);
   const rows: [string, Cell | null][] = [
     ['name', vm.name],
@@ -155,13 +154,13 @@ export function renderVm(vm: VmView, { colours }: Pick<Look, 'colours'>, now = n
   return credentials.length === 0 ? facts : `${facts}\ncredentials\n${renderTable(credentials)}`;
 }
 
-function renderRefresh(refresh: VmView['refresh']): string | null {
+function renderRefresh(refresh: VmAnswer['refresh']): string | null {
   if (refresh === null) return null;
   const { at, credentials, problem } = refresh;
   return `${problem?.detail ?? (credentials.join(', ') || 'nothing was to be done')}, ${at}`;
 }
 
-export function renderChecks(report: CheckReport, { colours }: Pick<Look, 'colours'>): string {
+export function renderChecks(report: CheckAnswer, { colours }: Pick<Look, 'colours'>): string {
   return renderTable(
     report.checks.map(({ name, ok, detail }): Cell[] =>
       name === 'warning'

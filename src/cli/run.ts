@@ -1,10 +1,13 @@
 // run: a VM in the foreground, for schedulers and supervisors that know processes.
+
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { VmView } from '../vm/vm.js';
+import { fieldOf } from '../json-field.js';
+import { isVm } from './answer-checks.js';
+import { understand, type VmAnswer } from './answers.js';
 import { CliError, type Client, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 import { nameFile, readDefinition } from './define.js';
@@ -90,16 +93,16 @@ function stopOnSignals(name: string, client: Client): () => void {
 }
 
 /** Settles once the VM was up and is down, and nothing starts it again. */
-async function untilDown(name: string, client: Client, events: Readable): Promise<VmView> {
+async function untilDown(name: string, client: Client, events: Readable): Promise<VmAnswer> {
   const lines = createInterface({ input: events });
   events.once('close', () => lines.close());
   let wasUp = false;
   try {
     for await (const line of lines) {
       if (!line.startsWith('data: ')) continue;
-      const { state } = JSON.parse(line.slice(6)) as { state?: string };
+      const state = fieldOf(JSON.parse(line.slice(6)), 'state');
       wasUp ||= state === 'running';
-      const vm = (await client.call('GET', vmPath(name))) as VmView;
+      const vm = understand(await client.call('GET', vmPath(name)), isVm);
       wasUp ||= vm.startedAt !== null;
       const isDown = vm.state === 'stopped' || vm.state === 'failed';
       if (wasUp && isDown && vm.nextAttemptAt === null) return vm;
@@ -128,7 +131,7 @@ async function printRest(
   process.stdout.write(all.subarray(Math.min(printedBytes(), all.length)));
 }
 
-function exitStatusOf({ lastExit, state }: VmView): number {
+function exitStatusOf({ lastExit, state }: VmAnswer): number {
   if (lastExit === null) return EXIT.failed;
   const { guestStatus, signal, status } = lastExit;
   if (signal !== null) return SIGNAL_STATUS[signal] ?? 128;

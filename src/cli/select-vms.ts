@@ -1,15 +1,10 @@
 // Which VMs a command is for: names, and patterns as a shell has them.
-import type { VmView } from '../vm/vm.js';
+import { isVmList } from './answer-checks.js';
+import { understand, type VmListAnswer } from './answers.js';
 import { CliError, type Client, EXIT } from './client.js';
 
-export interface VmList {
-  vms: VmView[];
-  /** Files of the definitions folder that are not valid. */
-  problems: { path: string; message: string }[];
-}
-
-export async function listVms(client: Client): Promise<VmList> {
-  return (await client.call('GET', '/v1/vms')) as VmList;
+export async function listVms(client: Client): Promise<VmListAnswer> {
+  return understand(await client.call('GET', '/v1/vms'), isVmList);
 }
 
 /** @returns each name once, patterns replaced by the names that they match @throws CliError where a pattern matches none */

@@ -1,11 +1,12 @@
 // show, check, command, convert: what is, and what would be.
+
 import type { Command } from 'commander';
 import { type Release, viewConversion } from '../hypervisor/conversion.js';
 import { stringifyExactly } from '../hypervisor/exact-json.js';
-import type { CheckReport } from '../preflight/check-vm.js';
 import { FOR_RELEASE, FOR_RELEASE_HELP, readReleaseOption } from '../release-option.js';
 import { quoteCommand } from '../system/quote-command.js';
-import type { VmView } from '../vm/vm.js';
+import { isCheckReport, isCommand, isVm } from './answer-checks.js';
+import { understand } from './answers.js';
 import { EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 import { renderChecks, renderVm } from './render.js';
@@ -20,7 +21,8 @@ export function addShowCommands(program: Command): void {
     .action(async (words: string[], _options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
       const names = await resolveNames(client, words);
-      const vms = (await Promise.all(names.map(name => client.call('GET', vmPath(name))))) as VmView[];
+      const answers = await Promise.all(names.map(name => client.call('GET', vmPath(name))));
+      const vms = answers.map(answer => understand(answer, isVm));
       print(vms.length === 1 ? vms[0] : { vms }, (_answer, look) =>
         vms.map(vm => renderVm(vm, look)).join('\n\n'),
       );
@@ -36,7 +38,8 @@ export function addShowCommands(program: Command): void {
         ? await resolveNames(client, words)
         : (await listVms(client)).vms.map(({ name }) => name);
       const asked = names.map(name => client.wait('POST', vmPath(name, '/check')));
-      const reports = (await busy(`checking ${names.join(', ')}`, Promise.all(asked))) as CheckReport[];
+      const answers = await busy(`checking ${names.join(', ')}`, Promise.all(asked));
+      const reports = answers.map(answer => understand(answer, isCheckReport));
       const named = reports.map((report, index) => ({ name: names[index] ?? '', ...report }));
       print(all || named.length > 1 ? { vms: named } : reports[0], (_answer, look) =>
         named
@@ -51,11 +54,7 @@ export function addShowCommands(program: Command): void {
     .description('the complete command line, secrets shown as <NAME: size>')
     .action(async (name: string, _options: unknown, command: Command) => {
       const { client, print } = contextOf(command);
-      const answer = (await client.call('GET', vmPath(name, '/command'))) as {
-        command: string[];
-        arguments: string[];
-        vmConfig: object | null;
-      };
+      const answer = understand(await client.call('GET', vmPath(name, '/command')), isCommand);
       print(answer, ({ command: words, arguments: own, vmConfig }) => {
         const line = quoteCommand(words);
         // Of a definition with a VM config the line has no VM.

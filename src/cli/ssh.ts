@@ -1,10 +1,14 @@
 // ssh: into a guest whose systemd (256 or later) has sshd listen on vsock, over cloud-hypervisor's socket of it.
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Command } from 'commander';
 import { systemErrorCode } from '../errors.js';
+import { fieldOf } from '../json-field.js';
 import { quoteWord } from '../system/quote-word.js';
+import { isCommand } from './answer-checks.js';
+import { understand } from './answers.js';
 import { CliError, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 
@@ -26,11 +30,9 @@ export function addSshCommand(program: Command): void {
     .description('open a shell in the guest, over vsock')
     .action(async (name: string, words: string[], { login, stdio }: SshOptions, command: Command) => {
       const { client } = contextOf(command);
-      const { vmConfig } = (await client.call('GET', vmPath(name, '/command'))) as {
-        vmConfig: { vsock?: { socket?: string } } | null;
-      };
-      const socket = vmConfig?.vsock?.socket;
-      if (socket === undefined)
+      const { vmConfig } = understand(await client.call('GET', vmPath(name, '/command')), isCommand);
+      const socket = fieldOf(vmConfig?.vsock, 'socket');
+      if (typeof socket !== 'string')
         throw new CliError(
           `VM ${name} has no vsock: put --vsock cid=3,socket=vsock.sock on its command line (cloud-hypervisor)`,
           EXIT.failed,

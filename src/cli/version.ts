@@ -1,6 +1,9 @@
 // version: of this program, and of the daemon that it asks.
+
 import type { Command } from 'commander';
 import { readCommit, readVersion } from '../version.js';
+import { isVersion } from './answer-checks.js';
+import { understand } from './answers.js';
 import { contextOf } from './context.js';
 import { renderTable } from './render.js';
 
@@ -12,12 +15,11 @@ export function addVersionCommand(program: Command): void {
       const { client, print } = contextOf(command);
       const versions = { client: readVersion(), commit: readCommit() };
       // Without a daemon the half of it, and why.
-      const daemon = await (client.call('GET', '/v1/version') as Promise<DaemonVersion>).catch(
-        async error => {
-          print(versions, () => `vmsecretctl  ${versions.client}`);
-          throw error;
-        },
-      );
+      const answer = await client.call('GET', '/v1/version').catch(error => {
+        print(versions, () => `vmsecretctl  ${versions.client}`);
+        throw error;
+      });
+      const daemon = understand(answer, isVersion);
       print({ ...versions, daemon }, () =>
         renderTable([
           ['vmsecretctl', versions.client],
@@ -26,9 +28,4 @@ export function addVersionCommand(program: Command): void {
         ]),
       );
     });
-}
-
-interface DaemonVersion {
-  version: string;
-  node: string;
 }

@@ -1,15 +1,17 @@
 // wait: until VMs are in a state, whoever brings them there.
+
 import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
-import type { VmView } from '../vm/vm.js';
+import { isVm } from './answer-checks.js';
+import { understand, type VmAnswer } from './answers.js';
 import { CliError, type Client, EXIT } from './client.js';
 import { contextOf, vmPath } from './context.js';
 import { parseSeconds } from './lifecycle.js';
 import { renderList } from './render.js';
 import { resolveNames } from './select-vms.js';
 
-const isDown = ({ state }: VmView) => state === 'stopped' || state === 'failed';
-const CONDITIONS: Readonly<Record<string, (vm: VmView) => boolean>> = {
+const isDown = ({ state }: VmAnswer) => state === 'stopped' || state === 'failed';
+const CONDITIONS: Readonly<Record<string, (vm: VmAnswer) => boolean>> = {
   stopped: isDown,
   running: ({ state }) => state === 'running',
   ready: ({ ready }) => ready,
@@ -46,7 +48,7 @@ async function waitFor(
   { for: wanted, timeout }: WaitOptions,
   client: Client,
   late: AbortSignal | undefined,
-): Promise<VmView> {
+): Promise<VmAnswer> {
   // Before the first look: what changes after it is an event.
   const events = await client.stream(`/v1/events?vm=${encodeURIComponent(name)}`);
   const lines = createInterface({ input: events });
@@ -54,12 +56,12 @@ async function waitFor(
   late?.addEventListener('abort', end);
   // Readline does not notice the end of a connection that is cut.
   events.once('close', end);
-  let vm: VmView | undefined;
+  let vm: VmAnswer | undefined;
   try {
     // Its first line is a greeting.
     for await (const line of lines) {
       if (vm !== undefined && !line.startsWith('event: ')) continue;
-      vm = (await client.call('GET', vmPath(name))) as VmView;
+      vm = understand(await client.call('GET', vmPath(name)), isVm);
       if (CONDITIONS[wanted]?.(vm)) return vm;
     }
   } catch (error) {

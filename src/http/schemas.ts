@@ -1,11 +1,10 @@
 // What the routes take and give, for validation and openapi.json.
 import { Type } from 'typebox';
 import { VM_NAME_PATTERN } from '../definition/schema.js';
-import { VM_STATES } from '../vm/state.js';
+import { ERROR_CODES } from '../errors.js';
+import { VmProblemSchema, VmSchema } from '../vm/view-schema.js';
 
-const Nullable = <Schema extends Parameters<typeof Type.Union>[0][number]>(schema: Schema) =>
-  Type.Union([schema, Type.Null()]);
-const AnyObject = Type.Object({}, { additionalProperties: true });
+export { VmSchema };
 
 export const NameParams = Type.Object({ name: Type.String({ pattern: VM_NAME_PATTERN }) });
 
@@ -56,34 +55,6 @@ export const EventsQuery = Type.Object({ vm: Type.Optional(Type.String()) }, { a
 /** Of a call that takes none: one that is not known is not passed over. */
 export const NoQuery = Type.Object({}, { additionalProperties: false });
 
-export const VmSchema = Type.Object(
-  {
-    name: Type.String(),
-    state: Type.Enum(VM_STATES),
-    ready: Type.Boolean(),
-    guestStatus: Nullable(Type.String()),
-    outdated: Type.Array(Type.String()),
-    exposed: Type.Boolean(),
-    supervisor: Type.String(),
-    unit: Nullable(Type.String()),
-    hypervisor: Type.String(),
-    hypervisorVersion: Nullable(Type.String()),
-    delivery: Type.String(),
-    receipt: Nullable(Type.String()),
-    refresh: Nullable(AnyObject),
-    pid: Nullable(Type.Integer()),
-    startedAt: Nullable(Type.String()),
-    restarts: Type.Integer(),
-    nextAttemptAt: Nullable(Type.String()),
-    stopStep: Nullable(AnyObject),
-    lastExit: Nullable(AnyObject),
-    problem: Nullable(AnyObject),
-    origin: Type.String(),
-    credentials: Type.Array(AnyObject),
-  },
-  { title: 'VM' },
-);
-
 export const ConvertBody = Type.Object(
   {
     command: Type.Union([Type.Array(Type.String()), Type.String()]),
@@ -107,9 +78,15 @@ export const PrepareQuery = Type.Object(
 
 const DefinitionProblems = Type.Array(Type.Object({ path: Type.String(), message: Type.String() }));
 
-export const VmListSchema = Type.Object({ vms: Type.Array(VmSchema), problems: DefinitionProblems });
+export const VmListSchema = Type.Object(
+  { vms: Type.Array(VmSchema), problems: DefinitionProblems },
+  { title: 'VMs' },
+);
 
-export const ReloadSchema = Type.Object({ definitions: Type.Integer(), problems: DefinitionProblems });
+export const ReloadSchema = Type.Object(
+  { definitions: Type.Integer(), problems: DefinitionProblems },
+  { title: 'Reload' },
+);
 
 /** RFC 9457, with a stable code; further keys are facts. */
 export const ProblemSchema = Type.Object(
@@ -117,8 +94,87 @@ export const ProblemSchema = Type.Object(
     type: Type.String({ pattern: '^urn:vmsecretd:error:' }),
     title: Type.String(),
     status: Type.Integer(),
-    code: Type.String(),
+    code: Type.Enum(ERROR_CODES),
     detail: Type.String(),
   },
   { additionalProperties: true, title: 'Problem' },
+);
+
+/** As a client reads it. */
+export const RefusalSchema = Type.Object(
+  {
+    code: Type.Optional(Type.String()),
+    detail: Type.Optional(Type.String()),
+    console: Type.Optional(Type.Array(Type.String(), { description: 'The last lines of the guest' })),
+  },
+  { additionalProperties: true },
+);
+
+export const HealthSchema = Type.Object(
+  {
+    status: Type.Enum(['ok', 'degraded']),
+    problems: Type.Array(VmProblemSchema),
+  },
+  { title: 'Health' },
+);
+
+export const VersionSchema = Type.Object(
+  { version: Type.String(), node: Type.String() },
+  { title: 'Version' },
+);
+
+const Paths = Type.Array(Type.String());
+
+/** Where the daemon looks; `vmsecretctl doctor` looks there, too. */
+export const PathsSchema = Type.Object(
+  {
+    config: Type.String(),
+    runtimeDirectory: Type.String(),
+    stateDirectory: Type.String(),
+    definitionsDirectory: Type.String(),
+    identities: Paths,
+    passphraseFiles: Paths,
+    programPath: Type.String({ description: 'Where it looks for programs: folders as in PATH' }),
+  },
+  { title: 'Paths' },
+);
+
+export const CheckReportSchema = Type.Object(
+  {
+    ok: Type.Boolean(),
+    checks: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        ok: Type.Boolean(),
+        code: Type.Union([Type.Enum(ERROR_CODES), Type.Null()]),
+        detail: Type.String(),
+      }),
+    ),
+  },
+  { title: 'Check report' },
+);
+
+const VmConfig = Type.Unsafe<Record<string, unknown>>({
+  type: 'object',
+  additionalProperties: true,
+  description: 'As cloud-hypervisor takes it; its numbers may be beyond 2^53',
+});
+
+export const CommandSchema = Type.Object(
+  {
+    command: Type.Array(Type.String()),
+    arguments: Type.Array(Type.String(), { description: 'What the VMM is really started with' }),
+    vmConfig: Type.Union([VmConfig, Type.Null()]),
+  },
+  { title: 'Command' },
+);
+
+export const ConversionSchema = Type.Object(
+  {
+    release: Type.String(),
+    arguments: Type.Array(Type.String()),
+    vmConfig: VmConfig,
+    needsFileDescriptors: Type.Array(Type.String()),
+  },
+  { title: 'Conversion' },
 );

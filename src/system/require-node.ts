@@ -2,9 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { PACKAGE_ROOT } from '../package-root.js';
 
-const { engines } = JSON.parse(readFileSync(new URL('package.json', PACKAGE_ROOT), 'utf8')) as {
-  engines: { node: string };
-};
+const { engines } = JSON.parse(readFileSync(new URL('package.json', PACKAGE_ROOT), 'utf8'));
 
 /** @param range as package.json has it: `>=` and a version. @returns what is wrong with this version; undefined where nothing is */
 export function whyTooOld(version: string, range: string): string | undefined {

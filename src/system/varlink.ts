@@ -1,7 +1,9 @@
 // A varlink service of one interface on a UNIX socket (varlink.org): each message is a JSON object that ends with a NUL. systemd's
 // programs are its clients.
+
 import type { Socket } from 'node:net';
 import { createServer } from 'node:net';
+import { fieldOf } from '../json-field.js';
 import { listenOn } from './sockets.js';
 
 export interface VarlinkService {
@@ -82,20 +84,17 @@ function converse(socket: Socket, service: VarlinkService): void {
   });
 }
 
-interface Call {
-  method: string;
-  parameters?: VarlinkParameters;
-  more?: boolean;
-  oneway?: boolean;
-}
-
 async function answer(
   message: string,
   socket: Socket,
   service: VarlinkService,
   closed: AbortSignal,
 ): Promise<void> {
-  const { method, parameters = {}, more, oneway } = JSON.parse(message) as Call;
+  const request: unknown = JSON.parse(message);
+  const method = String(fieldOf(request, 'method'));
+  const parameters: VarlinkParameters = Object(fieldOf(request, 'parameters'));
+  const more = fieldOf(request, 'more');
+  const oneway = fieldOf(request, 'oneway');
   const write = (reply: object) => void (oneway === true || socket.write(JSON.stringify(reply) + NUL));
   const send = (told: VarlinkParameters) => write({ parameters: told, continues: true });
   try {

@@ -41,6 +41,6 @@ export function nextState(state: VmState, event: VmEvent): VmState | undefined {
 }
 
 /** Whether a VMM process belongs to a VM in this state. */
-export function isLive(state: VmState): boolean {
+export function isLive(state: string): boolean {
   return state === 'running' || state === 'paused' || state === 'stopping';
 }

@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { VmsecretdError } from '../errors.js';
 import type { RunningVm } from './start-vm.js';
 
-export type StopStep = 'power-button' | 'shutdown' | 'SIGTERM' | 'SIGKILL';
+export const STOP_STEPS = ['power-button', 'shutdown', 'SIGTERM', 'SIGKILL'] as const;
+export type StopStep = (typeof STOP_STEPS)[number];
 
 /** How long each rung but the guest's own gets. */
 const RUNG_TIMEOUT_MS = { shutdown: 5_000, SIGTERM: 2_000 };

@@ -6,12 +6,13 @@
 // - What a guest reported counts for that guest alone: each start and each reset begins without it, each end forgets it.
 
 import type { Socket } from 'node:net';
+import type { Static } from 'typebox';
 import { Console } from '../console/console.js';
 import { describeSource, fileOf, kindOf } from '../definition/credential-source.js';
 import type { Definition } from '../definition/definition.js';
 import type { OpenedRefresh } from '../delivery/deliverers.js';
 import type { PreparedCredential } from '../delivery/protocol.js';
-import { addWords, type ErrorCode, VmsecretdError } from '../errors.js';
+import { addWords, VmsecretdError } from '../errors.js';
 import type { VmPaths } from '../hypervisor/hypervisor.js';
 import type { Logger } from '../log.js';
 import { GuestReports } from '../reports/guest-reports.js';
@@ -21,28 +22,11 @@ import type { VmEvents } from './events.js';
 import type { RunningVm } from './start-vm.js';
 import { isLive, nextState, type VmEvent, type VmState } from './state.js';
 import type { StopStep } from './stop-vm.js';
+import type { VmProblemSchema, VmSchema } from './view-schema.js';
 import type { VmmExit } from './vmm-process.js';
 
-export interface Problem {
-  at: string;
-  code: ErrorCode;
-  detail: string;
-}
-
-export interface LastExit {
-  at: string;
-  status: number | null;
-  signal: string | null;
-  /** What the guest's systemd ended with, where it said so. */
-  guestStatus: number | null;
-}
-
-export interface StopProgress {
-  step: StopStep;
-  at: string;
-  /** How long the step gets; null for the last. */
-  timeoutSeconds: number | null;
-}
+export type VmView = Static<typeof VmSchema>;
+export type Problem = Static<typeof VmProblemSchema>;
 
 export interface VmFacts {
   definition: Definition;
@@ -61,14 +45,6 @@ export type ServeCredential = (
   head: Buffer,
   delivered: readonly PreparedCredential[],
 ) => Promise<void>;
-
-/** What became of the last refresh. */
-export interface RefreshOutcome {
-  at: string;
-  /** What the guest has proved to have; none where it did not. */
-  credentials: readonly string[];
-  problem: Omit<Problem, 'at'> | null;
-}
 
 /** What an earlier daemon knew of a VM that runs. */
 export interface AdoptedFacts {
@@ -99,7 +75,7 @@ export class Vm {
   #state: VmState = 'stopped';
   #running: RunningVm | undefined;
   #guest = NO_GUEST;
-  #refresh: RefreshOutcome | null = null;
+  #refresh: VmView['refresh'] = null;
   /** Of the run of the guest's kernel, by the guest part. */
   #guestBoot: string | null = null;
   /** The values of a refresh that is underway: the guest gets no others meanwhile. */
@@ -107,13 +83,14 @@ export class Vm {
   #outdated: readonly string[] = [];
   #startedAt: string | null = null;
   #restarts = 0;
-  #lastExit: LastExit | null = null;
+  /** What the guest ended with, as it said; null where it said nothing. */
   #guestExit: number | null = null;
+  #lastExit: VmView['lastExit'] = null;
   #problem: Problem | null = null;
   /** When it is started again by itself, RFC 3339; null where nothing of the kind is planned. */
   #nextAttemptAt: string | null = null;
   /** How far a stop has come. */
-  #stopStep: StopProgress | null = null;
+  #stopStep: VmView['stopStep'] = null;
   #vmmWords: string | undefined;
   #recordProblem: Problem | null = null;
 
@@ -417,12 +394,12 @@ export class Vm {
   }
 
   /** As the API shows it to operators: names, sources and sizes, never values. */
-  toJSON() {
+  toJSON(): VmView {
     return this.view(false);
   }
 
   /** @param isForRoot whether it may have what the VMM said */
-  view(isForRoot: boolean) {
+  view(isForRoot: boolean): VmView {
     const { definition, running, problem } = this;
     const sizes = new Map(running?.credentials.map(({ name, sizeBytes }) => [name, sizeBytes]));
     return {
@@ -473,5 +450,3 @@ function receiptBefore({ channels }: RunningVm): string | null {
 function stackOf(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : typeof error;
 }
-
-export type VmView = ReturnType<Vm['toJSON']>;

@@ -54,6 +54,15 @@ t.test('none has what schemas are written with and compiled by', async t => {
   );
 });
 
+t.test('vmsecretctl has what it needs to ask a daemon, and little else', async t => {
+  const modules = bundles.modules.vmsecretctl ?? [];
+  for (const name of ['ajv/dist/core', 'fastify/', 'pino/'])
+    t.notOk(
+      modules.some(path => path.includes(`node_modules/${name}`)),
+      name,
+    );
+});
+
 t.test('every package that is in one has its license beside them', async t => {
   t.ok(bundles.packages.length > 30);
   t.equal(read('dist/bundle', 'LICENSES.txt'), renderLicenses(bundles.packages));

@@ -1,10 +1,12 @@
 // Whether the daemon answers, and is of this version.
+import { isVersion } from '../answer-checks.js';
+import { understand } from '../answers.js';
 import { CliError, type Client } from '../client.js';
 import { type Finding, fine, page, warning, wrong } from './finding.js';
 
 export async function checkDaemon(client: Client, version: string): Promise<Finding> {
   try {
-    const answer = (await client.call('GET', '/v1/version')) as { version: string };
+    const answer = understand(await client.call('GET', '/v1/version'), isVersion);
     const detail = `version ${answer.version} answers at ${client.socketPath}`;
     return answer.version === version
       ? fine('daemon', detail)

@@ -1,8 +1,10 @@
 // Every check of doctor, in the order in which its findings are told.
+
 import type { Definition } from '../../definition/definition.js';
 import { isSystemdHost } from '../../system/systemd-host.js';
 import { readVersion } from '../../version.js';
-import type { VmView } from '../../vm/vm.js';
+import { isVmList } from '../answer-checks.js';
+import { understand } from '../answers.js';
 import type { Client } from '../client.js';
 import { checkDaemon } from './daemon.js';
 import { checkDefinitions } from './definitions.js';
@@ -38,7 +40,7 @@ export async function examine(client: Client, elsewhere: Elsewhere): Promise<Fin
   const { definitions, findings } = await checkDefinitions(
     elsewhere.definitions ?? paths.definitionsDirectory,
   );
-  const { vms } = answers ? ((await client.call('GET', '/v1/vms')) as { vms: VmView[] }) : { vms: [] };
+  const { vms } = answers ? understand(await client.call('GET', '/v1/vms'), isVmList) : { vms: [] };
   const withOwnProgram = new Set(
     definitions.filter(({ program }) => program !== undefined).map(({ name }) => name),
   );

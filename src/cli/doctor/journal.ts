@@ -1,5 +1,7 @@
 // What systemd's journal has last of a daemon that does not answer.
+
 import { execa } from 'execa';
+import { fieldOf } from '../../json-field.js';
 import { type Finding, warning } from './finding.js';
 
 const LINES = 3;
@@ -19,8 +21,9 @@ export async function readLastWords(journalctl = 'journalctl'): Promise<Finding[
 function tidy(line: string): string {
   const text = line.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 500);
   try {
-    const { msg, err } = JSON.parse(text) as { msg?: string; err?: { message?: string } };
-    return [msg, err?.message].filter(Boolean).join(': ') || text;
+    const json: unknown = JSON.parse(text);
+    const words = [fieldOf(json, 'msg'), fieldOf(fieldOf(json, 'err'), 'message')];
+    return words.filter(Boolean).join(': ') || text;
   } catch {
     return text;
   }

@@ -1,18 +1,20 @@
 // What the daemon itself knows of each VM: whether it would start, and what deserves a look.
-import type { CheckReport } from '../../preflight/check-vm.js';
-import { EXPOSED, type VmView } from '../../vm/vm.js';
+
+import { EXPOSED } from '../../vm/vm.js';
+import { isCheckReport } from '../answer-checks.js';
+import { understand, type VmAnswer } from '../answers.js';
 import { CliError, type Client } from '../client.js';
 import { vmPath } from '../context.js';
 import { type Finding, fine, page, warning, wrong } from './finding.js';
 
-export async function checkVms(client: Client, vms: readonly VmView[]): Promise<Finding[]> {
+export async function checkVms(client: Client, vms: readonly VmAnswer[]): Promise<Finding[]> {
   const findings: Finding[] = [];
   // One after the other: a check decrypts, which takes a process of its own.
   for (const vm of vms) findings.push(...noteworthy(vm), ...(await checkStart(client, vm)));
   return findings;
 }
 
-function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
+function noteworthy({ name, exposed, outdated, problem }: VmAnswer): Finding[] {
   const check = `VM ${name}`;
   return [
     ...(exposed
@@ -27,10 +29,10 @@ function noteworthy({ name, exposed, outdated, problem }: VmView): Finding[] {
   ];
 }
 
-async function checkStart(client: Client, { name, pid, state, problem }: VmView): Promise<Finding[]> {
+async function checkStart(client: Client, { name, pid, state, problem }: VmAnswer): Promise<Finding[]> {
   const check = `VM ${name}`;
   try {
-    const { checks } = (await client.wait('POST', vmPath(name, '/check'))) as CheckReport;
+    const { checks } = understand(await client.wait('POST', vmPath(name, '/check')), isCheckReport);
     const failed = checks.filter(({ ok, name: item }) => !ok && !(item === 'host' && pid !== null));
     if (failed.length > 0)
       return failed

@@ -7,7 +7,7 @@ import type { CommandView } from '../../hypervisor/hypervisor.js';
 import type { CheckReport } from '../../preflight/check-vm.js';
 import type { Vm } from '../../vm/vm.js';
 import type { Vms } from '../../vm/vms.js';
-import { ConvertBody, NameParams } from '../schemas.js';
+import { CheckReportSchema, CommandSchema, ConversionSchema, ConvertBody, NameParams } from '../schemas.js';
 import type { NameRoute } from './name-route.js';
 
 export interface CommandTools {
@@ -30,6 +30,7 @@ export function addCommandRoutes(app: FastifyInstance, tools: CommandTools): voi
       schema: {
         summary: 'The command line and VM config, secrets shown as <NAME: size>',
         params: NameParams,
+        response: { 200: CommandSchema },
       },
     },
     async (request, reply) => {
@@ -40,13 +41,26 @@ export function addCommandRoutes(app: FastifyInstance, tools: CommandTools): voi
 
   app.post<NameRoute>(
     '/v1/vms/:name/check',
-    { config: { crowd: 'check' }, schema: { summary: 'A start without the start', params: NameParams } },
+    {
+      config: { crowd: 'check' },
+      schema: {
+        summary: 'A start without the start',
+        params: NameParams,
+        response: { 200: CheckReportSchema },
+      },
+    },
     async request => checkVm(vms.get(request.params.name).vm, request.isRoot),
   );
 
   app.post<ConvertRoute>(
     '/v1/convert',
-    { schema: { summary: 'Convert a cloud-hypervisor command line to its VM config', body: ConvertBody } },
+    {
+      schema: {
+        summary: 'Convert a cloud-hypervisor command line to its VM config',
+        body: ConvertBody,
+        response: { 200: ConversionSchema },
+      },
+    },
     async (request, reply) => {
       const { command, release: wanted } = request.body;
       const release = wanted === undefined ? await installedRelease() : parseRelease(wanted);

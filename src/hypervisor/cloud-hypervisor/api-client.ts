@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { hideCredentials } from '../../credentials/oem-string.js';
 import { systemErrorCode, VmsecretdError } from '../../errors.js';
+import { fieldOf } from '../../json-field.js';
 import { connectDirectly } from '../../system/connect-directly.js';
 import { requestUnix, type UnixResponse } from '../../system/unix-http.js';
 import type { DeviceCounters, VmmApi } from '../hypervisor.js';
@@ -82,8 +83,7 @@ export async function waitForApi(api: VmmApi, signal: AbortSignal): Promise<stri
     signal.throwIfAborted();
     try {
       const { body } = await request(api, 'GET', 'vmm.ping', { signal });
-      const answer = JSON.parse(body.toString('utf8')) as { version?: unknown };
-      const version = typeof answer.version === 'string' ? answer.version : 'unknown';
+      const version = String(fieldOf(JSON.parse(body.toString('utf8')), 'version'));
       // Digits alone: a VMM that is taken over has secrets, and everybody sees its version.
       return /^v?(\d{1,4}(?:\.\d{1,4}){0,3})/.exec(version)?.[1] ?? 'unknown';
     } catch (error) {
@@ -119,7 +119,7 @@ export async function isBooted(api: VmmApi): Promise<boolean> {
 export async function readVmState(api: VmmApi): Promise<string> {
   const info = await readInfo(api);
   try {
-    const { state } = JSON.parse(info.toString('utf8')) as { state?: unknown };
+    const state = fieldOf(JSON.parse(info.toString('utf8')), 'state');
     if (typeof state === 'string' && VM_STATES.includes(state)) return state;
   } catch {
     // What it quotes stays here.

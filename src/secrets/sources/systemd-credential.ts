@@ -3,6 +3,7 @@
 import { createConnection } from 'node:net';
 import { basename } from 'node:path';
 import { systemErrorCode, type VmsecretdError } from '../../errors.js';
+import { fieldOf } from '../../json-field.js';
 import { identifyFile, isSystemdCredential, toSentence } from '../foreign-file.js';
 import { readStream, StreamError } from '../read-stream.js';
 import { ProgramError, runSecretProgram } from '../secret-program.js';
@@ -72,7 +73,12 @@ interface Answer {
 
 function parseAnswer(answer: Buffer): Answer {
   try {
-    return (JSON.parse(answer.toString()) as Answer | null) ?? {};
+    const json: unknown = JSON.parse(answer.toString());
+    const error = fieldOf(json, 'error');
+    return {
+      ...(typeof error === 'string' ? { error } : {}),
+      parameters: { data: fieldOf(fieldOf(json, 'parameters'), 'data') },
+    };
   } catch {
     return {};
   }
