@@ -41,7 +41,12 @@ export async function writeFifo(
 
 /** Waits until a process reads a FIFO that may not be there yet; one that has it open for reading alone meets its end at once. */
 export async function untilRead(path: string, signal: AbortSignal): Promise<void> {
-  await promisify(close)(await openWhenRead(path, signal, ['ENXIO', 'ENOENT'], LAUNCHER_POLL_MS));
+  const fifo = await openWhenRead(path, signal, ['ENXIO', 'ENOENT'], LAUNCHER_POLL_MS).catch(error => {
+    // The reason, such as why its unit failed, says more than that the wait was ended.
+    signal.throwIfAborted();
+    throw error;
+  });
+  await promisify(close)(fifo);
 }
 
 function fifoError(path: string, error: unknown): unknown {

@@ -106,8 +106,15 @@ async function buildStore(t: Test, { kernel, initramfs }: { kernel: string; init
 async function microvmNixUnit(): Promise<string> {
   const unit = (await evaluate(
     'import (pure + "/../vm-unit.nix") { launch = "/usr/local/bin/vmsecretd-launch"; isNotify = false; }',
-  )) as { after: string[]; requires: string[]; wants: string[]; serviceConfig: Record<string, string> };
-  const settings = Object.entries(unit.serviceConfig).map(([key, value]) => `${key}=${value}`);
+  )) as {
+    after: string[];
+    requires: string[];
+    wants: string[];
+    serviceConfig: Record<string, string | string[]>;
+  };
+  const settings = Object.entries(unit.serviceConfig).flatMap(([key, value]) =>
+    [value].flat().map(one => `${key}=${one}`),
+  );
   return `[Unit]
 After=${unit.after.join(' ')}
 Requires=${unit.requires.join(' ')}
