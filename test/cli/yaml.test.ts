@@ -13,7 +13,7 @@ t.test('YAML means what the JSON meant, in 1.1 and 1.2', async t => {
     { numRuns: 300 },
   );
   t.equal(
-    renderYaml({ vms: [{ name: 'web', pid: 1, ok: 'yes', of: [] }], none: {} }),
-    'vms:\n  - name: web\n    pid: 1\n    ok: "yes"\n    of: []\nnone: {}',
+    renderYaml({ vms: [{ name: 'web', pid: 1, ok: 'yes', of: [] }], none: {}, E6: 'e5' }),
+    'vms:\n  - name: web\n    pid: 1\n    ok: "yes"\n    of: []\nnone: {}\n"E6": "e5"',
   );
 });

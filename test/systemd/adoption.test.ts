@@ -70,6 +70,16 @@ test('VMs outlive the daemon, and the next one takes them over', { skip, timeout
       '1\ninactive stopped\n0',
     );
   });
+
+  await t.test('and what keeps one from starting is an error of the journal', async t => {
+    const errors = await host.sh(`
+      cp /etc/vmsecretd/config.json /tmp/config.json
+      echo '{' > /etc/vmsecretd/config.json
+      systemctl restart vmsecretd 2> /dev/null
+      cp /tmp/config.json /etc/vmsecretd/config.json
+      journalctl --unit vmsecretd --priority err --output cat --grep 'vmsecretd: '`);
+    t.match(errors, /config\.json is not JSON/);
+  });
 });
 
 test('a daemon that is lost while a VM stops is back before that VM is down', {
