@@ -19,5 +19,7 @@ function renderScalar(value: unknown): string {
 
 /** YAML 1.1 reads some words as true or false, and E6 as a number. */
 function isPlain(text: string): boolean {
-  return /^[A-Za-z/][\w/.-]*( [\w/.-]+)*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null|e\d+)$/i.test(text);
+  return (
+    /^[A-Za-z/][\w/.-]*( [\w/.-]+)*$/.test(text) && !/^(y|n|yes|no|on|off|true|false|null|e\d+)$/i.test(text)
+  );
 }
