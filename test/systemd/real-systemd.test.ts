@@ -46,7 +46,7 @@ t.test('on a real systemd', { skip, timeout: 700_000 }, async t => {
     const { output } = await system.run(`
       cd /usr/local/bin
       printf '#!/bin/sh\\nsystemd-notify --ready; exec sleep infinity\\n' > vmsecretd
-      printf '#!/bin/sh\\ncase $1 in --prepare | --wait) exit;; esac; exec sleep infinity\\n' > vmsecretd-launch
+      printf '#!/bin/sh\\ncase $1 in --prepare | --wait | --register) exit;; esac; exec sleep infinity\\n' > vmsecretd-launch
       chmod +x vmsecretd vmsecretd-launch
       cp /project/systemd/*.service /project/systemd/*.socket /project/systemd/*.target /run/systemd/system/
       systemd-sysusers /project/systemd/vmsecretd.sysusers > /dev/null 2>&1
