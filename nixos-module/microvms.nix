@@ -48,6 +48,7 @@ let
           else
             guest.config.microvm.declaredRunner.supportsNotifySocket;
         registers = guest != null && !(guest.config.microvm.registerWithMachined or false);
+        isQemu = guest != null && guest.config.microvm.hypervisor == "qemu";
         held =
           if guest == null || lib.any (one: one.type == "macvtap") guest.config.microvm.interfaces then
             "${config.microvm.stateDir}/%i/current/bin/microvm-run"

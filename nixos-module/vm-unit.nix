@@ -1,12 +1,14 @@
 # Takes the program vmsecretd-launch, gives what a unit that vmsecretd does not ship, such as microvm.nix's microvm@NAME, needs in a
 # drop-in so that its VM gets its secrets: all that depends on how the launcher is called. systemd/microvm@.service says why each line
 # is there, and a test holds the two together. `isNotify`: its Type= is notify, so that it is active once the guest says so. `registers`: with
-# systemd-machined, unless microvm.nix does. `held`: the
+# systemd-machined, unless microvm.nix does. `isQemu`: microvm.nix's microvm-shutdown of QEMU returns before the guest has shut down, since
+# its standard input is at its end in a unit; systemd would end QEMU. `held`: the
 # command of its ExecStart=, where that opens descriptors from 3 on, as microvm.nix does for macvtap.
 {
   launch,
   isNotify,
   registers ? true,
+  isQemu ? false,
   held ? null,
 }:
 {
@@ -32,6 +34,17 @@
       (if isNotify then [ ] else [ "+${launch} --wait %i" ])
       ++ (if registers then [ "-!${launch} --register %i" ] else [ ]);
   }
+  // (
+    if isQemu then
+      {
+        ExecStop = [
+          ""
+          "${launch} --stop %i"
+        ];
+      }
+    else
+      { }
+  )
   // (
     if held == null then
       { }

@@ -246,7 +246,7 @@ t.test('a VM of QEMU gets the launcher, a machine with SMBIOS and a definition f
       },
       unit: {
         requires: ['vmsecretd-api@%i.socket'],
-        serviceConfig: { Sockets: 'vmsecretd-api@%i.socket', ExecStartPost: /--wait %i$/ },
+        serviceConfig: { Sockets: 'vmsecretd-api@%i.socket', ExecStop: ['', /--stop %i$/] },
       },
     },
   );

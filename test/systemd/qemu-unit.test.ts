@@ -105,7 +105,7 @@ async function buildStore(t: Test, { kernel, initramfs }: { kernel: string; init
 /** The unit of microvm.nix's host module, as far as one VM of QEMU needs it, with what the NixOS module adds. */
 async function microvmNixUnit(): Promise<string> {
   const unit = (await evaluate(
-    'import (pure + "/../vm-unit.nix") { launch = "/usr/local/bin/vmsecretd-launch"; isNotify = false; }',
+    'import (pure + "/../vm-unit.nix") { launch = "/usr/local/bin/vmsecretd-launch"; isNotify = false; isQemu = true; }',
   )) as {
     after: string[];
     requires: string[];
@@ -298,7 +298,7 @@ ${await microvmNixUnit()}UNIT
     },
   );
 
-  await t.test('and stops by microvm.nix’s own microvm-shutdown', async t => {
+  await t.test('and has its guest shut down when it is stopped', async t => {
     t.equal(
       await sh(`
         systemctl stop microvm@my-app
