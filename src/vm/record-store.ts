@@ -21,7 +21,7 @@ export interface RecordStoreOptions {
   directory: string;
   events: VmEvents;
   findVm(name: string): Vm | undefined;
-  logger: Pick<Logger, 'error'>;
+  logger: Pick<Logger, 'error' | 'info'>;
 }
 
 /** Between tries to write what could not be written. */
@@ -139,6 +139,7 @@ export class RecordStore {
       const vm = this.#options.findVm(name);
       try {
         await this.#change(name, vm, kept);
+        if (vm?.recordProblem != null) this.#options.logger.info({ vm: name }, 'a record is written again');
         vm?.recordKept();
       } catch (error) {
         this.#explain(name, vm, error);

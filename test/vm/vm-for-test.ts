@@ -42,7 +42,7 @@ export function makeRecords(
     directory: join(runtimeDirectory, 'records'),
     events,
     findVm,
-    logger: { error: fail },
+    logger: { error: fail, info: () => {} },
   });
 }
 
