@@ -66,14 +66,12 @@ function run(shell: string, script: string) {
 
 /** The second block, for cloud-hypervisor as the page says. */
 function useCloudHypervisor(): string {
-  const supervisor = readInline(FIRST_VM, '"supervisor": "daemon"');
+  const hypervisor = readInline(FIRST_VM, '"hypervisor": "qemu"');
   const command = readInline(
     FIRST_VM,
     `["--kernel", "'$D'/guest", "--memory", "size=64M", "--serial", "tty"]`,
   );
-  return use
-    .replace('"hypervisor": "qemu"', supervisor)
-    .replace(/"command": \[.*\]/, () => `"command": ${command}`);
+  return use.replace(`${hypervisor}, `, '').replace(/"command": \[.*\]/, () => `"command": ${command}`);
 }
 
 const RUNS = {
