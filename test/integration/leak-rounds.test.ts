@@ -6,11 +6,11 @@ import { Encrypter, generateIdentity, identityToRecipient } from 'age-encryption
 import type { Test } from 'tap';
 import { ERROR_TABLE, type ErrorCode } from '../../src/errors.js';
 import { daemonTest, type Rig, searchEverywhere } from './daemon-test.js';
-import type { Answer } from './unix-api.js';
+import { type Answer, callUnix } from './unix-api.js';
 import { defineVm, STAND_IN, type VmOptions } from './vmm.js';
 
-/** Not to be had here: of another architecture, of errors in the program, and of a crowd (crowds.test.ts). */
-const ELSEWHERE = ['architecture_unsupported', 'internal', 'busy'];
+/** Not to be had here: of another architecture, of errors in the program, of a crowd (crowds.test.ts), of a guest (refresh.test.ts). */
+const ELSEWHERE = ['architecture_unsupported', 'internal', 'busy', 'refresh_failed'];
 
 const sealed = ({ daemon }: Rig) => join(daemon.secrets, 'canary.age');
 
@@ -42,6 +42,19 @@ const ERRORS: Readonly<Record<string, (rig: Rig) => Promise<Answer>>> = {
     daemon.call('POST', '/v1/convert', { command: { value: canary.text } }),
   forbidden: ({ daemon, canary }) =>
     daemon.call('PUT', '/v1/vms/fails', { credentials: { A: { text: canary.text } } }, 'vmsecretd'),
+  method_not_allowed: ({ daemon, canary }) => daemon.call('DELETE', `/v1/health?value=${canary.text}`),
+  precondition_failed: async ({ daemon, canary }) => {
+    const answer = await callUnix({
+      socketPath: daemon.socket('admin'),
+      method: 'PUT',
+      path: '/v1/vms/other',
+      body: { command: ['--kernel', '/dev/null'], credentials: { A: { text: canary.text } } },
+      headers: { 'if-match': '*' },
+      timeoutMs: 60_000,
+    });
+    daemon.said.push(answer.body);
+    return answer;
+  },
   vm_unknown: ({ daemon }) => daemon.call('POST', '/v1/vms/nobody/start'),
   state_conflict: async rig => {
     await defineVm(STAND_IN, rig, 'fails');

@@ -15,6 +15,7 @@ export interface Call {
   path: string;
   /** Sent as JSON; bytes as they are. */
   body?: unknown;
+  headers?: Readonly<Record<string, string>>;
   timeoutMs: number;
 }
 
@@ -29,14 +30,21 @@ export async function callUnix(call: Call): Promise<Answer> {
 }
 
 /** An answer whose body is still to come. */
-export function openUnix({ socketPath, method, path, body, timeoutMs }: Call): Promise<IncomingMessage> {
+export function openUnix({
+  socketPath,
+  method,
+  path,
+  body,
+  headers: more,
+  timeoutMs,
+}: Call): Promise<IncomingMessage> {
   const isRaw = Buffer.isBuffer(body);
   const content = body === undefined ? undefined : isRaw ? body : Buffer.from(JSON.stringify(body));
   return new Promise((resolve, reject) => {
-    const headers =
-      content === undefined
-        ? {}
-        : { 'content-type': isRaw ? 'application/octet-stream' : 'application/json' };
+    const headers = {
+      ...(content && { 'content-type': isRaw ? 'application/octet-stream' : 'application/json' }),
+      ...more,
+    };
     const outgoing = request({ socketPath, method, path, headers, timeout: timeoutMs }, resolve);
     outgoing.on('timeout', () =>
       outgoing.destroy(new Error(`${method} ${path}: no answer in ${timeoutMs} ms`)),
