@@ -83,9 +83,13 @@ export async function waitForApi(api: VmmApi, signal: AbortSignal): Promise<stri
     signal.throwIfAborted();
     try {
       const { body } = await request(api, 'GET', 'vmm.ping', { signal });
-      const version = String(fieldOf(JSON.parse(body.toString('utf8')), 'version'));
+      const answer: unknown = JSON.parse(body.toString('utf8'));
+      if (answer === null) throw new TypeError('vmm.ping answered null');
+      const version = fieldOf(answer, 'version');
       // Digits alone: a VMM that is taken over has secrets, and everybody sees its version.
-      return /^v?(\d{1,4}(?:\.\d{1,4}){0,3})/.exec(version)?.[1] ?? 'unknown';
+      const digits =
+        typeof version === 'string' ? /^v?(\d{1,4}(?:\.\d{1,4}){0,3})/.exec(version)?.[1] : undefined;
+      return digits ?? 'unknown';
     } catch (error) {
       signal.throwIfAborted();
       const waiting = ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(systemErrorCode(error) ?? '');
