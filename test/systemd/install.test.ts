@@ -165,7 +165,7 @@ t.test('takes no Node that is too old', async t => {
   writeFileSync(program, 'console.error("vmsecretd needs Node 20.19 or later"); process.exit(1)');
   t.match(await install(), {
     exitCode: 1,
-    stderr: /needs Node 20\.19 or later\ninstall\.sh: vmsecretd does not run with .*node/,
+    stderr: /needs Node 20\.19 or later\ninstall\.sh: .*node: vmsecretd does not run with it; install Node/,
   });
   t.notOk(existsSync(join(destination, 'usr/local/lib/vmsecretd')));
 });

@@ -73,7 +73,7 @@ if (whyNoPackages) {
       );
       t.match(printed, /^ok +daemon/m);
       await host.sh(
-        `${MAKE_SECRET}\nsystemctl restart vmsecretd; define web stay; systemctl start microvm@web`,
+        `${MAKE_SECRET}\ndefine web stay; systemctl restart vmsecretd; systemctl start microvm@web`,
       );
       t.match(await host.sh('console web'), PRINTED_SECRET);
     },
