@@ -33,7 +33,10 @@ const WITHOUT_KVM = '[Service]\nMemoryDenyWriteExecute=no\n';
 /** The device may come later than the unit. */
 const ON_POWER_BUTTON = `#!/bin/sh
 until name=$(grep -lx 'Power Button' /sys/class/input/event*/device/name) && event=\${name#/sys/class/input/} &&
-  head -c 24 "/dev/input/\${event%%/*}" > /dev/null; do sleep 1; done
+  [ -e "/dev/input/\${event%%/*}" ]; do sleep 1; done
+exec 3< "/dev/input/\${event%%/*}"
+echo GUEST awaits it
+head -c 24 <&3 > /dev/null
 echo GUEST power button
 systemctl poweroff
 `;
@@ -301,6 +304,7 @@ ${await microvmNixUnit()}UNIT
   await t.test('and has its guest shut down when it is stopped', async t => {
     t.equal(
       await sh(`
+        eventually 'console my-app | grep -qF "GUEST awaits it"' 200
         systemctl stop microvm@my-app
         console my-app | grep -ao '${SHUTS_DOWN}'; unit my-app Result`),
       `${SHUTS_DOWN}\nsuccess`,
