@@ -91,7 +91,8 @@ async function answer(
   closed: AbortSignal,
 ): Promise<void> {
   const request: unknown = JSON.parse(message);
-  const method = String(fieldOf(request, 'method'));
+  const method = fieldOf(request, 'method');
+  if (typeof method !== 'string') throw new TypeError('a varlink call names its method');
   const parameters: VarlinkParameters = Object(fieldOf(request, 'parameters'));
   const more = fieldOf(request, 'more');
   const oneway = fieldOf(request, 'oneway');
