@@ -64,14 +64,15 @@ refreshTest(
     t.strictSame({ told, seen }, { told: [['TOKEN']], seen: [secret.text] });
     t.notOk(isInMemory(daemon.pid, secret.forms), 'the daemon has nothing of it in its memory');
     t.match(
-      daemon.events.filter(({ type }) => type === 'refreshed'),
-      [{ vm: 'web', credentials: ['TOKEN'] }],
-    );
-    t.match(
       (await daemon.call('GET', '/metrics')).body.toString(),
       /^vmsecretd_refreshes_total\{result="refreshed"\} 1$/m,
     );
 
+    t.match(
+      // The stream of events has come by the next answer.
+      daemon.events.filter(({ type }) => type === 'refreshed'),
+      [{ vm: 'web', credentials: ['TOKEN'] }],
+    );
     t.match(await refresh(rig), { status: 200, json: { refresh: { credentials: [] } } }, 'nothing is new');
     t.equal(told.length, 1, 'so the guest is not told');
     await daemon.kill9();
@@ -115,10 +116,9 @@ refreshTest('whatever else a guest does, the VM stays outdated, and says why', a
   const refuse = async ([what, answer, why]: (typeof answers)[number]) => {
     await guest.follow(BOOT, async changed => void (await answer(changed)));
     t.match(await refresh(rig), { status: 502, json: { code: 'refresh_failed', detail: why } }, what);
-    t.match(await daemon.show('web'), {
-      outdated: ['credential TOKEN'],
-      refresh: { problem: { code: 'refresh_failed', detail: why } },
-    });
+    const vm = await daemon.show('web');
+    t.ok(vm.outdated.includes('credential TOKEN'), what);
+    t.match(vm, { refresh: { problem: { code: 'refresh_failed', detail: why } } });
   };
   for (const answer of answers) await refuse(answer);
   await defineWeb(rig, { startTimeoutSeconds: 2 });
