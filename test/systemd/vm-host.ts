@@ -70,8 +70,8 @@ diagnose() {
 }
 unit() { systemctl show --property "$2" --value "microvm@$1"; }
 vm_state() { vmsecretctl list | while read -r name state rest; do [ "$name" != "$1" ] || echo "$state"; done; }
-# What systemd and vmsecretd say of a VM.
-states() { echo "$(unit "$1" ActiveState) $(vm_state "$1")"; }
+# What systemd and vmsecretd say of a VM. The daemon gathers for 100 ms what it reads of units.
+states() { sleep 0.5; echo "$(unit "$1" ActiveState) $(vm_state "$1")"; }
 vmm_count() { ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c cloud-hypervisor || true; }
 launcher_lines() { console "$1" | grep "vmsecretd-launch: .*$2"; }
 console() { journalctl --unit "microvm@$1" --output cat --no-pager; }
