@@ -60,12 +60,7 @@ export class Deliverers {
 
   /** Reads, decrypts and checks; all or nothing. @throws VmsecretdError with the code of what is wrong */
   async prepare(preparation: Preparation, signal: AbortSignal): Promise<Delivery> {
-    const deliverer = this.#borrow();
-    const claim = deliverer.claim();
-    const end = () => {
-      claim.release();
-      this.#giveBack(deliverer);
-    };
+    const { claim, end } = this.#hold();
     try {
       const result = await claim.request({ verb: 'prepare', preparation }, signal);
       if (result === null || !('credentials' in result)) throw delivererGone();
@@ -87,12 +82,7 @@ export class Deliverers {
 
   /** As prepare, for a guest that runs already. */
   async open(preparation: Preparation, signal: AbortSignal): Promise<OpenedRefresh> {
-    const deliverer = this.#borrow();
-    const claim = deliverer.claim();
-    const end = () => {
-      claim.release();
-      this.#giveBack(deliverer);
-    };
+    const { deliverer, claim, end } = this.#hold();
     try {
       const result = await claim.request({ verb: 'open', preparation }, signal);
       if (result === null || !('notes' in result)) throw delivererGone();
@@ -119,14 +109,13 @@ export class Deliverers {
     serving: Serving,
     signal: AbortSignal,
   ): Promise<ServeResult> {
-    const claim = deliverer.claim();
+    const { claim, end } = this.#hold(deliverer);
     try {
       const result = await claim.request({ verb: 'serve', serving }, signal, socket);
       if (result === null || !('outcome' in result)) throw delivererGone();
       return result;
     } finally {
-      claim.release();
-      this.#giveBack(deliverer);
+      end();
     }
   }
 
@@ -164,14 +153,22 @@ export class Deliverers {
 
   /** One question to a deliverer that keeps nothing of it. */
   async #ask(question: Question, signal: AbortSignal): Promise<DelivererResult> {
-    const deliverer = this.#borrow();
-    const claim = deliverer.claim();
+    const { claim, end } = this.#hold();
     try {
       return await claim.request(question, signal);
     } finally {
+      end();
+    }
+  }
+
+  /** A claim on a deliverer, which lives until the last claim on it is ended. */
+  #hold(deliverer = this.#borrow()) {
+    const claim = deliverer.claim();
+    const end = () => {
       claim.release();
       this.#giveBack(deliverer);
-    }
+    };
+    return { deliverer, claim, end };
   }
 
   #borrow(): DelivererProcess {
